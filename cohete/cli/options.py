@@ -1,0 +1,31 @@
+"""Options that several verbs share, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def fleet_options(function: _F) -> _F:
+    """TARGETS, --config and --accept-new: which devices, and whom to trust."""
+    for decorate in (
+        click.option(
+            "--accept-new",
+            is_flag=True,
+            help="Accept the key of a host never seen before. Never a changed one.",
+        ),
+        click.option(
+            "--config",
+            "config_path",
+            metavar="FILE",
+            type=click.Path(dir_okay=False),
+            help="A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.",
+        ),
+        click.argument("targets", nargs=-1, metavar="[TARGET]..."),
+    ):
+        function = decorate(function)
+    return function

@@ -1,0 +1,37 @@
+"""The list of verbs: name, where it lives, and its line in the help. Nothing is imported early."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+VERBS: dict[str, tuple[str, str]] = {
+    "completion": ("cohete.cli.completion", "Print the completion script of your shell."),
+    "config": ("cohete.cli.config", "Check a cohete.yaml, or print its schema."),
+    "decode": ("cohete.cli.decode", "tegrastats lines in, one JSON object a sample out."),
+    "simulate": ("cohete.cli.simulate", "Serve Jetsons that do not exist, over real SSH."),
+    "status": (
+        "cohete.cli.status",
+        "One sample of each device; the exit code says if any is down.",
+    ),
+    "watch": ("cohete.cli.watch", "Samples as they come: JSON lines, or plain text."),
+}
+
+
+class LazyVerbs(click.Group):
+    """A group whose help needs no verb and whose verb needs no other."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = getattr(import_module(VERBS[cmd_name][0]), "command")  # noqa: B009
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, VERBS[name][1]) for name in sorted(VERBS)])

@@ -1,0 +1,74 @@
+"""A device in plain types, for JSON and every other export; the order is that of the screens."""
+
+from __future__ import annotations
+
+from cohete.fleet.state import Device
+from cohete.fleet.store import FleetStore, Totals
+from cohete.tegra.export import as_dict
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+def device_as_dict(device: Device, store: FleetStore) -> dict[str, Json]:
+    """Everything known of a device; None is unknown, `sample` is the last one there was."""
+    now = store.clock.monotonic()
+    stats, facts = device.stats, device.facts
+    age = device.age_s(now)
+    facts_age = device.facts_age_s(now)
+    return {
+        "id": device.id,
+        "state": str(device.state),
+        "reason": device.error or None,
+        "next_step": device.hint or None,
+        "age_s": None if age is None else round(age, 3),
+        "address": str(device.spec.target),
+        "module": device.module_name or None,
+        "model": (facts.model or None) if facts else None,
+        "l4t": facts.l4t if facts else None,
+        "jetpack": facts.jetpack if facts else None,
+        "power_mode": device.mode_name or None,
+        "facts_age_s": None if facts_age is None else round(facts_age, 3),
+        "key_fingerprint": device.fingerprint or None,
+        "gpu_percent": device.gpu_percent(now),
+        "cpu_percent": None if stats is None else _rounded(stats.cpu_percent),
+        "ram_used_mb": stats.ram_used_mb if stats else None,
+        "ram_total_mb": stats.ram_total_mb if stats else None,
+        "hottest_zone": stats.hottest.name if stats and stats.hottest else None,
+        "hottest_c": stats.hottest.celsius if stats and stats.hottest else None,
+        "power_mw": stats.power_mw if stats else None,
+        "unknown": dict(store.explain(device)),
+        "sample": None if stats is None else _plain(as_dict(stats)),
+    }
+
+
+def totals_as_dict(totals: Totals, name: str) -> dict[str, Json]:
+    """The fleet in numbers."""
+    return {
+        "name": name,
+        "devices": totals.devices,
+        "live": totals.live,
+        "stale": totals.stale,
+        "lost": totals.lost,
+        "refused": totals.refused,
+        "connecting": totals.connecting,
+        "disabled": totals.disabled,
+        "hot": totals.hot,
+        "ram_used_mb": totals.ram_used_mb,
+        "ram_total_mb": totals.ram_total_mb,
+        "power_mw": totals.power_mw,
+        "power_measured_on": totals.measured_power,
+        "oldest_age_s": None if totals.oldest_age_s is None else round(totals.oldest_age_s, 3),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    assert value is None or isinstance(value, bool | int | float | str)
+    return value

@@ -1,0 +1,142 @@
+"""A fleet from start to end: which devices, their links, the supervisor. For every front end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cohete.clock import Clock, SystemClock
+from cohete.config.devices import DeviceSpec, Reach, specs_from_config, specs_from_targets
+from cohete.config.loading import find_config, load
+from cohete.config.schema import Ssh, Watch
+from cohete.config.target import Target
+from cohete.errors import ConfigError
+from cohete.fleet.state import Device
+from cohete.fleet.store import FleetStore
+from cohete.fleet.supervisor import Settings, Supervisor
+from cohete.links.local import is_jetson
+from cohete.links.opener import make_opener
+from cohete.links.ssh import SshConnector
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """What to watch and how."""
+
+    specs: list[DeviceSpec]
+    name: str = ""
+    ssh: Ssh = field(default_factory=Ssh)
+    watch: Watch = field(default_factory=Watch)
+
+
+def plan_fleet(
+    targets: Sequence[str] = (),
+    config_path: str | None = None,
+    *,
+    accept_new: bool = False,
+    interval_ms: int | None = None,
+) -> FleetPlan | None:
+    """From the command line: named targets, else a configuration, else this machine if it is a
+    Jetson, else None. Raises ConfigError.
+
+    Targets that are ids of the configuration mean those devices.
+    """
+    path = find_config(config_path)
+    config = load(path) if path is not None else None
+    if config is None or path is None:
+        plan = FleetPlan(specs_from_targets(tuple(targets)))
+    else:
+        listed = specs_from_config(config, path.parent)
+        plan = FleetPlan(
+            _chosen(listed, targets, config.watch.interval_ms) if targets else listed,
+            config.fleet.name,
+            config.ssh,
+            config.watch,
+        )
+    if not plan.specs and not targets and is_jetson():
+        here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)
+        plan = replace(plan, specs=[here])
+    if not plan.specs:
+        return None
+    if accept_new:
+        plan = replace(plan, ssh=plan.ssh.model_copy(update={"accept_new": True}))
+    if interval_ms is not None:
+        plan = replace(plan, specs=[replace(s, interval_ms=interval_ms) for s in plan.specs])
+    return plan
+
+
+def require_fleet(plan: FleetPlan | None) -> FleetPlan:
+    """The plan, or an error that says how to name devices."""
+    if plan is None:
+        raise ConfigError(
+            "no device to watch",
+            hint="Name one (nvidia@10.0.0.7), write a cohete.yaml, or try `cohete-tui --demo`.",
+        )
+    return plan
+
+
+def _chosen(listed: list[DeviceSpec], targets: Sequence[str], interval_ms: int) -> list[DeviceSpec]:
+    by_id = {spec.id: spec for spec in listed}
+    chosen: dict[str, DeviceSpec] = {}
+    for text in targets:
+        found = (
+            [by_id[text]] if text in by_id else specs_from_targets((text,), interval_ms=interval_ms)
+        )
+        for spec in found:
+            chosen.setdefault(spec.id, spec)
+    return list(chosen.values())
+
+
+class FleetSession:
+    """A running fleet: `async with FleetSession(plan) as session: session.store ...`."""
+
+    def __init__(
+        self, plan: FleetPlan, *, clock: Clock | None = None, connector: SshConnector | None = None
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.store = FleetStore(plan.specs, self.clock, plan.name)
+        self.connector = connector or SshConnector(plan.ssh)
+        self.supervisor = Supervisor(
+            self.store,
+            make_opener(self.connector, self.clock),
+            self.clock,
+            Settings(facts_ttl_s=plan.watch.facts_ttl_s, max_connecting=plan.ssh.max_connecting),
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> FleetSession:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._task = asyncio.create_task(self.supervisor.run(), name="supervisor")
+
+    async def stop(self) -> None:
+        """Leave every device as it was, with nothing of ours running on it."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await self.connector.close()
+        if task is not None and not task.cancelled() and (error := task.exception()):
+            raise error
+
+    async def accept_key(self, device: Device) -> None:
+        """Put the key that a person confirmed on record and connect. No-op without such a key."""
+        line, device.key_line = device.key_line, ""
+        if line:
+            await asyncio.to_thread(self.connector.host_keys.add_line, line)
+            self.supervisor.retry(device.id)
+
+
+def default_folder() -> Path:
+    """Where a simulated fleet keeps its files unless told otherwise."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cohete") / "simulator"

@@ -1,0 +1,248 @@
+"""What is known of one device right now: its state in words, its last sample, a short history."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cohete.config.devices import DeviceSpec
+from cohete.device.identity import Facts
+from cohete.tegra import TegraStats
+
+HISTORY_SAMPLES = 900
+TREND_WINDOW_S = 60.0
+FLAP_WINDOW_S = 600.0
+FLAP_LIMIT = 5
+
+
+class State(StrEnum):
+    """Where a device stands, in a word a person reads."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALE = "stale"
+    LOST = "lost"
+    REFUSED = "refused"
+    DISABLED = "disabled"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether samples are coming."""
+        return self is State.LIVE
+
+
+GLYPHS = {
+    State.CONNECTING: "…",
+    State.LIVE: "●",
+    State.STALE: "◐",
+    State.LOST: "✕",
+    State.REFUSED: "⊘",
+    State.DISABLED: "○",
+}
+"""A state is never a colour alone."""
+
+
+class Refusal(StrEnum):
+    """Why a device waits for a person."""
+
+    LOGIN = "login"
+    KEY_UNKNOWN = "unknown key"
+    KEY_CHANGED = "key changed"
+    OTHER = "refused"
+
+
+SERIES = ("temperature_c", "power_w", "ram_percent", "gpu_percent", "cpu_percent")
+
+
+class History:
+    """The last samples of one device as short float arrays; NaN is unknown.
+
+    Grows to `HISTORY_SAMPLES` and then turns over; `seconds` are monotonic arrival times.
+    """
+
+    __slots__ = ("_at", "seconds", "series")
+
+    def __init__(self) -> None:
+        self.seconds = array("d")
+        self.series: dict[str, array[float]] = {name: array("f") for name in SERIES}
+        self._at = 0
+
+    def add(self, now_s: float, values: tuple[float | None, ...]) -> None:
+        """One sample, in the order of SERIES."""
+        nan = math.nan
+        if len(self.seconds) < HISTORY_SAMPLES:
+            self.seconds.append(now_s)
+            for kept, value in zip(self.series.values(), values, strict=True):
+                kept.append(nan if value is None else value)
+            return
+        at = self._at
+        self.seconds[at] = now_s
+        for kept, value in zip(self.series.values(), values, strict=True):
+            kept[at] = nan if value is None else value
+        self._at = (at + 1) % HISTORY_SAMPLES
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def times(self) -> list[float]:
+        """Arrival times, oldest first."""
+        return [*self.seconds[self._at :], *self.seconds[: self._at]]
+
+    def values(self, name: str, last: int | None = None) -> list[float]:
+        """A series, oldest first; the last `last` samples of it. NaN is unknown."""
+        kept = self.series[name]
+        if last is not None and (self._at == 0 or last <= self._at):
+            end = self._at or len(kept)
+            return list(kept[max(0, end - last) : end])
+        ordered = [*kept[self._at :], *kept[: self._at]]
+        return ordered if last is None else ordered[-last:]
+
+    def slope_per_min(self, name: str, window_s: float = TREND_WINDOW_S) -> float | None:
+        """Change per minute over the window by least squares; None with less than 10 s of it."""
+        count = len(self.seconds)
+        if count < 5:
+            return None
+        newest = self.seconds[self._at - 1]
+        kept = self.series[name]
+        n = sx = sy = sxx = sxy = 0.0
+        first = newest
+        for back in range(1, count + 1):
+            at = self._at - back
+            x = self.seconds[at] - newest
+            if x < -window_s:
+                break
+            y = kept[at]
+            if y == y:
+                n += 1
+                sx += x
+                sy += y
+                sxx += x * x
+                sxy += x * y
+                first = self.seconds[at]
+        spread = n * sxx - sx * sx
+        if n < 5 or newest - first < 10 or spread <= 0:
+            return None
+        return 60 * (n * sxy - sx * sy) / spread
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something rare that happened; samples are no events."""
+
+    number: int
+    wall_s: float
+    device: str
+    kind: str
+    text: str
+
+
+class Device:
+    """The latest of one device. Written by the supervisor through the store, read by everybody."""
+
+    __slots__ = (
+        "attempts",
+        "description",
+        "dropped_lines",
+        "error",
+        "facts",
+        "facts_at",
+        "fingerprint",
+        "gpu_fallback",
+        "gpu_fallback_at",
+        "hint",
+        "history",
+        "index",
+        "key_line",
+        "last_line_at",
+        "live_since",
+        "lives",
+        "next_try_at",
+        "noise_lines",
+        "reasons",
+        "refusal",
+        "samples",
+        "since",
+        "spec",
+        "state",
+        "stats",
+        "stats_at",
+        "sudo_note",
+        "version",
+        "was_live",
+        "with_root",
+    )
+
+    def __init__(self, spec: DeviceSpec, index: int, now_s: float) -> None:
+        self.spec = spec
+        self.index = index
+        self.state = State.CONNECTING if spec.enabled else State.DISABLED
+        self.since = now_s
+        self.error = ""
+        self.hint = ""
+        self.refusal: Refusal | None = None
+        self.fingerprint = ""
+        self.key_line = ""
+        self.description = str(spec.target)
+        self.attempts = 0
+        self.next_try_at: float | None = None
+        self.stats: TegraStats | None = None
+        self.stats_at = 0.0
+        self.last_line_at = 0.0
+        self.samples = 0
+        self.noise_lines = 0
+        self.dropped_lines = 0
+        self.with_root = False
+        self.sudo_note = ""
+        self.facts: Facts | None = None
+        self.facts_at = 0.0
+        self.gpu_fallback: int | None = None
+        self.gpu_fallback_at = 0.0
+        self.reasons: dict[str, str] = {}
+        self.history = History()
+        self.live_since: float | None = None
+        self.lives: deque[float] = deque(maxlen=FLAP_LIMIT + 1)
+        self.was_live = False
+        self.version = 0
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def interval_s(self) -> float:
+        """Time between samples that was asked for."""
+        return self.spec.interval_ms / 1000
+
+    def age_s(self, now_s: float) -> float | None:
+        """Seconds since the last sample arrived; None before the first."""
+        return None if self.stats is None else max(0.0, now_s - self.stats_at)
+
+    def gpu_percent(self, now_s: float) -> int | None:
+        """GPU load from tegrastats, else the other source while it is fresh."""
+        if self.stats is not None and self.stats.gpu_percent is not None:
+            return self.stats.gpu_percent
+        if self.gpu_fallback is not None and now_s - self.gpu_fallback_at <= 10:
+            return self.gpu_fallback
+        return None
+
+    def facts_age_s(self, now_s: float) -> float | None:
+        """Seconds since the facts were read; None before that."""
+        return None if self.facts is None else max(0.0, now_s - self.facts_at)
+
+    def is_flapping(self, now_s: float) -> bool:
+        """Whether it came and went too often lately to be worth a notice each time."""
+        return len(self.lives) > FLAP_LIMIT and now_s - self.lives[0] < FLAP_WINDOW_S
+
+    @property
+    def module_name(self) -> str:
+        """The module, as far as it is known."""
+        return self.facts.module_name if self.facts else ""
+
+    @property
+    def mode_name(self) -> str:
+        """The active power mode by name; empty while unknown."""
+        mode = self.facts.power_mode if self.facts else None
+        return mode.name if mode else ""

@@ -1,0 +1,227 @@
+"""What is known of the whole fleet: a plain object, written by one side, read by the others.
+
+Readers ask what changed since they last looked; nothing is called on the path of a sample.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cohete.clock import Clock
+from cohete.config.devices import DeviceSpec
+from cohete.device.identity import Facts
+from cohete.device.missing import explain
+from cohete.errors import AuthRefused, CoheteError, HostKeyChanged, HostKeyUnknown
+from cohete.fleet.state import Device, Event, Refusal, State
+from cohete.tegra import TegraStats
+
+MAX_EVENTS = 1_000
+HOT_C = 80.0
+"""Above this a zone is called hot where no thermal policy of the device says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The fleet in numbers, from the devices that are live; None where none is known.
+
+    `measured_power` counts the devices whose power is in `power_mw`.
+    """
+
+    devices: int
+    live: int
+    stale: int
+    lost: int
+    refused: int
+    connecting: int
+    disabled: int
+    hot: int
+    ram_used_mb: int
+    ram_total_mb: int
+    power_mw: int | None
+    measured_power: int
+    oldest_age_s: float | None
+
+
+class FleetStore:
+    """Devices in their order, latest state by id, and the rare events."""
+
+    def __init__(self, specs: Iterable[DeviceSpec], clock: Clock, name: str = "") -> None:
+        self.name = name
+        self.clock = clock
+        now = clock.monotonic()
+        self.devices: list[Device] = [Device(spec, index, now) for index, spec in enumerate(specs)]
+        self._by_id = {device.id: device for device in self.devices}
+        if len(self._by_id) != len(self.devices):
+            raise CoheteError("two devices have the same id")
+        self.version = 0
+        self._changed: set[int] = set()
+        self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._event_count = 0
+
+    def __getitem__(self, device_id: str) -> Device:
+        return self._by_id[device_id]
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def __iter__(self) -> Iterator[Device]:
+        return iter(self.devices)
+
+    def take_changed(self) -> set[int]:
+        """Indexes of the devices that changed since the last call; for one reader, the screen."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def touch(self, device: Device) -> None:
+        """Note that something about a device changed."""
+        self.version += 1
+        device.version = self.version
+        self._changed.add(device.index)
+
+    def apply(self, device: Device, stats: TegraStats) -> None:
+        """A sample arrived."""
+        now = self.clock.monotonic()
+        device.stats = stats
+        device.stats_at = device.last_line_at = now
+        device.samples += 1
+        hottest = stats.hottest
+        power_mw = stats.power_mw
+        gpu = stats.gpu_percent
+        device.history.add(
+            now,
+            (
+                hottest.celsius if hottest else None,
+                None if power_mw is None else power_mw / 1000,
+                stats.ram_percent,
+                device.gpu_percent(now) if gpu is None else gpu,
+                stats.cpu_percent,
+            ),
+        )
+        if device.state is not State.LIVE:
+            self._went_live(device, now)
+        self.version += 1
+        device.version = self.version
+        self._changed.add(device.index)
+
+    def apply_facts(self, device: Device, facts: Facts) -> None:
+        """Facts were read."""
+        before = device.facts
+        device.facts = facts
+        device.facts_at = self.clock.monotonic()
+        if (
+            before
+            and before.power_mode
+            and facts.power_mode
+            and before.power_mode != facts.power_mode
+        ):
+            self.event(device, "mode", f"power mode is now {facts.power_mode.name}")
+        self.touch(device)
+
+    def apply_gpu(self, device: Device, percent: int) -> None:
+        """GPU load from somewhere else than tegrastats."""
+        device.gpu_fallback = percent
+        device.gpu_fallback_at = self.clock.monotonic()
+        self.touch(device)
+
+    def explain(self, device: Device) -> dict[str, str]:
+        """Why values of this device are unknown, by field."""
+        reasons = explain(
+            device.stats, device.facts, root=device.with_root, sudo_note=device.sudo_note
+        )
+        if device.gpu_percent(self.clock.monotonic()) is not None:
+            reasons.pop("gpu", None)
+        return reasons
+
+    def set_state(self, device: Device, state: State, error: str = "", hint: str = "") -> None:
+        """A device changed its state, or the reason for it."""
+        if device.state is not state:
+            device.since = self.clock.monotonic()
+            device.state = state
+            if state is not State.LIVE:
+                device.live_since = None
+        device.error = error
+        device.hint = hint
+        self.touch(device)
+
+    def refuse(self, device: Device, error: CoheteError) -> None:
+        """A person has to act before this device is tried again."""
+        device.refusal = _refusal(error)
+        device.next_try_at = None
+        if isinstance(error, HostKeyUnknown | HostKeyChanged):
+            device.fingerprint = error.fingerprint
+        device.key_line = error.line if isinstance(error, HostKeyUnknown) else ""
+        self.set_state(device, State.REFUSED, error.what, error.hint)
+        self.event(device, "refused", error.what)
+
+    def event(self, device: Device | None, kind: str, text: str) -> None:
+        """Something rare happened."""
+        self._event_count += 1
+        self.events.append(
+            Event(self._event_count, self.clock.time(), device.id if device else "", kind, text)
+        )
+
+    def totals(self) -> Totals:
+        """The fleet in numbers, now."""
+        now = self.clock.monotonic()
+        counts = dict.fromkeys(State, 0)
+        hot = used = total = power = measured = 0
+        oldest: float | None = None
+        for device in self.devices:
+            counts[device.state] += 1
+            stats = device.stats
+            if stats is None or device.state is not State.LIVE:
+                continue
+            used += stats.ram_used_mb
+            total += stats.ram_total_mb
+            oldest = max(oldest or 0.0, now - device.stats_at)
+            if is_hot(device):
+                hot += 1
+            if stats.power_mw is not None:
+                power += stats.power_mw
+                measured += 1
+        return Totals(
+            devices=len(self.devices),
+            live=counts[State.LIVE],
+            stale=counts[State.STALE],
+            lost=counts[State.LOST],
+            refused=counts[State.REFUSED],
+            connecting=counts[State.CONNECTING],
+            disabled=counts[State.DISABLED],
+            hot=hot,
+            ram_used_mb=used,
+            ram_total_mb=total,
+            power_mw=power if measured else None,
+            measured_power=measured,
+            oldest_age_s=oldest,
+        )
+
+    def _went_live(self, device: Device, now: float) -> None:
+        again = device.was_live and device.state is not State.STALE
+        first = not device.was_live
+        stale = device.state is State.STALE
+        device.was_live = True
+        device.refusal = None
+        device.attempts = 0
+        device.next_try_at = None
+        self.set_state(device, State.LIVE)
+        device.live_since = now
+        if not stale:
+            device.lives.append(now)
+            if not device.is_flapping(now):
+                self.event(device, "live", "live" if first else "live again" if again else "live")
+
+
+def is_hot(device: Device) -> bool:
+    """Whether the hottest zone of the last sample is above what counts as hot."""
+    hottest = device.stats.hottest if device.stats else None
+    return hottest is not None and hottest.celsius is not None and hottest.celsius >= HOT_C
+
+
+def _refusal(error: CoheteError) -> Refusal:
+    if isinstance(error, HostKeyUnknown):
+        return Refusal.KEY_UNKNOWN
+    if isinstance(error, HostKeyChanged):
+        return Refusal.KEY_CHANGED
+    return Refusal.LOGIN if isinstance(error, AuthRefused) else Refusal.OTHER

@@ -1,0 +1,1 @@
+"""How a device is reached: SSH, this machine, or a recording; one protocol, `Link`."""

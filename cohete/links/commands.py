@@ -1,0 +1,90 @@
+"""Every command the watching half of Cohete runs on a device, in one place for an auditor.
+
+All of them only read, none of them needs root. The one that may use `sudo -n` does so only where
+the configuration allows it for that device. Commands are argv tuples; `quote` joins them once.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Argv = tuple[str, ...]
+
+STREAM_LIMIT_S = 900
+"""A stream ends by itself after this long and is started anew: should the connection vanish
+without a trace, nothing of ours outlives it on the board by more than this."""
+
+PROBE_LIMIT_S = 25
+SECTION_LIMIT_BYTES = 16_384
+MARK = "@@cohete"
+
+
+def tegrastats(interval_ms: int, *, sudo: bool = False) -> Argv:
+    """The stream of samples. With `sudo`, root's tegrastats, which also shows EMC and engines."""
+    run: Argv = ("tegrastats", "--interval", str(interval_ms))
+    if sudo:
+        run = ("sudo", "-n", "/usr/bin/tegrastats", "--interval", str(interval_ms))
+    return ("timeout", str(STREAM_LIMIT_S), *run)
+
+
+def gpu_utilization(period_s: int) -> Argv:
+    """A stream of GPU load in percent where tegrastats prints none (Thor)."""
+    query = ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+    return ("timeout", str(STREAM_LIMIT_S), *query, "-l", str(period_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One fact to read; all of them travel in one round trip."""
+
+    name: str
+    argv: Argv
+
+
+PROBES: tuple[Probe, ...] = (
+    Probe("model", ("cat", "/proc/device-tree/model")),
+    Probe("compatible", ("cat", "/proc/device-tree/compatible")),
+    Probe("serial", ("cat", "/proc/device-tree/serial-number")),
+    Probe("l4t", ("head", "-n", "1", "/etc/nv_tegra_release")),
+    Probe("l4t_core", ("timeout", "5", "dpkg-query", "-W", "-f", "${Version}", "nvidia-l4t-core")),
+    Probe("jetpack", ("timeout", "5", "dpkg-query", "-W", "-f", "${Version}", "nvidia-jetpack")),
+    Probe("nvpmodel", ("timeout", "5", "nvpmodel", "-q")),
+    Probe("meminfo", ("cat", "/proc/meminfo")),
+    Probe("cpuinfo", ("grep", "-m", "1", "-i", "^features", "/proc/cpuinfo")),
+    Probe("hostname", ("uname", "-n")),
+    Probe("kernel", ("uname", "-r")),
+    Probe("uptime", ("cat", "/proc/uptime")),
+    Probe("machine_id", ("cat", "/etc/machine-id")),
+    Probe("cuda", ("ls", "-d", "/dev/nvhost-gpu", "/dev/nvidiactl", "/usr/local/cuda")),
+)
+
+
+def quote(argv: Sequence[str]) -> str:
+    """An argv as the one string SSH carries, each word quoted for a POSIX shell."""
+    return shlex.join(argv)
+
+
+def probe_script(probes: Sequence[Probe] = PROBES) -> str:
+    """A POSIX shell script that runs each probe and marks where its output begins."""
+    lines = []
+    for probe in probes:
+        lines.append(f"echo; echo {MARK} {probe.name}")
+        lines.append(f"{quote(probe.argv)} 2>&1 </dev/null | head -c {SECTION_LIMIT_BYTES}")
+    return "; ".join(lines)
+
+
+def probe(probes: Sequence[Probe] = PROBES) -> Argv:
+    """All facts of a device in one command."""
+    return ("timeout", "-k", "2", str(PROBE_LIMIT_S), "sh", "-c", probe_script(probes))
+
+
+def split_sections(output: bytes) -> dict[str, bytes]:
+    """What `probe` printed, by probe name; the first section of a name wins."""
+    sections: dict[str, bytes] = {}
+    mark = f"\n{MARK} ".encode()
+    for part in (b"\n" + output).split(mark)[1:]:
+        name, _, body = part.partition(b"\n")
+        sections.setdefault(name.decode("ascii", "replace")[:32], body.removesuffix(b"\n"))
+    return sections

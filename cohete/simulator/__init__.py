@@ -1,0 +1,1 @@
+"""Jetsons that do not exist: boards with physics, behind a real SSH server."""

@@ -1,0 +1,107 @@
+"""The files of a simulated board: device tree, /proc, /sys and /etc, made when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from cohete.simulator.board import SimBoard
+from cohete.simulator.faults import Fault
+from cohete.simulator.formats import number
+
+ESCAPES = "\x1b]52;c;ZXZpbA==\x07\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\u2066[/red]"
+"""A clipboard write, a title, a cleared screen, a C1 sequence, bidirectional marks and markup."""
+
+
+def machine_id(board: SimBoard) -> str:
+    """Stable identity of the board."""
+    return hashlib.md5(board.name.encode(), usedforsecurity=False).hexdigest()
+
+
+def nvpmodel_conf(board: SimBoard) -> str:
+    """/etc/nvpmodel.conf in NVIDIA's format, with this board's modes."""
+    module = board.module
+    lines = [
+        "# < POWER_MODEL ID=id_num NAME=mode_name >",
+        "",
+        "< PARAM TYPE=FILE NAME=CPU_ONLINE >",
+    ]
+    lines += [f"CORE_{n} /sys/devices/system/cpu/cpu{n}/online" for n in range(module.cores)]
+    lines += ["", "< PARAM TYPE=FILE NAME=TPC_POWER_GATING >",
+              "TPC_PG_MASK /sys/devices/platform/gpu.0/tpc_pg_mask",
+              "", "< PARAM TYPE=CLOCK NAME=CPU_A78_0 >",
+              "MAX_FREQ /sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq",
+              "", "< PARAM TYPE=CLOCK NAME=GPU >",
+              "MAX_FREQ /sys/devices/platform/17000000.gpu/devfreq_dev/max_freq"]  # fmt: skip
+    for mode in module.modes:
+        lines += ["", f"< POWER_MODEL ID={mode.id} NAME={mode.name} >"]
+        lines += [f"CPU_ONLINE CORE_{n} {int(n < mode.cores)}" for n in range(module.cores)]
+        lines += [
+            f"TPC_POWER_GATING TPC_PG_MASK {mode.mask}",
+            f"CPU_A78_0 MAX_FREQ {mode.cpu_mhz * 1000 if mode.cpu_mhz else -1}",
+            f"GPU MAX_FREQ {mode.gpu_mhz * 1_000_000 if mode.gpu_mhz else -1}",
+        ]
+    lines += ["", f"< PM_CONFIG DEFAULT={module.default_mode} >", ""]
+    return "\n".join(lines)
+
+
+def read_file(board: SimBoard, path: str) -> bytes | None:
+    """What the file holds now; None where the board has none of that name."""
+    if path in board.written:
+        return board.written[path]
+    module = board.module
+    evil = ESCAPES if board.has(Fault.ESCAPES) else ""
+    major, _, rest = module.l4t.partition(".")
+    family = "t186ref" if int(major) < 36 else "generic"
+    kb = module.memory_mb * 1024
+    fixed = {
+        "/proc/device-tree/model": f"{module.model}{evil}\0",
+        "/sys/firmware/devicetree/base/model": f"{module.model}{evil}\0",
+        "/proc/device-tree/compatible": "".join(f"{name}\0" for name in module.compatible),
+        "/proc/device-tree/serial-number": f"1421{machine_id(board)[:8]}\0",
+        "/etc/nv_tegra_release": f"# R{major} (release), REVISION: {rest}, GCID: 42132812, "
+        f"BOARD: {family}, EABI: aarch64, DATE: Thu Sep 18 22:54:44 UTC 2025\n",
+        "/etc/machine-id": f"{machine_id(board)}\n",
+        "/etc/hostname": f"{board.name}{evil}\n",
+        "/etc/nvpmodel.conf": nvpmodel_conf(board) if module.modes else None,
+        "/proc/meminfo": f"MemTotal:       {kb:>8} kB\n"
+        f"MemFree:        {(module.memory_mb - board.memory_used_mb) * 768:>8} kB\n"
+        f"MemAvailable:   {(module.memory_mb - board.memory_used_mb) * 1024:>8} kB\n"
+        f"SwapTotal:      {kb // 2 if module.swap else 0:>8} kB\n",
+        "/proc/cpuinfo": "".join(
+            f"processor\t: {nth}\nFeatures\t: "
+            + ("half thumb vfpv3 neon" if int(major) < 23 else "fp asimd evtstrm aes crc32 atomics")
+            + "\n\n"
+            for nth in range(module.cores)
+        ),
+        "/proc/uptime": f"{board.clock.monotonic() - board.booted_at:.2f} 1000.00\n",
+        "/var/lib/nvpmodel/status": f"pmode:{board.mode.id:04d}\n",
+    }
+    if path in fixed:
+        text = fixed[path]
+        return None if text is None else text.encode("utf-8", "surrogateescape")
+    return _thermal_zone(board, path) or _fan(board, path)
+
+
+def _thermal_zone(board: SimBoard, path: str) -> bytes | None:
+    match = re.fullmatch(r"/sys/class/thermal/thermal_zone(\d{1,2})/(type|temp)", path)
+    zones = list(board.zones().items())
+    if match is None or int(match[1]) >= len(zones):
+        return None
+    name, celsius = zones[int(match[1])]
+    if match[2] == "type":
+        return f"{name}-thermal\n".encode()
+    if celsius is None:
+        return None
+    return f"{round(1000 * float(number(celsius, board.module.style.resolution_c)))}\n".encode()
+
+
+def _fan(board: SimBoard, path: str) -> bytes | None:
+    pwm = round(255 * board.fan_duty)
+    values = {
+        "/sys/class/hwmon/hwmon0/name": "pwmfan",
+        "/sys/class/hwmon/hwmon0/pwm1": str(pwm),
+        "/sys/class/hwmon/hwmon1/name": "pwm_tach",
+        "/sys/class/hwmon/hwmon1/rpm": str(pwm * 24),
+    }
+    return f"{values[path]}\n".encode() if path in values else None

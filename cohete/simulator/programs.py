@@ -1,0 +1,411 @@
+"""The commands of a simulated board, with the words, prompts and exit codes of the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import re
+
+from cohete.simulator.board import SimBoard, TegraStatsRun
+from cohete.simulator.faults import Fault
+from cohete.simulator.files import ESCAPES, read_file
+from cohete.simulator.modules import Mode
+from cohete.simulator.shell import Context, Pipe, Program, run_argv, run_line
+
+_SLOW_S = 3.0
+_GARBAGE = (
+    b"\xff\xfe\x00 RAM 12/34MB\x80 (lfb\n",
+    b"RAM 4..7/99MB CPU [12%@\n",
+    b"Welcome to Ubuntu 22.04 LTS\r\n",
+    b"A" * 40_000 + b"\n",
+)
+
+
+async def tegrastats(context: Context, argv: list[str]) -> int:
+    board = context.board
+    if board.has(Fault.NO_TEGRASTATS):
+        context.complain("sh: 1: tegrastats: not found")
+        return 127
+    interval_s = 1.0
+    rest = argv[1:]
+    while rest:
+        option = rest.pop(0)
+        if option == "--interval" and rest and rest[0].isdigit():
+            interval_s = max(0.02, int(rest.pop(0)) / 1000)
+        elif option not in ("--readall", "--verbose"):
+            context.complain(f"Unknown command: {option}")
+            return 1
+    run = TegraStatsRun(board, root=context.root)
+    count = 0
+    while True:
+        await _while_hanging(board)
+        line = run.line().encode()
+        count += 1
+        if board.has(Fault.GARBAGE):
+            context.out(_GARBAGE[count % len(_GARBAGE)])
+        if board.has(Fault.ESCAPES):
+            context.out(ESCAPES.encode("utf-8", "surrogateescape") + b"\n")
+            line += b" " + ESCAPES.encode("utf-8", "surrogateescape")
+        if board.has(Fault.SLOW):
+            await board.clock.sleep(_SLOW_S)
+        context.out(line + b"\n")
+        await board.clock.sleep(interval_s)
+
+
+async def _while_hanging(board: SimBoard) -> None:
+    while board.has(Fault.HANG):
+        await board.clock.sleep(0.1)
+
+
+async def nvpmodel(context: Context, argv: list[str]) -> int:
+    board = context.board
+    if not board.module.modes:
+        context.complain("sh: 1: nvpmodel: not found")
+        return 127
+    if "-q" in argv or "--query" in argv:
+        _print_mode(context)
+        return 0
+    if "-p" in argv or "--parse" in argv:
+        default = board.mode_by_id(board.module.default_mode)
+        context.say(
+            f"NVPM VERB: PM_CONFIG: DEFAULT={default.name if default else ''}"
+            f"({board.module.default_mode})"
+        )
+        for mode in board.module.modes:
+            context.say(f"NVPM VERB: POWER_MODEL: ID={mode.id} NAME={mode.name}")
+        return 0
+    if "-m" in argv:
+        wanted = argv[argv.index("-m") + 1 :][:1]
+        number = int(wanted[0]) if wanted and wanted[0].isdigit() else -1
+        target = board.mode_by_id(number)
+        if target is None:
+            context.complain(f"NVPM ERROR: request for bad power mode {number}")
+            return 255
+        if not context.root:
+            context.complain("NVPM ERROR: Error opening /var/lib/nvpmodel/status: 13")
+            return 255
+        return await _set_mode(context, target)
+    context.complain("nvpmodel: unknown option")
+    return 255
+
+
+def _print_mode(context: Context) -> None:
+    board = context.board
+    if board.module.l4t.startswith("32"):
+        context.say("NVPM WARN: fan mode is not set!")
+    context.say(f"NV Power Mode: {board.mode.name}")
+    context.say(str(board.mode.id))
+    if board.module.key == "agx-xavier" and not context.root:
+        context.say("NVPM ERROR: Error opening /sys/kernel/nvpmodel_emc_cap/emc_iso_cap: 13")
+
+
+async def _set_mode(context: Context, mode: Mode) -> int:
+    board = context.board
+    if board.gpu_used_since_boot and mode.mask != board.mode.mask:
+        context.say("NVPM WARN: Golden image context is already created")
+        context.say(f"NVPM WARN: Reboot required for changing to this power mode: {mode.id}")
+        context.say("NVPM WARN: DO YOU WANT TO REBOOT NOW? enter YES/yes to confirm:")
+        answer = (await context.stdin.read_lines(1)).decode("utf-8", "replace").strip()
+        if answer in ("YES", "yes"):
+            context.say("NVPM WARN: rebooting")
+            board.pending_mode = mode
+            board.reboot()
+            return 0
+        if not answer:
+            context.complain("NVPM ERROR: bad input!")
+        context.complain("NVPM ERROR: optMask is 1, no request for power mode")
+        return 255
+    board.set_mode(mode)
+    return 0
+
+
+async def jetson_clocks(context: Context, argv: list[str]) -> int:
+    board = context.board
+    if not context.root:
+        context.complain("Please run as root")
+        return 1
+    if "--show" in argv:
+        _show_clocks(context)
+    elif "--store" in argv:
+        board.written[_operand(argv, "--store")] = b"stored\n"
+    elif "--restore" in argv:
+        if _operand(argv, "--restore") not in board.written:
+            context.complain("Error: Could not restore Jetson clocks: file not found")
+            return 1
+        board.clocks_locked = False
+    else:
+        board.clocks_locked = True
+    return 0
+
+
+def _operand(argv: list[str], option: str) -> str:
+    rest = argv[argv.index(option) + 1 :]
+    return rest[0] if rest else "/root/l4t_dfs.conf"
+
+
+def _show_clocks(context: Context) -> None:
+    board, module = context.board, context.board.module
+    board.advance()
+    low, high = module.cpu_mhz
+    high = min(high, board.mode.cpu_mhz or high)
+    online = "" if int(module.l4t.split(".")[0]) >= 38 else "Online={} "
+    space = "  " if int(module.l4t.split(".")[0]) >= 36 else " "
+    context.say(
+        f"SOC family:{module.compatible[-1].removeprefix('nvidia,')}  Machine:{module.model}"
+    )
+    for nth in sorted(range(module.cores), key=str):
+        is_on = nth < board.mode.cores
+        minimum = high if board.clocks_locked else low
+        current = high if board.clocks_locked else (low + high) // 2
+        context.say(
+            f"cpu{nth}:{space}{online.format(int(is_on))}Governor=schedutil MinFreq={minimum}000 "
+            f"MaxFreq={high}000 CurrentFreq={current}000 IdleStates: WFI=1 c7=1 "
+        )
+    gpu_low, gpu_high = module.gpu_mhz
+    gpu_high = min(gpu_high, board.mode.gpu_mhz or gpu_high)
+    gpu_min = gpu_high if board.clocks_locked else gpu_low
+    context.say(f"GPU MinFreq={gpu_min}000000 MaxFreq={gpu_high}000000 CurrentFreq={gpu_min}000000")
+    emc = module.emc_mhz
+    context.say(
+        f"EMC MinFreq=204000000 MaxFreq={emc}000000 CurrentFreq={emc}000000 "
+        f"FreqOverride={int(board.clocks_locked)}"
+    )
+    context.say(f"NV Power Mode: {board.mode.name}")
+
+
+async def nvfancontrol(context: Context, argv: list[str]) -> int:
+    if not context.root:
+        context.complain(
+            "NVFAN ERROR: Sudo permissions are required to execute nvfancontrol user daemon"
+        )
+        return 1
+    context.say(f"FAN1:FAN_PROFILE:{context.board.fan_profile}")
+    context.say("FAN1:FAN_GOVERNOR:pid")
+    context.say("FAN1:FAN_CONTROL:close_loop")
+    return 0
+
+
+async def systemctl(context: Context, argv: list[str]) -> int:
+    board = context.board
+    verbs = [word for word in argv[1:] if not word.startswith("-")]
+    if len(verbs) < 2 or verbs[1].removesuffix(".service") != "nvfancontrol":
+        context.complain(f"Unit {verbs[1] if len(verbs) > 1 else ''} could not be found.")
+        return 4
+    if verbs[0] == "is-active":
+        context.say("active" if board.fan_service_active else "inactive")
+        return 0 if board.fan_service_active else 3
+    if not context.root:
+        context.complain("Failed: Interactive authentication required.")
+        return 1
+    board.fan_service_active = verbs[0] in ("start", "restart")
+    if board.fan_service_active:
+        board.fan_pwm = None
+    return 0
+
+
+async def dpkg_query(context: Context, argv: list[str]) -> int:
+    module = context.board.module
+    packages = {"nvidia-jetpack": module.jetpack, "nvidia-l4t-core": module.core_package}
+    name = argv[-1]
+    version = packages.get(name, "")
+    if not version:
+        context.complain(f"dpkg-query: no packages found matching {name}")
+        return 1
+    context.out(version.encode())
+    return 0
+
+
+async def nvidia_smi(context: Context, argv: list[str]) -> int:
+    board = context.board
+    thor = board.module.key.startswith("thor")
+    if not thor:
+        if not board.module.l4t.startswith("36"):
+            context.complain("sh: 1: nvidia-smi: not found")
+            return 127
+        context.say("[N/A]")
+        return 0
+    period = float(argv[argv.index("-l") + 1]) if "-l" in argv else 0.0
+    while True:
+        await _while_hanging(board)
+        context.say(str(board.gpu_percent()))
+        if not period:
+            return 0
+        await board.clock.sleep(period)
+
+
+async def cat(context: Context, argv: list[str]) -> int:
+    if argv[1:] in ([], ["-"]):
+        context.out(await context.stdin.read_all())
+        return 0
+    status = 0
+    for path in argv[1:]:
+        data = read_file(context.board, path)
+        if data is None:
+            context.complain(f"cat: {path}: No such file or directory")
+            status = 1
+        else:
+            context.out(data)
+    return status
+
+
+async def head(context: Context, argv: list[str]) -> int:
+    try:
+        if "-c" in argv:
+            context.out(await context.stdin.read_all(int(argv[argv.index("-c") + 1])))
+            return 0
+        count = int(argv[argv.index("-n") + 1]) if "-n" in argv else 10
+        files = [word for word in argv[1:] if word.startswith("/")]
+        if files:
+            data = read_file(context.board, files[0])
+            if data is None:
+                context.complain(f"head: cannot open '{files[0]}' for reading")
+                return 1
+            context.out(b"".join(data.splitlines(keepends=True)[:count]))
+        else:
+            context.out(await context.stdin.read_lines(count))
+    finally:
+        context.stdin.close_reader()
+    return 0
+
+
+async def grep(context: Context, argv: list[str]) -> int:
+    words = [word for word in argv[1:] if not word.startswith("-")]
+    most = int(argv[argv.index("-m") + 1]) if "-m" in argv else 1_000_000
+    if "-m" in argv:
+        words.remove(argv[argv.index("-m") + 1])
+    pattern, *files = words
+    data = b"".join(read_file(context.board, name) or b"" for name in files)
+    flags = re.IGNORECASE if "-i" in argv else 0
+    found = [line for line in data.decode("utf-8", "replace").splitlines()
+             if re.search(pattern, line, flags)][:most]  # fmt: skip
+    for line in found:
+        context.say(line)
+    return 0 if found else 1
+
+
+async def ls(context: Context, argv: list[str]) -> int:
+    devices = ["/usr/local/cuda"]
+    if context.board.module.style.has_zones:
+        thor = context.board.module.key.startswith("thor")
+        devices.append("/dev/nvidiactl" if thor else "/dev/nvhost-gpu")
+    status = 0
+    for path in (word for word in argv[1:] if not word.startswith("-")):
+        if any(fnmatch.fnmatch(device, path) for device in devices):
+            context.say(path)
+        else:
+            context.complain(f"ls: cannot access '{path}': No such file or directory")
+            status = 2
+    return status
+
+
+async def uname(context: Context, argv: list[str]) -> int:
+    evil = ESCAPES if context.board.has(Fault.ESCAPES) else ""
+    context.say("5.15.148-tegra" if "-r" in argv else context.board.name + evil)
+    return 0
+
+
+async def echo(context: Context, argv: list[str]) -> int:
+    context.say(" ".join(argv[1:]))
+    return 0
+
+
+async def identity(context: Context, argv: list[str]) -> int:
+    context.say(("0" if context.root else "1000") if "-u" in argv else "uid=1000(nvidia)")
+    return 0
+
+
+async def true(context: Context, argv: list[str]) -> int:
+    return 0
+
+
+async def sleep(context: Context, argv: list[str]) -> int:
+    await context.board.clock.sleep(float(argv[1]))
+    return 0
+
+
+async def tee(context: Context, argv: list[str]) -> int:
+    if context.board.has(Fault.DISK_FULL):
+        context.complain(f"tee: {argv[-1]}: No space left on device")
+        return 1
+    data = await context.stdin.read_all()
+    path = argv[-1]
+    if path.endswith("/pwm1"):
+        if not context.root:
+            context.complain(f"tee: {path}: Permission denied")
+            return 1
+        context.board.fan_pwm = min(255, max(0, int(data or b"0")))
+    else:
+        context.board.written[path] = data
+    context.out(data)
+    return 0
+
+
+async def df(context: Context, argv: list[str]) -> int:
+    used = 100 if context.board.has(Fault.DISK_FULL) else 41
+    context.say("Filesystem     1K-blocks     Used Available Use% Mounted on")
+    total = 61_255_492
+    taken = total * used // 100
+    context.say(f"/dev/nvme0n1p1  {total} {taken}  {total - taken}  {used}% /")
+    return 0
+
+
+async def timeout(context: Context, argv: list[str]) -> int:
+    rest = argv[1:]
+    while rest and rest[0].startswith("-"):
+        rest = rest[2:] if rest[0] in ("-k", "-s") else rest[1:]
+    limit_s = float(rest[0])
+    run = asyncio.create_task(run_argv(rest[1:], context, PROGRAMS))
+    limit = asyncio.create_task(context.board.clock.sleep(limit_s))
+    try:
+        await asyncio.wait({run, limit}, return_when=asyncio.FIRST_COMPLETED)
+        return run.result() if run.done() else 124
+    finally:
+        run.cancel()
+        limit.cancel()
+        await asyncio.gather(run, limit, return_exceptions=True)
+
+
+async def sudo(context: Context, argv: list[str]) -> int:
+    rest = [word for word in argv[1:] if word not in ("-n", "--")]
+    if not context.environment.get("SIM_SUDO"):
+        context.complain("sudo: a password is required")
+        return 1
+    inner = Context(
+        context.board, True, context.out, context.err, context.stdin, context.environment
+    )
+    return await run_argv(rest, inner, PROGRAMS)
+
+
+async def sh(context: Context, argv: list[str]) -> int:
+    if "-c" in argv:
+        return await run_line(argv[argv.index("-c") + 1], context, PROGRAMS)
+    return 0
+
+
+PROGRAMS: dict[str, Program] = {
+    "bash": sh,
+    "cat": cat,
+    "df": df,
+    "dpkg-query": dpkg_query,
+    "echo": echo,
+    "grep": grep,
+    "head": head,
+    "hostname": uname,
+    "id": identity,
+    "jetson_clocks": jetson_clocks,
+    "ls": ls,
+    "nvfancontrol": nvfancontrol,
+    "nvidia-smi": nvidia_smi,
+    "nvpmodel": nvpmodel,
+    "sh": sh,
+    "sleep": sleep,
+    "sudo": sudo,
+    "systemctl": systemctl,
+    "tee": tee,
+    "tegrastats": tegrastats,
+    "timeout": timeout,
+    "true": true,
+    "uname": uname,
+}
+
+__all__ = ["PROGRAMS", "Pipe"]

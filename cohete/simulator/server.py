@@ -1,0 +1,263 @@
+"""Simulated boards behind real SSH servers on loopback, one port a board."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import asyncssh
+
+from cohete.clock import Clock, SystemClock
+from cohete.links.hostkeys import known_hosts_line
+from cohete.links.ssh import raise_open_file_limit
+from cohete.simulator.board import SimBoard
+from cohete.simulator.faults import Fault
+from cohete.simulator.programs import PROGRAMS
+from cohete.simulator.shell import Context, Pipe, run_line
+
+LOOPBACK = "127.0.0.1"
+USER = "nvidia"
+
+logging.getLogger("asyncssh").addHandler(logging.NullHandler())
+
+
+class SimHost:
+    """A board, its host key, its listener, and the commands that run on it right now."""
+
+    def __init__(self, board: SimBoard, authorized: asyncssh.SSHKey, *, sudo: bool = False) -> None:
+        self.board = board
+        self.sudo = sudo
+        self.port = 0
+        self.commands: list[str] = []
+        self.running: dict[asyncio.Task[None], str] = {}
+        self._authorized = authorized
+        self._key = asyncssh.generate_private_key("ssh-ed25519")
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._home: str | None = None
+
+    @property
+    def known_hosts(self) -> str:
+        """The line of this host for a known_hosts file."""
+        return known_hosts_line(LOOPBACK, self.port, self._key)
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on loopback; the port stays the same over restarts."""
+        self._acceptor = await asyncssh.listen(
+            LOOPBACK,
+            port or self.port,
+            server_factory=lambda: _Server(self),
+            server_host_keys=[self._key],
+            process_factory=self._process,
+            sftp_factory=self._sftp,
+            encoding=None,
+            line_editor=False,
+            x509_trusted_certs=None,
+            gss_host=None,
+            compression_algs=None,
+            encryption_algs=["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"],
+            keepalive_interval=0,
+            reuse_address=True,
+        )
+        self.port = self._acceptor.get_port()
+
+    async def stop(self) -> None:
+        """Stop listening and drop who is connected."""
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            acceptor.close()
+            await acceptor.wait_closed()
+        self.cut()
+        for task in list(self.running):
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def cut(self) -> None:
+        """Drop every open connection."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    async def set_fault(self, fault: Fault, on: bool = True) -> None:
+        """Switch a fault on or off."""
+        board = self.board
+        if on:
+            board.faults.add(fault)
+        else:
+            board.faults.discard(fault)
+        if fault is Fault.CUT:
+            board.faults.discard(fault)
+            self.cut()
+        elif fault is Fault.DOWN:
+            await self.stop()
+            if not on:
+                await self.start()
+        elif fault is Fault.HOST_KEY and on:
+            self._key = asyncssh.generate_private_key("ssh-ed25519")
+            await self.stop()
+            await self.start()
+        elif fault is Fault.AUTH and on:
+            self.cut()
+
+    def accepts(self, key: asyncssh.SSHKey) -> bool:
+        """Whether this key may log in now."""
+        return not self.board.has(Fault.AUTH) and key.public_data == self._authorized.public_data
+
+    def connected(self, connection: asyncssh.SSHServerConnection) -> None:
+        self._connections.add(connection)
+
+    def disconnected(self, connection: asyncssh.SSHServerConnection) -> None:
+        self._connections.discard(connection)
+
+    async def _process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        command = process.command
+        if command is None:
+            process.stdout.write(
+                b"A simulated board: run a command, as in `ssh ... tegrastats`.\r\n"
+            )
+            process.exit(0)
+            return
+        self.commands.append(command)
+        stdin = Pipe()
+        environment = {"SIM_SUDO": "1"} if self.sudo else {}
+        context = Context(
+            self.board, False, process.stdout.write, process.stderr.write, stdin, environment
+        )
+        work = asyncio.create_task(self._run(command, context, process))
+        self.running[work] = command
+        work.add_done_callback(lambda task: self.running.pop(task, None))
+        with contextlib.suppress(asyncssh.Error, OSError, asyncssh.SignalReceived):
+            while data := await process.stdin.read(4096):
+                stdin.write(data)
+            stdin.end()
+            return
+        work.cancel()
+
+    async def _run(
+        self, command: str, context: Context, process: asyncssh.SSHServerProcess[bytes]
+    ) -> None:
+        try:
+            status = await run_line(command, context, PROGRAMS)
+            process.exit(status)
+        except (OSError, asyncssh.Error):
+            return
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError, asyncssh.Error):
+                process.exit_with_signal("TERM")
+
+    def _sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
+        if self._home is None:
+            self._home = tempfile.mkdtemp(prefix="cohete-sim-")
+        return _Sftp(channel, self._home, self.board)
+
+
+class _Server(asyncssh.SSHServer):
+    def __init__(self, host: SimHost) -> None:
+        self._host = host
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._host.connected(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection is not None:
+            self._host.disconnected(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return username == USER and self._host.accepts(key)
+
+
+class _Sftp(asyncssh.SFTPServer):
+    """The board's home folder, and nothing else of this machine."""
+
+    def __init__(
+        self, channel: asyncssh.SSHServerChannel[bytes], home: str, board: SimBoard
+    ) -> None:
+        super().__init__(channel, chroot=home.encode())
+        self._board = board
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        if self._board.has(Fault.DISK_FULL):
+            raise asyncssh.SFTPFailure("No space left on device")
+        return super().write(file_obj, offset, data)  # type: ignore[return-value]
+
+
+class SimFleet:
+    """Simulated boards that run together, with one key to log in to all of them."""
+
+    def __init__(
+        self, boards: Iterable[SimBoard], *, clock: Clock | None = None, sudo: bool = False
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.client_key = asyncssh.generate_private_key("ssh-ed25519", comment="cohete simulator")
+        self.hosts = {
+            board.name: SimHost(board, self.client_key.convert_to_public(), sudo=sudo)
+            for board in boards
+        }
+        raise_open_file_limit()
+
+    async def __aenter__(self) -> SimFleet:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self, base_port: int = 0) -> None:
+        """Start every board; ports count up from `base_port`, 0 lets the system choose."""
+        for nth, host in enumerate(self.hosts.values()):
+            await host.start(base_port + nth if base_port else 0)
+            if host.board.has(Fault.DOWN):
+                await host.stop()
+
+    async def stop(self) -> None:
+        """Stop every board."""
+        await asyncio.gather(*(host.stop() for host in self.hosts.values()))
+
+    def write_files(self, folder: Path, name: str = "simulated") -> Path:
+        """cohete.yaml, known_hosts and the key to log in with; the path of the first."""
+        folder.mkdir(parents=True, exist_ok=True)
+        key = folder / "id_simulator"
+        key.unlink(missing_ok=True)
+        key.touch(0o600)
+        key.write_bytes(self.client_key.export_private_key())
+        known = folder / "known_hosts"
+        known.write_text("".join(f"{host.known_hosts}\n" for host in self.hosts.values()))
+        lines = [
+            "# Simulated boards. They exist while `cohete simulate` runs.",
+            'version: "1.0"',
+            "ssh:",
+            f"  known_hosts: {_quoted(str(known.resolve()))}",
+            "fleet:",
+            f"  name: {_quoted(name)}",
+            "  devices:",
+        ]
+        for host in self.hosts.values():
+            lines += [
+                f"    - id: {host.board.name}",
+                f"      ip: {LOOPBACK}",
+                f"      port: {host.port}",
+                f"      user: {USER}",
+                f"      identity_file: {_quoted(key.name)}",
+                f"      tags: [simulated, {host.board.workload}]",
+            ]
+        path = folder / "cohete.yaml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

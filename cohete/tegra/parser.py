@@ -1,0 +1,354 @@
+"""The tegrastats grammar: one line in, one `TegraStats` out. By token, never by position.
+
+Format: NVIDIA's tegrastats from L4T R21 (TK1) to R39 (Thor). Every field but RAM is optional and
+their order differs between releases. A token that fits nothing is counted, not fatal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from cohete.tegra.stats import Core, Engine, Rail, TegraStats, Zone
+
+MAX_LINE = 16_384
+MAX_CORES = 64
+MAX_FIELDS = 64
+"""Bounds against a hostile device: longer lines are cut, further fields are counted as unknown."""
+
+GATED_C = -256.0
+"""What tegrastats prints for a zone whose power domain is off."""
+
+_CACHE_LIMIT = 8_192
+_T = TypeVar("_T")
+
+_NUMBER = r"-?\d{1,9}"
+_RAM = re.compile(r"(?<![A-Za-z0-9_])RAM +(\d{1,9})/(\d{1,9})MB", re.ASCII)
+_LFB = re.compile(r"(\d{1,9})x(\d{1,9})(MB|kB)\)", re.ASCII)
+_SWAP = re.compile(r"(\d{1,9})/(\d{1,9})MB", re.ASCII)
+_CACHED = re.compile(r"(\d{1,9})MB\)", re.ASCII)
+_IRAM = re.compile(r"(\d{1,9})/(\d{1,9})kB(\(lfb)?", re.ASCII)
+_IRAM_LFB = re.compile(r"(\d{1,9})kB\)", re.ASCII)
+_TIME = re.compile(r"(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)\b", re.ASCII)
+_CORES = re.compile(r"\[([^\]]{0,4096})\](?:@(\d{1,9}))?", re.ASCII)
+_CORE = re.compile(r"(\d{1,3})%(?:@(\d{1,9}))?", re.ASCII)
+_ZONE = re.compile(
+    r"([A-Za-z][A-Za-z0-9_.-]{0,31})@(-?\d{1,4}(?:\.\d{1,6})?)C(?:/(-?\d{1,4}(?:\.\d{1,6})?)C)?",
+    re.ASCII,
+)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}", re.ASCII)
+_RAIL = re.compile(
+    rf"({_NUMBER})(?:mW)?/({_NUMBER})(?:mW)?(?:/({_NUMBER})(?:mW)?)?|({_NUMBER})mW", re.ASCII
+)
+_LOAD = re.compile(
+    r"(?:(\d{1,3})%)?(?:@(?:(\d{1,9})|\[(\d{1,9}(?:,\d{1,9}){0,15})\]))?|(\d{1,9})", re.ASCII
+)
+_PERCENT = re.compile(r"(\d{1,3})%", re.ASCII)
+
+
+def parse(line: str) -> TegraStats | None:
+    """One sample, or None where the line is none (no `RAM used/total` in it). Never raises."""
+    if len(line) > MAX_LINE:
+        line = line[:MAX_LINE]
+    ram = _RAM.search(line)
+    if ram is None:
+        return None
+    stamp = _TIME.search(line, 0, ram.start())
+    reading = _Reading(stamp[1] if stamp else None, int(ram[1]), int(ram[2]))
+    reading.take(line[ram.end() :].split())
+    return reading.stats()
+
+
+class _Reading:
+    """Collects the fields of one line; `take` walks the tokens once."""
+
+    __slots__ = (
+        "cores",
+        "engines",
+        "fields",
+        "head",
+        "rails",
+        "unknown",
+        "zones",
+    )
+
+    def __init__(self, time: str | None, used_mb: int, total_mb: int) -> None:
+        self.head = (time, used_mb, total_mb)
+        self.fields: dict[str, int | None] = {}
+        self.cores: tuple[Core, ...] = ()
+        self.engines: list[Engine] = []
+        self.zones: list[Zone] = []
+        self.rails: list[Rail] = []
+        self.unknown = 0
+
+    def take(self, tokens: list[str]) -> None:
+        zones, rails, engines = self.zones, self.rails, self.engines
+        known_zones, known_fields = _zones, _fields
+        at = 0
+        count = len(tokens)
+        while at < count:
+            token = tokens[at]
+            at += 1
+            if token[-1] == "C":
+                zone = known_zones.get(token) or _remember(known_zones, token, _make_zone)
+                if zone is not None:
+                    zones.append(zone)
+                    continue
+            if token in _KEYWORDS:
+                taken = _KEYWORDS[token](self, tokens, at)
+                if taken:
+                    at += taken
+                    continue
+            pair = (token, tokens[at] if at < count else "")
+            field = known_fields.get(pair) or _field(pair)
+            if field is None:
+                self.unknown += 1
+                continue
+            at += 1
+            if isinstance(field, Rail):
+                rails.append(field)
+            else:
+                engines.append(field)
+        for fields in (zones, rails, engines):
+            if len(fields) > MAX_FIELDS:
+                self.unknown += len(fields) - MAX_FIELDS
+                del fields[MAX_FIELDS:]
+
+    def take_lfb(self, tokens: list[str], at: int) -> int:
+        match = _LFB.fullmatch(tokens[at]) if at < len(tokens) else None
+        if match is None:
+            return 0
+        self.fields["lfb_blocks"] = int(match[1])
+        self.fields["lfb_kb"] = int(match[2]) * (1024 if match[3] == "MB" else 1)
+        return 1
+
+    def take_swap(self, tokens: list[str], at: int) -> int:
+        match = _SWAP.fullmatch(tokens[at]) if at < len(tokens) else None
+        if match is None:
+            return 0
+        self.fields["swap_used_mb"] = int(match[1])
+        self.fields["swap_total_mb"] = int(match[2])
+        if at + 2 < len(tokens) and tokens[at + 1] == "(cached":
+            cached = _CACHED.fullmatch(tokens[at + 2])
+            if cached:
+                self.fields["swap_cached_mb"] = int(cached[1])
+                return 3
+        return 1
+
+    def take_iram(self, tokens: list[str], at: int) -> int:
+        match = _IRAM.fullmatch(tokens[at]) if at < len(tokens) else None
+        if match is None:
+            return 0
+        self.fields["iram_used_kb"] = int(match[1])
+        self.fields["iram_total_kb"] = int(match[2])
+        after = at + 1
+        if match[3] is None:
+            if after < len(tokens) and tokens[after] == "(lfb":
+                after += 1
+            else:
+                return 1
+        lfb = _IRAM_LFB.fullmatch(tokens[after]) if after < len(tokens) else None
+        if lfb:
+            self.fields["iram_lfb_kb"] = int(lfb[1])
+            after += 1
+        return after - at
+
+    def take_cpu(self, tokens: list[str], at: int) -> int:
+        if at >= len(tokens) or not tokens[at].startswith("["):
+            return 0
+        used = 1
+        text = tokens[at]
+        while "]" not in text and at + used < len(tokens) and used < MAX_CORES:
+            text += tokens[at + used]
+            used += 1
+        match = _CORES.fullmatch(text)
+        if match is None:
+            self.unknown += 1
+            return used if "]" in text else 1
+        shared_mhz = int(match[2]) if match[2] else None
+        cores: list[Core] = []
+        known = _cores
+        for part in match[1].split(","):
+            core = known.get(part) or _remember(known, part, _make_core)
+            if core is None or len(cores) >= MAX_CORES:
+                self.unknown += 1
+            elif shared_mhz is not None and not core.off and core.mhz is None:
+                cores.append(Core(core.percent, shared_mhz))
+            else:
+                cores.append(core)
+        self.cores = tuple(cores)
+        return used
+
+    def take_mts(self, tokens: list[str], at: int) -> int:
+        part = tokens[at : at + 4]
+        if len(part) < 4 or part[0] != "fg" or part[2] != "bg":
+            return 0
+        fore, back = _PERCENT.fullmatch(part[1]), _PERCENT.fullmatch(part[3])
+        if fore is None or back is None:
+            return 0
+        self.fields["mts_fg_percent"] = int(fore[1])
+        self.fields["mts_bg_percent"] = int(back[1])
+        return 4
+
+    def take_edp(self, tokens: list[str], at: int) -> int:
+        part = tokens[at : at + 2]
+        if len(part) < 2 or part[0] != "limit" or not (part[1].isascii() and part[1].isdigit()):
+            return 0
+        self.fields["edp_limit"] = int(part[1][:9])
+        return 2
+
+    def stats(self) -> TegraStats:
+        gpu, emc, others = _split_engines(self.engines)
+        time, used_mb, total_mb = self.head
+        return TegraStats(
+            ram_used_mb=used_mb,
+            ram_total_mb=total_mb,
+            cores=self.cores,
+            gpu_percent=gpu.percent if gpu else None,
+            gpu_mhz=gpu.mhz if gpu else (),
+            gpu_off=gpu.off if gpu else False,
+            emc_percent=_emc_percent(emc),
+            emc_mhz=emc.mhz[0] if emc and emc.mhz else None,
+            engines=others,
+            zones=_numbered(self.zones),
+            rails=_numbered(self.rails),
+            time=time,
+            unknown_tokens=self.unknown,
+            **self.fields,
+        )
+
+
+_KEYWORDS: dict[str, Callable[[_Reading, list[str], int], int]] = {
+    "(lfb": _Reading.take_lfb,
+    "SWAP": _Reading.take_swap,
+    "IRAM": _Reading.take_iram,
+    "CPU": _Reading.take_cpu,
+    "cpu": _Reading.take_cpu,
+    "MTS": _Reading.take_mts,
+    "EDP": _Reading.take_edp,
+}
+"""Fields of several tokens. A reader answers how many tokens it took; 0: not mine."""
+
+_GPU = frozenset({"GR3D", "GR3D_FREQ"})
+_GPU_SECOND_CLUSTER = "GR3D2_FREQ"
+_EMC = frozenset({"EMC", "EMC_FREQ"})
+
+
+def _split_engines(
+    engines: list[Engine],
+) -> tuple[Engine | None, Engine | None, tuple[Engine, ...]]:
+    gpu: Engine | None = None
+    emc: Engine | None = None
+    second: Engine | None = None
+    others: list[Engine] = []
+    for engine in engines:
+        if engine.name in _GPU:
+            gpu = engine
+        elif engine.name in _EMC:
+            emc = engine
+        elif engine.name == _GPU_SECOND_CLUSTER:
+            second = engine
+        else:
+            others.append(engine)
+    if second is not None:
+        # R34/R35 print the clock of the second cluster of the same GPU as an engine of its own.
+        if gpu is None:
+            gpu = second
+        elif second.mhz:
+            gpu = Engine(gpu.name, gpu.percent, gpu.mhz + second.mhz, gpu.off)
+    return gpu, emc, tuple(others)
+
+
+def _emc_percent(emc: Engine | None) -> int | None:
+    # Without root R32 and R35 print "EMC_FREQ 0%" and no clock: nothing was measured.
+    if emc is None or (emc.percent == 0 and not emc.mhz):
+        return None
+    return emc.percent
+
+
+_F = TypeVar("_F", Zone, Rail)
+
+
+def _numbered(fields: list[_F]) -> tuple[_F, ...]:
+    """Keep fields that repeat a name apart: the first keeps it, others become NAME#2, NAME#3."""
+    names = [field.name for field in fields]
+    if len(set(names)) == len(names):
+        return tuple(fields)
+    seen: dict[str, int] = {}
+    result: list[_F] = []
+    for field in fields:
+        nth = seen[field.name] = seen.get(field.name, 0) + 1
+        if nth == 1:
+            result.append(field)
+        elif isinstance(field, Zone):
+            result.append(Zone(f"{field.name}#{nth}", field.celsius, field.max_c))
+        else:
+            result.append(Rail(f"{field.name}#{nth}", field.cur_mw, field.avg_mw, field.max_mw))
+    return tuple(result)
+
+
+# Boards repeat themselves: most tokens of a line were seen before, and values are immutable.
+_zones: dict[str, Zone | None] = {}
+_cores: dict[str, Core | None] = {}
+_fields: dict[tuple[str, str], Engine | Rail | None] = {}
+_K = TypeVar("_K")
+
+
+def _remember(cache: dict[_K, _T | None], key: _K, make: Callable[[_K], _T | None]) -> _T | None:
+    try:
+        return cache[key]
+    except KeyError:
+        if len(cache) >= _CACHE_LIMIT:
+            cache.clear()
+        value = cache[key] = make(key)
+        return value
+
+
+def _field(pair: tuple[str, str]) -> Engine | Rail | None:
+    if pair not in _fields:
+        if len(_fields) >= _CACHE_LIMIT:
+            _fields.clear()
+        _fields[pair] = _make_field(pair)
+    return _fields[pair]
+
+
+def _make_zone(token: str) -> Zone | None:
+    match = _ZONE.fullmatch(token)
+    if match is None:
+        return None
+    celsius = float(match[2])
+    gated = celsius <= GATED_C
+    return Zone(match[1], None if gated else celsius, float(match[3]) if match[3] else None)
+
+
+def _make_core(part: str) -> Core | None:
+    part = part.strip()
+    if part == "off":
+        return Core(None, None, off=True)
+    match = _CORE.fullmatch(part)
+    if match is None:
+        return None
+    return Core(int(match[1]), int(match[2]) if match[2] else None)
+
+
+def _make_field(pair: tuple[str, str]) -> Engine | Rail | None:
+    name, value = pair
+    if not value or _NAME.fullmatch(name) is None:
+        return None
+    if value == "off":
+        return Engine(name, None, (), off=True)
+    rail = _RAIL.fullmatch(value)
+    if rail is not None:
+        if rail[4] is not None:
+            return Rail(name, int(rail[4]))
+        return Rail(name, int(rail[1]), int(rail[2]), int(rail[3]) if rail[3] else None)
+    load = _LOAD.fullmatch(value)
+    if load is None:
+        return None
+    percent, one, several, bare = load.groups()
+    if several:
+        mhz = tuple(int(part) for part in several.split(","))
+    else:
+        mhz = (int(one or bare),) if one or bare else ()
+    return Engine(name, int(percent) if percent else None, mhz)
