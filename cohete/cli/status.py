@@ -10,8 +10,8 @@ import click
 from cohete.cli.options import fleet_options
 
 if TYPE_CHECKING:
-    from cohete.fleet import Device
     from cohete.fleet.session import FleetPlan, FleetSession
+    from cohete.fleet.state import Device
 
 POLL_S = 0.05
 
@@ -68,7 +68,7 @@ async def _status(plan: FleetPlan, *, show_fleet: bool, as_json: bool, timeout_s
 
 async def _settle(session: FleetSession, timeout_s: float) -> None:
     """Until each device has shown a sample and its facts, or cannot be had, or time is up."""
-    from cohete.fleet import State
+    from cohete.fleet.state import State
 
     clock = session.clock
     deadline = clock.monotonic() + timeout_s

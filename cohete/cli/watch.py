@@ -10,8 +10,8 @@ import click
 from cohete.cli.options import fleet_options
 
 if TYPE_CHECKING:
-    from cohete.fleet import Device
     from cohete.fleet.session import FleetPlan, FleetSession
+    from cohete.fleet.state import Device
 
 POLL_S = 0.05
 

@@ -1,43 +1,15 @@
-"""A device to watch, as the rest of the core wants it: one value, whatever it was written as."""
+"""The devices that a configuration or a command line names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from cohete.config.schema import Config, Device
+from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target, parse_target
 
 USB_ADDRESS = "192.168.55.1"
 """Where every running L4T answers on its USB gadget network."""
-
-
-class Reach(StrEnum):
-    """The kinds of link."""
-
-    SSH = "ssh"
-    LOCAL = "local"
-    REPLAY = "replay"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSpec:
-    """Which device, how it is reached and how it is watched."""
-
-    id: str
-    target: Target
-    reach: Reach = Reach.SSH
-    identity_file: str | None = None
-    jumps: tuple[Target, ...] | None = None
-    file: Path | None = None
-    enabled: bool = True
-    sudo: bool = False
-    read_only: bool = False
-    interval_ms: int = 1000
-    tags: tuple[str, ...] = ()
-    site: str | None = None
-    memory_budget_mb: int | None = None
 
 
 def specs_from_config(config: Config, folder: Path) -> list[DeviceSpec]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cohete.clock import Clock, SystemClock
-from cohete.config.devices import DeviceSpec, Reach, specs_from_config, specs_from_targets
+from cohete.config.devices import specs_from_config, specs_from_targets
 from cohete.config.loading import find_config, load
 from cohete.config.schema import Ssh, Watch
+from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target
 from cohete.errors import ConfigError
 from cohete.fleet.state import Device

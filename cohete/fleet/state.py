@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cohete.config.devices import DeviceSpec
+from cohete.config.spec import DeviceSpec
 from cohete.device.identity import Facts
 from cohete.tegra import TegraStats
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cohete.clock import Clock
-from cohete.config.devices import DeviceSpec
+from cohete.config.spec import DeviceSpec
 from cohete.device.identity import Facts
 from cohete.device.missing import explain
 from cohete.errors import AuthRefused, CoheteError, HostKeyChanged, HostKeyUnknown
@@ -62,6 +62,9 @@ class FleetStore:
 
     def __getitem__(self, device_id: str) -> Device:
         return self._by_id[device_id]
+
+    def __contains__(self, device_id: object) -> bool:
+        return device_id in self._by_id
 
     def __len__(self) -> int:
         return len(self.devices)
@@ -199,7 +202,6 @@ class FleetStore:
 
     def _went_live(self, device: Device, now: float) -> None:
         again = device.was_live and device.state is not State.STALE
-        first = not device.was_live
         stale = device.state is State.STALE
         device.was_live = True
         device.refusal = None
@@ -210,7 +212,7 @@ class FleetStore:
         if not stale:
             device.lives.append(now)
             if not device.is_flapping(now):
-                self.event(device, "live", "live" if first else "live again" if again else "live")
+                self.event(device, "live", "connected again" if again else "connected")
 
 
 def is_hot(device: Device) -> bool:

@@ -57,11 +57,11 @@ def trend(slope_per_min: float | None) -> str:
 
 
 def state_word(device: Device, now_s: float) -> str:
-    """The state with what belongs to it: `stale 12s`, `lost, next try in 8s`."""
+    """The state with what belongs to it: `stale 12s`, `lost, try in 8s`."""
     if device.state is State.STALE:
         return f"stale {span(device.age_s(now_s))}"
     if device.state is State.LOST and device.next_try_at is not None:
-        return f"lost, next try in {max(0.0, device.next_try_at - now_s):.0f}s"
+        return f"lost, try in {max(0.0, device.next_try_at - now_s):.0f}s"
     if device.state is State.REFUSED and device.refusal is not None:
         return f"refused: {device.refusal}"
     return str(device.state)

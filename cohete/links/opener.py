@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cohete.clock import Clock
-from cohete.config.devices import DeviceSpec, Reach
+from cohete.config.spec import DeviceSpec, Reach
 from cohete.links.base import Link
 from cohete.links.ssh import SshConnector, SshLink
 

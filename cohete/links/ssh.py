@@ -14,8 +14,8 @@ from pathlib import Path
 import asyncssh
 from platformdirs import user_config_path
 
-from cohete.config.devices import DeviceSpec
 from cohete.config.schema import Ssh
+from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.errors import (
     AuthRefused,

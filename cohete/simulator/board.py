@@ -254,7 +254,7 @@ class SimBoard:
                 self.module.memory_mb * 0.5
             )
         self._refresh(noise)
-        ambient = self.ambient_c + (28.0 if self.has(Fault.OVERHEAT) else 0.0)
+        ambient = self.ambient_c + (34.0 if self.has(Fault.OVERHEAT) else 0.0)
         self.thermal.advance(step_s, power_w=self.power_w, fan=self.fan_duty, ambient_c=ambient)
         over = self.thermal.die_c - (self.module.throttle_c - 3)
         self._throttle = min(1.0, max(0.3, 1.0 - 0.12 * over)) if over > 0 else 1.0

@@ -1,0 +1,36 @@
+"""A device to watch, as the rest of the core wants it: one value, whatever it was written as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from cohete.config.target import Target
+
+
+class Reach(StrEnum):
+    """The kinds of link."""
+
+    SSH = "ssh"
+    LOCAL = "local"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """Which device, how it is reached and how it is watched."""
+
+    id: str
+    target: Target
+    reach: Reach = Reach.SSH
+    identity_file: str | None = None
+    jumps: tuple[Target, ...] | None = None
+    file: Path | None = None
+    enabled: bool = True
+    sudo: bool = False
+    read_only: bool = False
+    interval_ms: int = 1000
+    tags: tuple[str, ...] = ()
+    site: str | None = None
+    memory_budget_mb: int | None = None

@@ -1,0 +1,1 @@
+"""The dashboard: draws what the core knows, asks the core to act."""

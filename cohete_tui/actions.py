@@ -1,0 +1,104 @@
+"""Everything a person can do, in one list: key bindings, footer, help and palette come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from textual.binding import Binding
+
+
+class Scope(StrEnum):
+    """Where an action works."""
+
+    EVERYWHERE = "everywhere"
+    FLEET = "fleet"
+    DEVICE = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action: `name` is the method `action_<name>` of its screen or of the app.
+
+    `label` stands in the footer (empty: not shown there), `help` in the help screen and the
+    palette, `area` groups both.
+    """
+
+    name: str
+    keys: str
+    scope: Scope
+    area: str
+    help: str
+    label: str = ""
+    priority: bool = False
+
+    @property
+    def id(self) -> str:
+        """Stable name for keymaps."""
+        return f"{self.scope}.{self.name.replace('(', '.').replace(')', '').replace(chr(39), '')}"
+
+
+_F, _D, _E = Scope.FLEET, Scope.DEVICE, Scope.EVERYWHERE
+
+ACTIONS: tuple[Action, ...] = (
+    Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
+    Action("toggle_view", "t", _F, "Fleet", "Switch between panes and table", "panes/table"),
+    Action("filter", "slash", _F, "Fleet", "Show only devices that match", "filter"),
+    Action("next_sort", "s", _F, "Fleet", "Order by the next column", "sort"),
+    Action("previous_sort", "S", _F, "Fleet", "Order by the previous column"),
+    Action("reverse", "r", _F, "Fleet", "Turn the order round"),
+    Action("clear", "escape", _F, "Fleet", "Clear the filter"),
+    Action("move(0,-1)", "up,k", _F, "Move", "Up"),
+    Action("move(0,1)", "down,j", _F, "Move", "Down"),
+    Action("move(-1,0)", "left,h", _F, "Move", "Left"),
+    Action("move(1,0)", "right,l", _F, "Move", "Right"),
+    Action("page(-1)", "pageup", _F, "Move", "A page up"),
+    Action("page(1)", "pagedown", _F, "Move", "A page down"),
+    Action("edge(0)", "home,g", _F, "Move", "To the first device"),
+    Action("edge(1)", "end,G", _F, "Move", "To the last device"),
+    Action("back", "escape,backspace", _D, "Device", "Back to the fleet", "back"),
+    Action("neighbour(1)", "n", _D, "Device", "Next device", "next"),
+    Action("neighbour(-1)", "N", _D, "Device", "Previous device"),
+    Action("scroll(-1)", "up,k", _D, "Move", "Scroll up"),
+    Action("scroll(1)", "down,j", _D, "Move", "Scroll down"),
+    Action("scroll(-10)", "pageup", _D, "Move", "A page up"),
+    Action("scroll(10)", "pagedown", _D, "Move", "A page down"),
+    Action("connect", "c", _F, "Connection", "Try again now, or look at a new host key", "connect"),
+    Action("connect", "c", _D, "Connection", "Try again now, or look at a new host key", "connect"),
+    Action("next_theme", "T", _E, "View", "Next theme"),
+    Action("help", "question_mark,f1", _E, "Cohete", "Keys that work here", "help"),
+    Action("quit", "q", _E, "Cohete", "Quit; nothing stays on any board", "quit"),
+    Action("quit_now", "ctrl+c,ctrl+q", _E, "Cohete", "Quit from anywhere", priority=True),
+)
+
+
+def bindings(scope: Scope) -> list[Binding]:
+    """Textual's bindings for a screen (or, everywhere, for the app)."""
+    return [
+        Binding(
+            action.keys,
+            action.name,
+            action.label or action.help,
+            show=bool(action.label),
+            priority=action.priority,
+            tooltip=action.help,
+            id=action.id,
+        )
+        for action in ACTIONS
+        if action.scope is scope
+    ]
+
+
+def in_scope(scope: Scope) -> list[Action]:
+    """What works on a screen: its own actions first, then those that work everywhere."""
+    own = [action for action in ACTIONS if action.scope is scope]
+    return own + [action for action in ACTIONS if action.scope is Scope.EVERYWHERE]
+
+
+_KEY_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup",
+              "pagedown": "pgdn", "f1": "F1"}  # fmt: skip
+
+
+def key_names(action: Action) -> str:
+    """The keys of an action as they stand on a keyboard."""
+    return " ".join(_KEY_NAMES.get(key, key) for key in action.keys.split(","))

@@ -1,0 +1,205 @@
+"""The application: owns the running fleet, pushes screens, leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from cohete.errors import CoheteError
+from cohete_tui import themes
+from cohete_tui.actions import Scope, bindings, in_scope, key_names
+from cohete_tui.screens.start import StartScreen
+from cohete_tui.widgets.paint import PAINT_CSS
+
+if TYPE_CHECKING:
+    from cohete.fleet.session import FleetPlan
+    from cohete.fleet.state import Device
+    from cohete.fleet.store import FleetStore
+
+
+class Session(Protocol):
+    """A running fleet, as the dashboard needs it."""
+
+    store: FleetStore
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def accept_key(self, device: Device) -> None: ...
+
+    def retry(self, device_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to show: a planned fleet, the demo, or (neither) the start screen."""
+
+    plan: FleetPlan | None = None
+    demo: bool = False
+    accept_new: bool = False
+    read_only: bool = False
+
+
+class CoheteApp(App[None], inherit_bindings=False):
+    """The dashboard."""
+
+    TITLE = "cohete"
+    CSS = PAINT_CSS
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE)]
+
+    def __init__(
+        self, launch: Launch, *, session: Session | None = None, timer: bool = True
+    ) -> None:
+        super().__init__()
+        self._launch = launch
+        self._session = session
+        self._timer = timer
+        self._stopping: asyncio.Task[None] | None = None
+        for theme in themes.built_in():
+            self.register_theme(theme)
+        self.theme = themes.DEFAULT
+
+    def on_mount(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
+        if self._session is not None:
+            self._show_fleet(self._session)
+        elif self._launch.plan is not None or self._launch.demo:
+            self.call_after_refresh(self._begin, self._launch)
+        else:
+            self.push_screen(StartScreen())
+
+    async def on_unmount(self) -> None:
+        if self._session is not None:
+            await self._session.stop()
+
+    async def _begin(self, launch: Launch) -> None:
+        """Build the fleet; heavy imports happen beside the event loop, after the first paint."""
+        from cohete_tui.sessions import open_session
+
+        try:
+            session = await open_session(launch)
+        except CoheteError as error:
+            self.exit(return_code=2, message=f"cohete-tui: {error}")
+            return
+        self._session = session
+        session.start()
+        self._show_fleet(session)
+
+    def _show_fleet(self, session: Session) -> None:
+        from cohete_tui.screens.fleet import FleetScreen
+
+        badges: tuple[str, ...] = ("DEMO",) if self._launch.demo else ()
+        if self._launch.read_only:
+            badges += ("READ-ONLY",)
+        self.push_screen(FleetScreen(session.store, badges=badges, timer=self._timer))
+
+    @on(StartScreen.Chosen)
+    async def _door_chosen(self, event: StartScreen.Chosen) -> None:
+        from cohete.fleet.session import plan_fleet
+
+        start = self.screen
+        assert isinstance(start, StartScreen)
+        demo = not event.targets and event.config_path is None
+        try:
+            plan = None
+            if not demo:
+                plan = await asyncio.to_thread(
+                    plan_fleet, event.targets, event.config_path, accept_new=False
+                )
+                if plan is None:
+                    start.show_error("There is no device in this configuration.")
+                    return
+        except CoheteError as error:
+            start.show_error(str(error))
+            return
+        self._launch = Launch(plan, demo=demo, read_only=self._launch.read_only)
+        start.dismiss()
+        await self._begin(self._launch)
+
+    def connect(self, device: Device) -> None:
+        """Try a device again now; where its key is unknown, ask about it first."""
+        if device.key_line:
+            from cohete_tui.screens.host_keys import HostKeyDialog
+
+            self.push_screen(HostKeyDialog([device]))
+        elif device.state.is_up:
+            self.notify(f"{device.id} is connected.", timeout=3, markup=False)
+        elif self._session is not None:
+            self._session.retry(device.id)
+            self.notify(f"Trying {device.id} now.", timeout=3, markup=False)
+
+    def trust(self, devices: Sequence[Device]) -> None:
+        """Put the keys that a person confirmed on record, and connect."""
+        session = self._session
+        if session is not None:
+            for device in devices:
+                self.run_worker(session.accept_key(device), exclusive=False)
+
+    # Actions, in the order of the registry.
+
+    def action_next_theme(self) -> None:
+        names = [theme.name for theme in themes.built_in()]
+        at = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(at + 1) % len(names)]
+        self.notify(f"Theme {self.theme}", timeout=2, markup=False)
+
+    def action_help(self) -> None:
+        from cohete_tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self._scope()))
+
+    async def action_quit(self) -> None:
+        self.exit()
+
+    def action_quit_now(self) -> None:
+        self.exit()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: the same list of actions, then the themes."""
+        for action in in_scope(self._scope()):
+            if action.area != "Move":
+                title = f"{action.area}: {action.help}"
+                yield SystemCommand(
+                    title,
+                    f"Key: {key_names(action)}",
+                    lambda name=action.name: self.call_later(self._run_action, name),
+                )
+        for theme in themes.built_in():
+            yield SystemCommand(
+                f"Theme: {theme.name}",
+                "Change the colours",
+                lambda name=theme.name: setattr(self, "theme", name),
+            )
+
+    async def _run_action(self, name: str) -> None:
+        await self.screen.run_action(name if hasattr(self.screen, _method(name)) else f"app.{name}")
+
+    def _scope(self) -> Scope:
+        scope = getattr(self.screen, "SCOPE", Scope.EVERYWHERE)
+        assert isinstance(scope, Scope)
+        return scope
+
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            # The terminal is gone. Whatever is still written must not block on it.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(nowhere, descriptor)
+        self.exit()
+
+
+def _method(action: str) -> str:
+    return f"action_{action.partition('(')[0]}"

@@ -1,0 +1,74 @@
+"""`cohete-tui`: the dashboard's command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from cohete import __version__
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.",
+)
+@click.option("--demo", is_flag=True, help="Twelve simulated boards; no Jetson needed.")
+@click.option("--read-only", is_flag=True, help="Refuse every change to a device.")
+@click.option(
+    "--accept-new",
+    is_flag=True,
+    help="Accept the key of a host never seen before. Never a changed one.",
+)
+@click.version_option(__version__, prog_name="cohete-tui")
+def command(
+    targets: tuple[str, ...],
+    config_path: str | None,
+    demo: bool,
+    read_only: bool,
+    accept_new: bool,
+) -> None:
+    """A fleet of NVIDIA Jetsons, live over SSH; nothing is installed on them.
+
+    TARGET is user@host[:port] or the id of a configured device. Without one: this machine if it
+    is a Jetson, else the configured fleet, else a start screen.
+    """
+    if not sys.stdin.isatty() or not sys.stderr.isatty():
+        raise click.UsageError(
+            "the dashboard needs a terminal. For pipes and logs: cohete watch, cohete status."
+        )
+    if os.environ.get("SSH_CONNECTION"):
+        # Animations cost bytes on a link; Textual reads this when it is imported.
+        os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    plan = None
+    if not demo:
+        from cohete.fleet.session import plan_fleet
+
+        plan = plan_fleet(targets, config_path, accept_new=accept_new)
+    from cohete_tui.app import CoheteApp, Launch
+
+    app = CoheteApp(Launch(plan, demo=demo, accept_new=accept_new, read_only=read_only))
+    app.run()
+    sys.exit(app.return_code or 0)
+
+
+def main() -> None:
+    """Entry point: errors become a sentence and an exit code, never a traceback."""
+    from cohete.errors import CoheteError
+
+    try:
+        command(prog_name="cohete-tui", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CoheteError as error:
+        click.echo(f"cohete-tui: {error}", err=True)
+        sys.exit(2)

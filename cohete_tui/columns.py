@@ -1,0 +1,157 @@
+"""The columns of the dense fleet table: what each shows, and which leave first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cohete.fleet.state import GLYPHS, Device, State
+from cohete.fleet.words import UNKNOWN, gib, percent, span, state_word, watts
+from cohete_tui.draw import Line, bar, fill_style, fit
+from cohete_tui.tiles import STATE_STYLES, heat_style
+
+_BAR_CELLS = 8
+NAME_MAX = 24
+_LIVE_ENOUGH = (State.LIVE, State.STALE)
+
+Cell = Callable[[Device, float, int], Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: title, width, its place when room is short (1 stays longest), and its sort."""
+
+    title: str
+    cells: int
+    priority: int
+    draw: Cell
+    sort: str = ""
+    left: bool = False
+
+
+def _number(value: Callable[[Device, float], str], style: str = "") -> Cell:
+    return lambda device, now, cells: [(fit(value(device, now), cells, right=True), style)]
+
+
+def _load(value: Callable[[Device, float], float | None]) -> Cell:
+    def draw(device: Device, now: float, cells: int) -> Line:
+        load = value(device, now)
+        text = f"{percent(load):>4}"
+        if cells < _BAR_CELLS + 5:
+            return [(fit(text, cells, right=True), "")]
+        share = None if load is None else load / 100
+        return [*bar(share, _BAR_CELLS), (f" {text}", "")]
+
+    return draw
+
+
+def _ram(device: Device, now: float, cells: int) -> Line:
+    stats = device.stats
+    if stats is None:
+        return [(fit(UNKNOWN, cells, right=True), "")]
+    budget = device.spec.memory_budget_mb
+    over = budget is not None and stats.ram_used_mb > budget
+    style = "danger" if over else ""
+    if cells < _BAR_CELLS + 5:
+        return [(fit(percent(stats.ram_percent), cells, right=True), style)]
+    share = stats.ram_used_mb / stats.ram_total_mb if stats.ram_total_mb else None
+    text = f"{gib(stats.ram_used_mb)}/{gib(stats.ram_total_mb)}"
+    return [
+        *bar(share, _BAR_CELLS, style="danger" if over else fill_style(share)),
+        (fit(text, cells - _BAR_CELLS, right=True), style),
+    ]
+
+
+def _heat(device: Device, now: float, cells: int) -> Line:
+    hottest = device.stats.hottest if device.stats else None
+    if hottest is None or hottest.celsius is None:
+        return [(fit(UNKNOWN, cells, right=True), "")]
+    text = f"{fit(hottest.name, 6)}{hottest.celsius:5.1f}C" if cells >= 12 else (
+        f"{hottest.celsius:.1f}C"
+    )  # fmt: skip
+    return [(fit(text, cells, right=True), heat_style(hottest.celsius))]
+
+
+def _state(device: Device, now: float, cells: int) -> Line:
+    text = f"{GLYPHS[device.state]} {state_word(device, now)}"
+    if (
+        device.state is State.LIVE
+        and heat_style(
+            device.stats.hottest.celsius if device.stats and device.stats.hottest else None
+        )
+        == "danger"
+    ):
+        return [("● live ", "good"), (fit("hot", cells - 7), "danger")]
+    return [(fit(text, cells), STATE_STYLES[device.state])]
+
+
+def _why(device: Device, now: float, cells: int) -> Line:
+    text = device.error if device.state is not State.LIVE else ""
+    return [(fit(text, cells), "dim")]
+
+
+def columns(name_cells: int, *, wide: bool) -> list[Column]:
+    """All columns in the order of the screen; `wide` draws bars beside loads."""
+    load_cells = _BAR_CELLS + 5 if wide else 4
+    return [
+        Column("DEVICE", name_cells, 1, lambda device, now, cells: [(fit(device.id, cells), "")],
+               "name", left=True),
+        Column("GPU", load_cells, 3, _load(lambda d, now: d.gpu_percent(now)), "gpu"),
+        Column("CPU", load_cells, 7,
+               _load(lambda d, now: d.stats.cpu_percent if d.stats else None), "cpu"),
+        Column("RAM", 18 if wide else 4, 5, _ram, "ram"),
+        Column("HOTTEST", 12, 4, _heat, "temp"),
+        Column("POWER", 6, 6, _number(lambda d, now: watts(d.stats.power_mw if d.stats else None)),
+               "power"),
+        Column("STATE", 22 if wide else 18, 2, _state, "trouble", left=True),
+        Column("AGE", 5, 10, _number(lambda d, now: span(d.age_s(now)), "dim"), "age"),
+        Column("MODE", 15, 8,
+               lambda d, now, cells: [(fit(d.mode_name or UNKNOWN, cells), "dim")], left=True),
+        Column("MODULE", 20, 9,
+               lambda d, now, cells: [(fit(d.module_name or UNKNOWN, cells), "dim")], left=True),
+        Column("SITE", 10, 11,
+               lambda d, now, cells: [(fit(d.spec.site or "", cells), "dim")], left=True),
+        Column("WHY", 40, 12, _why, left=True),
+    ]  # fmt: skip
+
+
+def fitting(devices: Sequence[Device], cells: int) -> list[Column]:
+    """The columns that fit into `cells`, by priority, in the order of the screen."""
+    longest = max((len(device.id) for device in devices), default=6)
+    name_cells = min(NAME_MAX, max(8, longest))
+    everything = columns(name_cells, wide=cells >= 130)
+    if not any(device.spec.site for device in devices):
+        everything = [column for column in everything if column.title != "SITE"]
+    kept: list[Column] = []
+    room = cells - 1
+    for column in sorted(everything, key=lambda column: column.priority):
+        if column.cells + 2 <= room:
+            kept.append(column)
+            room -= column.cells + 2
+        elif column.priority <= 2:
+            kept.append(column)
+    return [column for column in everything if column in kept]
+
+
+def title_line(shown: Sequence[Column], sort: str, *, reverse: bool) -> Line:
+    """The heading; the column that orders the table carries an arrow."""
+    line: Line = [(" ", "")]
+    for column in shown:
+        arrow = ("▲" if reverse else "▼") if column.sort == sort else ""
+        text = fit(column.title + arrow, column.cells, right=not column.left)
+        line += [(text, "accent" if arrow else "title"), ("  ", "")]
+    return line
+
+
+def row_line(device: Device, now_s: float, shown: Sequence[Column]) -> Line:
+    """One device; what is no longer fresh is dim."""
+    line: Line = [(" ", "")]
+    for column in shown:
+        cell = column.draw(device, now_s, column.cells)
+        if device.state not in (State.LIVE, State.CONNECTING) and column.title not in (
+            "DEVICE",
+            "STATE",
+        ):
+            cell = [(text, "dim") for text, _ in cell]
+        line += [*cell, ("  ", "")]
+    return line

@@ -1,0 +1,245 @@
+"""The parts of the device screen as lines of text. Pure: a device and a time in, lines out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+from cohete.device.identity import compute_hint
+from cohete.fleet.state import Device
+from cohete.fleet.words import UNKNOWN, gib, percent, span, trend, watts
+from cohete.tegra import Engine, TegraStats
+from cohete.tegra.rules import NOT_THE_MODULE
+from cohete_tui.draw import Line, bar, fill_style, fit, spread
+from cohete_tui.tiles import heat_style, state_span
+
+_LABEL = 8
+
+
+def loads(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -> list[Line]:
+    """Cores, GPU, memory, bandwidth, engines."""
+    stats = device.stats
+    if stats is None:
+        return _nothing_yet(device, now_s, cells)
+    gpu = device.gpu_percent(now_s)
+    other = stats.gpu_percent is None and gpu is not None
+    note = "by nvidia-smi" if other else _mhz(stats.gpu_mhz)
+    if gpu is None and "gpu" in why:
+        note = "see below"
+    gpu_state = "off" if stats.gpu_off else percent(gpu)
+    lines: list[Line] = [_gauge("GPU", None if gpu is None else gpu / 100, gpu_state, note, cells)]
+    cpu = stats.cpu_percent
+    online = f"{stats.cores_online} of {len(stats.cores)} cores"
+    share = None if cpu is None else cpu / 100
+    lines.append(_gauge("CPU", share, percent(cpu), online, cells))
+    lines += _cores(stats, cells)
+    lines.append([])
+    lines += _memory(device, stats, cells)
+    emc = stats.emc_percent
+    emc_share = None if emc is None else emc / 100
+    lines.append(
+        _gauge("EMC", emc_share, percent(emc), _mhz((stats.emc_mhz,) if stats.emc_mhz else ()),
+               cells)
+    )  # fmt: skip
+    lines += _engines(stats.engines, cells)
+    return lines
+
+
+def _gauge(label: str, share: float | None, value: str, note: str, cells: int) -> Line:
+    room = max(4, min(24, cells - _LABEL - 6 - 16))
+    return spread(
+        [
+            (fit(label, 5), "dim"),
+            *bar(share, room),
+            (f" {value:>4}", ""),
+        ],
+        [(note, "dim")],
+        cells,
+    )
+
+
+def _mhz(clocks: tuple[int, ...]) -> str:
+    return f"{'/'.join(str(clock) for clock in dict.fromkeys(clocks))} MHz" if clocks else ""
+
+
+def _cores(stats: TegraStats, cells: int) -> list[Line]:
+    """Cores as a row of small bars with their clock, as many beside each other as fit."""
+    lines: list[Line] = []
+    line: Line = []
+    each = 21
+    across = max(1, (cells + 1) // each)
+    for nth, core in enumerate(stats.cores):
+        if core.off:
+            value: Line = [(fit("off", each - 3), "dim")]
+        else:
+            share = None if core.percent is None else core.percent / 100
+            clock = f"{core.mhz} MHz" if core.mhz is not None else ""
+            value = [*bar(share, 4), (f"{percent(core.percent):>5}", ""),
+                     (fit(clock, each - 12, right=True), "dim")]  # fmt: skip
+        line += [(f"{nth:>2} ", "dim"), *value]
+        if (nth + 1) % across == 0 or nth == len(stats.cores) - 1:
+            lines.append(line)
+            line = []
+    return lines
+
+
+def _memory(device: Device, stats: TegraStats, cells: int) -> list[Line]:
+    total = stats.ram_total_mb
+    share = stats.ram_used_mb / total if total else None
+    budget_mb = device.spec.memory_budget_mb
+    text = f"{gib(stats.ram_used_mb)} of {gib(total)}"
+    room = max(4, min(24, cells - _LABEL - 6 - 16))
+    budget = budget_mb / total if budget_mb and total else None
+    lines: list[Line] = [
+        spread([("RAM  ", "dim"), *bar(share, room, style=fill_style(share), budget=budget)],
+               [(text, "")], cells)
+    ]  # fmt: skip
+    if stats.lfb_blocks is not None and stats.lfb_kb is not None:
+        size = f"{stats.lfb_kb // 1024} MB" if stats.lfb_kb >= 1024 else f"{stats.lfb_kb} kB"
+        free = f"{stats.lfb_blocks} × {size}"
+        lines.append(spread([("     largest free blocks", "dim")], [(free, "")], cells))
+    if stats.swap_total_mb is not None:
+        swap_share = stats.swap_used_mb / stats.swap_total_mb if (
+            stats.swap_used_mb is not None and stats.swap_total_mb
+        ) else None  # fmt: skip
+        text = f"{gib(stats.swap_used_mb)} of {gib(stats.swap_total_mb)}"
+        lines.append(spread([("SWAP ", "dim"), *bar(swap_share, room)], [(text, "")], cells))
+    else:
+        lines.append(spread([("SWAP ", "dim")], [("none", "dim")], cells))
+    return lines
+
+
+def _engines(engines: tuple[Engine, ...], cells: int) -> list[Line]:
+    lines: list[Line] = []
+    line: Line = []
+    each = 24
+    across = max(1, cells // each)
+    for nth, engine in enumerate(engines):
+        if engine.off:
+            text, style = "off", "dim"
+        else:
+            load = percent(engine.percent) if engine.percent is not None else ""
+            text, style = f"{load} {_mhz(engine.mhz)}".strip() or UNKNOWN, ""
+        name = engine.name.removesuffix("_FREQ")
+        line += [(fit(f"{name} ", 8), "dim"), (fit(text, each - 9), style), (" ", "")]
+        if (nth + 1) % across == 0 or nth == len(engines) - 1:
+            lines.append(line)
+            line = []
+    return lines
+
+
+def sensors(device: Device, now_s: float, cells: int) -> list[Line]:
+    """Zones hottest first, then rails with the module's total."""
+    stats = device.stats
+    if stats is None:
+        return []
+    lines: list[Line] = []
+    known = [zone for zone in stats.zones if zone.celsius is not None]
+    module = device.facts.module if device.facts else None
+    hottest = stats.hottest
+    for zone in sorted(known, key=lambda zone: -(zone.celsius or 0.0)):
+        aside = zone.name.lower() in NOT_THE_MODULE
+        style = "dim" if aside else heat_style(zone.celsius)
+        note = ""
+        if zone is hottest:
+            note = trend(device.history.slope_per_min("temperature_c"))
+        elif aside:
+            note = "not the module"
+        value = f"{zone.celsius:5.1f} C"
+        top = f" max {zone.max_c:.1f}" if zone.max_c is not None else ""
+        lines.append(
+            spread([(fit(zone.name, 9), "dim"), (value, style), (top, "dim")], [(note, "dim")],
+                   cells)
+        )  # fmt: skip
+    gated = [zone.name for zone in stats.zones if zone.celsius is None]
+    if gated:
+        lines.append(spread([(" ".join(gated), "dim")], [("off", "dim")], cells))
+    if module is not None and module.throttle_c is not None:
+        limit = f"throttles at {module.throttle_c:g} C, off at {module.critical_c:g} C"
+        lines += [[(text, "dim")] for text in textwrap.wrap(limit, max(10, cells))]
+    if lines:
+        lines.append([])
+    for rail in stats.rails:
+        right: Line = [(f"{watts(rail.cur_mw):>7}", "")]
+        if rail.avg_mw is not None and cells >= 38:
+            right.append((f"  avg {watts(rail.avg_mw):>6}", "dim"))
+        lines.append(spread([(rail.name, "dim")], right, cells))
+    if stats.rails:
+        lines.append(spread([("module total", "title")], [(watts(stats.power_mw), "title")], cells))
+    return lines
+
+
+def identity(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -> list[Line]:
+    """Who it is, how it is connected, and why something is unknown."""
+    facts = device.facts
+    rows: list[tuple[str, str, str]] = []
+    if facts is not None:
+        module = facts.module
+        rows.append(("module", facts.module_name, ""))
+        if module is not None:
+            tops = f", {facts.tops} TOPS" if facts.tops else ""
+            rows.append(("", f"{module.cuda_cores} CUDA cores{tops}", "dim"))
+        rows += [
+            ("board", facts.model or UNKNOWN, "dim"),
+            ("release", f"{facts.jetpack or UNKNOWN}, L4T {facts.l4t or UNKNOWN}", ""),
+            ("mode", facts.power_mode.name if facts.power_mode else UNKNOWN, ""),
+            ("host", facts.hostname or UNKNOWN, ""),
+            ("kernel", facts.kernel or UNKNOWN, "dim"),
+            ("up", span(facts.uptime_s), ""),
+            ("memory", f"{gib(facts.memory_available_mb)} available", ""),
+        ]
+        hint = compute_hint(facts)
+        rows.append(("compute", f"{hint.backend}, NEON {_yes(facts.has_neon)}, "
+                     f"CUDA {_yes(facts.has_cuda)}", "dim"))  # fmt: skip
+        age = device.facts_age_s(now_s)
+        rows.append(("read", f"{span(age)} ago", "dim"))
+    else:
+        rows.append(("facts", "not read yet", "dim"))
+    rows += [
+        ("link", device.description, ""),
+        ("key", device.fingerprint or UNKNOWN, "dim"),
+        ("samples", f"{device.samples}, every {device.interval_s:g} s, "
+         f"{'root' if device.with_root else 'no sudo'}", "dim"),
+    ]  # fmt: skip
+    if device.noise_lines or device.dropped_lines:
+        text = f"{device.noise_lines} were none, {device.dropped_lines} came too late"
+        rows.append(("lines", text, "dim"))
+    lines = _rows(rows, cells)
+    if why:
+        lines += [[], [("Unknown, and why", "title")]]
+        for field, reason in why.items():
+            for nth, text in enumerate(textwrap.wrap(reason, max(10, cells - 12))):
+                lines.append([(fit("" if nth else field, 12), "dim"), (text, "")])
+    return lines
+
+
+def _rows(rows: list[tuple[str, str, str]], cells: int) -> list[Line]:
+    lines: list[Line] = []
+    for label, value, style in rows:
+        for nth, text in enumerate(textwrap.wrap(value, max(10, cells - _LABEL)) or [""]):
+            lines.append([(fit("" if nth else label, _LABEL), "dim"), (text, style)])
+    return lines
+
+
+def _yes(value: bool | None) -> str:
+    return UNKNOWN if value is None else "yes" if value else "no"
+
+
+def _nothing_yet(device: Device, now_s: float, cells: int) -> list[Line]:
+    lines: list[Line] = [state_span(device, now_s)]
+    lines += [[(text, "")] for text in textwrap.wrap(device.error, cells)]
+    lines += [[(text, "dim")] for text in textwrap.wrap(device.hint, cells)]
+    lines.append([])
+    lines.append([(f"{device.attempts} tries so far. No sample yet.", "dim")])
+    return lines
+
+
+def headline(device: Device, now_s: float, cells: int) -> Line:
+    """Name, module and mode; state and age on the right."""
+    about = " · ".join(part for part in (device.module_name, device.mode_name) if part)
+    left: Line = [(f" {device.id}", "accent"), (f"  {about}", "")]
+    age = device.age_s(now_s)
+    right: Line = [*state_span(device, now_s)]
+    if age is not None:
+        right.append((f"  {span(age)} ", "dim"))
+    return spread(left, right, cells)

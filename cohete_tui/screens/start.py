@@ -1,0 +1,102 @@
+"""The first start: three doors to a live fleet."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Button, Footer, Input, Static
+
+from cohete_tui.actions import Scope
+
+WELCOME = """Cohete watches NVIDIA Jetsons over SSH. Nothing is installed on them.
+
+There is no configured fleet here, and this machine is no Jetson. Choose a door:"""
+
+
+class StartScreen(Screen[None]):
+    """Demo, a board, or a configuration."""
+
+    class Chosen(Message):
+        """A door was opened; exactly one of the two is set, or neither for the demo."""
+
+        def __init__(
+            self, *, targets: tuple[str, ...] = (), config_path: str | None = None
+        ) -> None:
+            super().__init__()
+            self.targets = targets
+            self.config_path = config_path
+
+    SCOPE = Scope.EVERYWHERE
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "demo", "Demo", id="start.demo"),
+        Binding("b", "board", "Connect to a board", id="start.board"),
+        Binding("o", "config", "Open a config", id="start.config"),
+        Binding("escape", "focus_first", "", show=False, id="start.escape"),
+    ]
+
+    CSS = """
+    StartScreen { align: center middle; background: $background; }
+    StartScreen #box { width: 70; max-width: 96%; height: auto; border: round $border;
+        padding: 1 2; background: $surface; }
+    StartScreen Button { width: 100%; margin-top: 1; content-align: left middle; text-align: left; }
+    StartScreen Input { margin: 0 0 0 2; }
+    StartScreen #error { color: $error; height: auto; }
+    """
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box") as box:
+            box.border_title = "cohete"
+            yield Static(WELCOME, markup=False)
+            yield Button(
+                "d  Demo: twelve simulated boards, through real SSH", id="demo", compact=True
+            )
+            yield Button("b  Connect to a board", id="board", compact=True)
+            yield Input(placeholder="nvidia@10.0.0.7, several separated by spaces", id="targets",
+                        compact=True)  # fmt: skip
+            yield Button("o  Open a configuration", id="config", compact=True)
+            yield Input(placeholder="path of a cohete.yaml", id="path", compact=True)
+            yield Static("", id="error", markup=False)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#demo").focus()
+
+    def show_error(self, text: str) -> None:
+        """Say why a door did not open."""
+        self.query_one("#error", Static).update(text)
+
+    @on(Button.Pressed, "#demo")
+    def action_demo(self) -> None:
+        """The demo."""
+        self.post_message(self.Chosen())
+
+    @on(Button.Pressed, "#board")
+    def action_board(self) -> None:
+        """Ask for a board."""
+        self.query_one("#targets").focus()
+
+    @on(Button.Pressed, "#config")
+    def action_config(self) -> None:
+        """Ask for a file."""
+        self.query_one("#path").focus()
+
+    def action_focus_first(self) -> None:
+        """Leave an input."""
+        self.query_one("#demo").focus()
+
+    @on(Input.Submitted, "#targets")
+    def _targets(self, event: Input.Submitted) -> None:
+        targets = tuple(event.value.replace(",", " ").split())
+        if targets:
+            self.post_message(self.Chosen(targets=targets))
+
+    @on(Input.Submitted, "#path")
+    def _path(self, event: Input.Submitted) -> None:
+        if event.value.strip():
+            self.post_message(self.Chosen(config_path=event.value.strip()))

@@ -1,0 +1,100 @@
+"""The fleets a dashboard can show: a planned one, or the demo's simulated boards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cohete.fleet.session import FleetSession
+    from cohete.fleet.state import Device
+    from cohete.fleet.store import FleetStore
+    from cohete.simulator.scenario import Scenario
+    from cohete.simulator.server import SimFleet
+    from cohete_tui.app import Launch, Session
+
+DEMO_BOARDS = 12
+
+
+async def open_session(launch: Launch) -> Session:
+    """A fleet that is ready to start. Raises CoheteError."""
+    modules = ["cohete.fleet.session"]
+    if launch.demo:
+        modules += ["cohete.simulator.scenario"]
+    for name in modules:
+        await asyncio.to_thread(import_module, name)
+    if launch.demo:
+        return await _open_demo()
+    from cohete.fleet.session import FleetSession
+
+    assert launch.plan is not None
+    return PlannedSession(FleetSession(launch.plan))
+
+
+class PlannedSession:
+    """The fleet of a configuration or of the command line."""
+
+    def __init__(self, fleet: FleetSession) -> None:
+        self._fleet = fleet
+        self.store: FleetStore = fleet.store
+
+    def start(self) -> None:
+        self._fleet.start()
+
+    async def stop(self) -> None:
+        await self._fleet.stop()
+
+    async def accept_key(self, device: Device) -> None:
+        await self._fleet.accept_key(device)
+
+    def retry(self, device_id: str) -> None:
+        self._fleet.supervisor.retry(device_id)
+
+
+class DemoSession(PlannedSession):
+    """Simulated boards in this process, watched through real SSH on loopback."""
+
+    def __init__(
+        self, fleet: FleetSession, boards: SimFleet, scenario: Scenario, folder: str
+    ) -> None:
+        super().__init__(fleet)
+        self._boards = boards
+        self._scenario = scenario
+        self._folder = folder
+        self._story: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        from cohete.simulator.scenario import play
+
+        super().start()
+        self._story = asyncio.create_task(play(self._scenario, self._boards))
+
+    async def stop(self) -> None:
+        if self._story is not None:
+            self._story.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._story
+        await super().stop()
+        await self._boards.stop()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+async def _open_demo() -> DemoSession:
+    from cohete.clock import SystemClock
+    from cohete.fleet.session import FleetSession, plan_fleet, require_fleet
+    from cohete.simulator.scenario import build
+    from cohete.simulator.server import SimFleet
+
+    clock = SystemClock()
+    scenario = await asyncio.to_thread(build, "demo", clock, DEMO_BOARDS)
+    boards = SimFleet(scenario.boards, clock=clock)
+    await boards.start()
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="cohete-demo-")
+    path = await asyncio.to_thread(boards.write_files, Path(folder), "demo")
+    plan = require_fleet(await asyncio.to_thread(plan_fleet, (), str(path)))
+    return DemoSession(FleetSession(plan, clock=clock), boards, scenario, folder)

@@ -1,0 +1,67 @@
+"""From styled text to strips: the style names of `draw` as CSS component classes."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cohete_tui.draw import Line, merged
+
+_RULES = {
+    "accent": "color: $accent",
+    "bar": "color: $primary",
+    "border": "color: $border",
+    "border-danger": "color: $error",
+    "border-focus": "color: $accent; text-style: bold",
+    "budget": "color: $foreground; text-style: bold",
+    "cursor": "background: $panel; color: $foreground; text-style: bold",
+    "danger": "color: $error; text-style: bold",
+    "dim": "color: $secondary",
+    "good": "color: $success",
+    "spark": "color: $primary",
+    "title": "color: $foreground; text-style: bold",
+    "title-focus": "color: $accent; text-style: bold",
+    "track": "color: $panel-lighten-2",
+    "warn": "color: $warning",
+}
+
+PAINT_CLASSES = {f"paint--{name}" for name in _RULES}
+"""A widget that paints lists these as its COMPONENT_CLASSES."""
+
+PAINT_CSS = "\n".join(f".paint--{name} {{ {rule}; }}" for name, rule in _RULES.items())
+"""For the application's stylesheet."""
+
+
+class Painter:
+    """Turns lines into strips for one widget; looks each style up once a theme."""
+
+    def __init__(self, widget: Widget) -> None:
+        self._widget = widget
+        self._styles: dict[tuple[str, str], Style] = {}
+
+    def clear(self) -> None:
+        """The theme changed."""
+        self._styles.clear()
+
+    def style(self, name: str, base: str = "") -> Style:
+        """The terminal style of a name over `base` over the widget's own; "" adds nothing."""
+        key = (name, base)
+        known = self._styles.get(key)
+        if known is None:
+            known = self._widget.rich_style
+            for part in (base, name):
+                if part:
+                    known += self._widget.get_component_rich_style(f"paint--{part}", partial=True)
+            self._styles[key] = known
+        return known
+
+    def strip(self, line: Line, cells: int, base: str = "") -> Strip:
+        """A line as a strip of exactly `cells`."""
+        segments = [Segment(text, self.style(name, base)) for text, name in merged(line)]
+        return Strip(segments).adjust_cell_length(cells, self.style("", base))
+
+    def blank(self, cells: int) -> Strip:
+        """An empty strip."""
+        return Strip.blank(cells, self.style(""))
