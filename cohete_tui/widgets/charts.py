@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from textual.color import Color
 from textual_plotext import PlotextPlot
 
 from cohete.fleet.state import Device
@@ -11,33 +13,39 @@ from cohete.fleet.words import UNKNOWN
 
 WINDOW_S = 300.0
 _MAX_POINTS = 240
+_TICKS = ((-300, "-5m"), (-240, "-4m"), (-180, "-3m"), (-120, "-2m"), (-60, "-1m"), (0, "now"))
+_THEME_COLOURS = ("primary", "warning", "success")
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What a chart shows: series by name in the legend, unit, and fixed limits if it has any."""
+    """What a chart shows: series by legend and name, unit, decimals, and its value axis.
+
+    `limits` fix the axis; without them it fits the values but spans at least `span`, so that
+    noise does not look like news.
+    """
 
     title: str
     unit: str
     series: tuple[tuple[str, str], ...]
-    low: float | None = None
-    high: float | None = None
+    decimals: int = 0
+    limits: tuple[float, float] | None = None
+    span: float = 1.0
 
 
 CHARTS: tuple[Chart, ...] = (
-    Chart("Load", "%", (("gpu", "gpu_percent"), ("cpu", "cpu_percent")), 0, 100),
-    Chart("Memory", "%", (("ram", "ram_percent"),), 0, 100),
-    Chart("Temperature", "C", (("hottest", "temperature_c"),)),
-    Chart("Power", "W", (("total", "power_w"),)),
+    Chart("Load", "%", (("GPU", "gpu_percent"), ("CPU", "cpu_percent")), limits=(0, 100)),
+    Chart("Memory", "%", (("RAM", "ram_percent"),), limits=(0, 100)),
+    Chart("Temperature", "C", (("hottest", "temperature_c"),), decimals=1, span=8.0),
+    Chart("Power", "W", (("total", "power_w"),), decimals=1, span=4.0),
 )
-_COLOURS = ("blue+", "orange+", "green+")
 
 
 class HistoryChart(PlotextPlot):
     """One chart over the last `WINDOW_S` seconds, on the axis all of them share."""
 
     DEFAULT_CSS = """
-    HistoryChart { height: 10; width: 1fr; border: round $border; padding: 0;
+    HistoryChart { height: 100%; width: 1fr; border: round $border; padding: 0;
         border-title-color: $secondary; background: $surface; }
     """
 
@@ -48,36 +56,46 @@ class HistoryChart(PlotextPlot):
 
     def draw(self, device: Device, now_s: float) -> None:
         """Plot what is known; the newest value stands in the title."""
+        chart = self.chart
         plot = self.plt
         plot.clear_figure()
-        history = device.history
-        times = [when - now_s for when in history.times()]
+        times = [when - now_s for when in device.history.times()]
         inside = [nth for nth, when in enumerate(times) if when >= -WINDOW_S]
         step = max(1, len(inside) // _MAX_POINTS)
+        several = len(chart.series) > 1
         newest: list[str] = []
-        drawn = False
-        for (label, name), colour in zip(self.chart.series, _COLOURS, strict=False):
-            values = history.values(name)
-            kept = [nth for nth in inside[::step] if values[nth] == values[nth]]
-            last = values[-1] if values else float("nan")
-            text = UNKNOWN if last != last else f"{last:.4g} {self.chart.unit}"
-            newest.append(f"{label} {text}" if len(self.chart.series) > 1 else text)
+        drawn: list[float] = []
+        for (label, name), role in zip(chart.series, _THEME_COLOURS, strict=False):
+            values = device.history.values(name)
+            kept = [nth for nth in inside[::step] if not math.isnan(values[nth])]
+            last = values[-1] if values and not math.isnan(values[-1]) else None
+            text = UNKNOWN if last is None else f"{last:.{chart.decimals}f} {chart.unit}"
+            newest.append(f"{label} {text}" if several else text)
             if len(kept) > 1:
-                drawn = True
+                points = [values[nth] for nth in kept]
+                drawn += points
                 plot.plot(
                     [times[nth] for nth in kept],
-                    [values[nth] for nth in kept],
+                    points,
                     marker="braille",
-                    color=colour,
+                    color=Color.parse(self.app.theme_variables[role]).rgb,
+                    label=label if several else None,
                 )
         plot.xlim(-WINDOW_S, 0)
-        plot.xticks([-300, -240, -180, -120, -60, 0], ["-5m", "-4m", "-3m", "-2m", "-1m", "now"])
-        if self.chart.low is not None and self.chart.high is not None:
-            plot.ylim(self.chart.low, self.chart.high)
-            plot.yticks([0, 50, 100])
-        elif not drawn:
-            plot.ylim(0, 1)
-            plot.yticks([])
+        plot.xticks([at for at, _ in _TICKS], [word for _, word in _TICKS])
+        low, high = chart.limits or _axis(drawn, chart.span)
+        plot.ylim(low, high)
+        middle = (low + high) / 2
+        plot.yticks([low, middle, high], [f"{value:5.0f}" for value in (low, middle, high)])
         plot.frame(False)
-        self.border_title = f"{self.chart.title}  {', '.join(newest)}"
+        self.border_title = f"{chart.title}  {', '.join(newest)}"
         self.refresh()
+
+
+def _axis(values: list[float], span: float) -> tuple[float, float]:
+    """Whole numbers around the values, at least `span` apart."""
+    if not values:
+        return 0.0, span
+    low, high = min(values), max(values)
+    lacking = max(0.0, span - (high - low)) / 2
+    return float(math.floor(low - lacking)), float(math.ceil(high + lacking))
