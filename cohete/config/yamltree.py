@@ -22,6 +22,7 @@ Position = tuple[int, int]
 
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
+_PLAIN_TAGS = (None, "!", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _SPECIAL = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -52,8 +53,13 @@ class Tree:
 
 def parse_yaml(text: str, path: str) -> Tree:
     """The document in `text`. Raises ConfigError with line and column."""
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ConfigError(f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB", path=path)
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise ConfigError("the file is not UTF-8 text", path=path, line=1, column=1) from None
+    if size > MAX_BYTES:
+        limit = f"{MAX_BYTES // 1024 // 1024} MiB"
+        raise ConfigError(f"the file is larger than {limit}", path=path, line=1, column=1)
     try:
         return _Builder(path).build(text)
     except yaml.MarkedYAMLError as error:
@@ -108,7 +114,7 @@ class _Builder:
         inner_step: tuple[str | int, ...] = ()
         if event.tag == "!static" and isinstance(container, list):
             outer, inner_step = {"static": container}, ("static",)
-        elif event.tag and not event.tag.startswith("tag:yaml.org,2002:"):
+        elif event.tag not in _PLAIN_TAGS:
             raise self._error(f"the tag {event.tag[:40]} is not known here", event)
         path = self._put(stack, outer, event)
         stack.append(_Open(container, path + inner_step))

@@ -104,4 +104,4 @@ def test_one_script_reads_everything() -> None:
     script = probe_script()
     assert script.count(MARK) == len(PROBES)
     output = f"motd\n\n{MARK} model\nX\n\n{MARK} hostname\ny\n".encode()
-    assert split_sections(output) == {"model": b"X\n", "hostname": b"y"}
+    assert split_sections(output) == {"model": b"X", "hostname": b"y"}
