@@ -31,7 +31,7 @@ from cohete.links.hostkeys import SYSTEM_KNOWN_HOSTS, HostKeys, KnownKeys, known
 from cohete.links.keys import Identities, load_identities
 from cohete.links.sessions import CollectSession, LineSession, SshStream
 from cohete.links.sshconfig import MAX_HOPS, Resolved, resolve
-from cohete.links.tcp import Dialer
+from cohete.links.tcp import Dialer, Lookup, lookup
 from cohete.text import sanitise
 
 logging.getLogger("asyncssh").addHandler(logging.NullHandler())
@@ -98,11 +98,17 @@ class SshFiles:
 class SshConnector:
     """What all SSH links of a run share: keys, host keys, jump hosts, the resolver."""
 
-    def __init__(self, settings: Ssh | None = None, files: SshFiles | None = None) -> None:
+    def __init__(
+        self,
+        settings: Ssh | None = None,
+        files: SshFiles | None = None,
+        *,
+        lookup: Lookup = lookup,
+    ) -> None:
         self.settings = settings or Ssh()
         self.files = files or SshFiles.of(self.settings)
         self.host_keys = HostKeys(self.files.known_hosts, self.files.user_known_hosts)
-        self._dialer = Dialer()
+        self._dialer = Dialer(lookup)
         self._identities: dict[tuple[object, ...], asyncio.Task[Identities]] = {}
         self._jumps: dict[tuple[Target, ...], _Jump] = {}
         raise_open_file_limit()
@@ -373,7 +379,8 @@ class SshLink:
             async with asyncio.timeout(timeout_s):
                 channel = await self._start(session, argv)
                 channel.write_eof()
-                return await session.done
+                # Shielded: a cancelled wait must not cancel what tells whether it ended.
+                return await asyncio.shield(session.done)
         except TimeoutError:
             raise CommandError(
                 f"`{sanitise(argv[0], 40)}` did not finish within {timeout_s:g} s",

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohappyeyeballs
@@ -13,16 +14,29 @@ import aiohappyeyeballs
 from cohete.errors import LinkError
 
 AddressInfo = aiohappyeyeballs.AddrInfoType
+Lookup = Callable[[str, int, int], list[AddressInfo]]
+"""Host, port and getaddrinfo flags to addresses."""
 
 _RESOLVER_THREADS = 32
 _HAPPY_EYEBALLS_DELAY_S = 0.25
+
+
+def lookup(host: str, port: int, flags: int) -> list[AddressInfo]:
+    """Stream addresses of a host; blocking. Raises socket.gaierror."""
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [
+        (family, kind, protocol, name, (str(address[0]), *address[1:]))
+        for family, kind, protocol, name, address in infos
+        if family in (socket.AF_INET, socket.AF_INET6)
+    ]
 
 
 class Dialer:
     """Opens sockets. Names are resolved in threads of its own, so that dead names only delay
     themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, lookup: Lookup = lookup) -> None:
+        self._lookup = lookup
         self._threads: ThreadPoolExecutor | None = None
 
     async def dial(self, host: str, port: int, timeout_s: float) -> socket.socket:
@@ -51,28 +65,19 @@ class Dialer:
 
     async def _resolve(self, host: str, port: int) -> list[AddressInfo]:
         try:
-            return _lookup(host, port, socket.AI_NUMERICHOST)
+            return self._lookup(host, port, socket.AI_NUMERICHOST)
         except socket.gaierror:
             pass
         if self._threads is None:
             self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, "cohete-resolve")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _lookup, host, port, 0)
+        return await loop.run_in_executor(self._threads, self._lookup, host, port, 0)
 
     def close(self) -> None:
         """Let the resolver threads go; a lookup that hangs does not hold the program back."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
-
-
-def _lookup(host: str, port: int, flags: int) -> list[AddressInfo]:
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    return [
-        (family, kind, protocol, name, (str(address[0]), *address[1:]))
-        for family, kind, protocol, name, address in infos
-        if family in (socket.AF_INET, socket.AF_INET6)
-    ]
 
 
 _HINTS = {

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import asyncssh
@@ -53,9 +53,6 @@ class SimHost:
             port or self.port,
             server_factory=lambda: _Server(self),
             server_host_keys=[self._key],
-            process_factory=self._process,
-            sftp_factory=self._sftp,
-            encoding=None,
             line_editor=False,
             x509_trusted_certs=None,
             gss_host=None,
@@ -115,7 +112,13 @@ class SimHost:
     def disconnected(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.discard(connection)
 
+    def open_session(self, connection: asyncssh.SSHServerConnection) -> _Session:
+        """A session of a client that is logged in: a command, or sftp."""
+        channel = connection.create_server_channel(encoding=None)
+        return channel, _Process(self._process, self._sftp)
+
     async def _process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        assert isinstance(process, _Process)
         command = process.command
         if command is None:
             process.stdout.write(
@@ -130,14 +133,13 @@ class SimHost:
             self.board, False, process.stdout.write, process.stderr.write, stdin, environment
         )
         work = asyncio.create_task(self._run(command, context, process))
+        process.on_signal = work.cancel
         self.running[work] = command
         work.add_done_callback(lambda task: self.running.pop(task, None))
-        with contextlib.suppress(asyncssh.Error, OSError, asyncssh.SignalReceived):
+        with contextlib.suppress(asyncssh.Error, OSError):
             while data := await process.stdin.read(4096):
                 stdin.write(data)
-            stdin.end()
-            return
-        work.cancel()
+        stdin.end()
 
     async def _run(
         self, command: str, context: Context, process: asyncssh.SSHServerProcess[bytes]
@@ -157,6 +159,25 @@ class SimHost:
         return _Sftp(channel, self._home, self.board)
 
 
+_Session = tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]]
+
+
+class _Process(asyncssh.SSHServerProcess[bytes]):
+    """A command that a signal of the client ends, also after its input has ended."""
+
+    def __init__(
+        self,
+        factory: Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]],
+        sftp: Callable[[asyncssh.SSHServerChannel[bytes]], asyncssh.SFTPServer],
+    ) -> None:
+        super().__init__(factory, sftp, sftp_version=3, allow_scp=False)
+        self.on_signal: Callable[[], object] | None = None
+
+    def signal_received(self, signal: str) -> None:
+        if self.on_signal is not None:
+            self.on_signal()
+
+
 class _Server(asyncssh.SSHServer):
     def __init__(self, host: SimHost) -> None:
         self._host = host
@@ -169,6 +190,10 @@ class _Server(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection is not None:
             self._host.disconnected(self._connection)
+
+    def session_requested(self) -> _Session:
+        assert self._connection is not None
+        return self._host.open_session(self._connection)
 
     def begin_auth(self, username: str) -> bool:
         return True
