@@ -67,3 +67,26 @@ def lonely_files(config: Config) -> SshFiles:
 def is_live(device: Device) -> Callable[[], bool]:
     """For `until`."""
     return lambda: device.state is State.LIVE
+
+
+@contextlib.asynccontextmanager
+async def raw_server(banner: bytes) -> AsyncIterator[int]:
+    """A port on loopback that says `banner` to whoever comes, and then nothing more."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(banner)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        await server.wait_closed()

@@ -21,7 +21,7 @@ from cohete.links.commands import tegrastats
 from cohete.links.ssh import CIPHERS, HOST_KEY_ALGORITHMS, KEX, SshConnector, SshFiles, SshLink
 from cohete.links.tcp import AddressInfo, lookup
 from cohete.simulator.faults import Fault
-from tests.boards import lonely_files, simulated, until
+from tests.boards import lonely_files, raw_server, simulated, until
 
 
 @pytest.mark.claim("DDC-03")
@@ -189,9 +189,10 @@ async def test_no_password_is_ever_offered(tmp_path: Path) -> None:
 @pytest.mark.claim("DDC-03", "DDC-13")
 async def test_a_silent_port_fails_within_its_time_limit(tmp_path: Path) -> None:
     """A server that accepts and says nothing: the login time-out of the settings decides."""
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with simulated("nano", folder=tmp_path) as (_, config, (spec,)):
+    async with (
+        raw_server(b"") as port,
+        simulated("nano", folder=tmp_path) as (_, config, (spec,)),
+    ):
         target = replace(spec, target=Target("127.0.0.1", "nvidia", port))
         for limit_s in (0.3, 0.9):
             connector = SshConnector(Ssh(login_timeout_s=limit_s), lonely_files(config))
@@ -200,8 +201,6 @@ async def test_a_silent_port_fails_within_its_time_limit(tmp_path: Path) -> None
                 await SshLink(target, connector).open()
             assert limit_s <= time.monotonic() - begin < limit_s + 1.5
             await connector.close()
-    silent.close()
-    await silent.wait_closed()
 
 
 @pytest.mark.claim("DDC-03")
@@ -234,38 +233,32 @@ async def test_a_full_backlog_fails_within_the_connect_limit(tmp_path: Path) -> 
     ids=["binary", "old", "endless", "http"],
 )
 async def test_a_port_that_is_no_ssh_is_an_error_not_a_crash(tmp_path: Path, banner: bytes) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(banner)
-        with_error = None
-        try:
-            await writer.drain()
-            await reader.read()
-        except ConnectionError as error:
-            with_error = error
-        writer.close()
-        del with_error
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with simulated("nano", folder=tmp_path) as (_, config, (spec,)):
+    async with (
+        raw_server(banner) as port,
+        simulated("nano", folder=tmp_path) as (_, config, (spec,)),
+    ):
         connector = SshConnector(Ssh(login_timeout_s=1), lonely_files(config))
         target = replace(spec, target=Target("127.0.0.1", "n", port))
         with pytest.raises(LinkError) as caught:
             await SshLink(target, connector).open()
         assert str(caught.value).isprintable()
         await connector.close()
-    server.close()
 
 
 @pytest.mark.claim("DDC-12")
 @pytest.mark.parametrize("host", ["::1", "dual.example"])
 async def test_ipv6_and_dual_stack(tmp_path: Path, host: str) -> None:
     """A server on ::1 only; a name whose IPv4 address is dead must not get stuck on it."""
+    unused = socket.socket()
+    unused.bind(("127.0.0.1", 0))
 
     def both(host: str, port: int, flags: int) -> list[AddressInfo]:
-        if flags & socket.AI_NUMERICHOST and not host[0] == ":":
+        if host == "::1":
+            return lookup(host, port, flags)
+        if flags & socket.AI_NUMERICHOST:
             raise socket.gaierror
-        return [*lookup("127.0.0.1", port, 0), *lookup("::1", port, 0)]
+        dead = lookup("127.0.0.1", unused.getsockname()[1], 0)
+        return [*dead, *lookup("::1", port, 0)]
 
     try:
         key = asyncssh.generate_private_key("ssh-ed25519")
@@ -293,6 +286,7 @@ async def test_ipv6_and_dual_stack(tmp_path: Path, host: str) -> None:
     assert (await link.run(("true",), timeout_s=5)).exit_status == 0
     await link.close()
     await connector.close()
+    unused.close()
     server.close()
     await server.wait_closed()
 
