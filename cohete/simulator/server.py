@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import asyncssh
+from asyncssh.channel import SSHChannel
 
 from cohete.clock import Clock, SystemClock
 from cohete.links.hostkeys import known_hosts_line
@@ -153,7 +154,7 @@ class SimHost:
             with contextlib.suppress(OSError, asyncssh.Error):
                 process.exit_with_signal("TERM")
 
-    def _sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
+    def _sftp(self, channel: SSHChannel[bytes]) -> asyncssh.SFTPServer:
         if self._home is None:
             self._home = tempfile.mkdtemp(prefix="cohete-sim-")
         return _Sftp(channel, self._home, self.board)
@@ -168,7 +169,7 @@ class _Process(asyncssh.SSHServerProcess[bytes]):
     def __init__(
         self,
         factory: Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]],
-        sftp: Callable[[asyncssh.SSHServerChannel[bytes]], asyncssh.SFTPServer],
+        sftp: Callable[[SSHChannel[bytes]], asyncssh.SFTPServer],
     ) -> None:
         super().__init__(factory, sftp, sftp_version=3, allow_scp=False)
         self.on_signal: Callable[[], object] | None = None
@@ -208,9 +209,7 @@ class _Server(asyncssh.SSHServer):
 class _Sftp(asyncssh.SFTPServer):
     """The board's home folder, and nothing else of this machine."""
 
-    def __init__(
-        self, channel: asyncssh.SSHServerChannel[bytes], home: str, board: SimBoard
-    ) -> None:
+    def __init__(self, channel: SSHChannel[bytes], home: str, board: SimBoard) -> None:
         super().__init__(channel, chroot=home.encode())
         self._board = board
 

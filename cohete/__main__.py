@@ -1,0 +1,5 @@
+"""`python -m cohete`."""
+
+from cohete.cli import main
+
+main()
