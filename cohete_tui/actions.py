@@ -14,6 +14,7 @@ class Scope(StrEnum):
     EVERYWHERE = "everywhere"
     FLEET = "fleet"
     DEVICE = "device"
+    START = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Action:
         return f"{self.scope}.{self.name.replace('(', '.').replace(')', '').replace(chr(39), '')}"
 
 
-_F, _D, _E = Scope.FLEET, Scope.DEVICE, Scope.EVERYWHERE
+_F, _D, _S, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVERYWHERE
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
@@ -65,6 +66,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("scroll(10)", "pagedown", _D, "Move", "A page down"),
     Action("connect", "c", _F, "Connection", "Try again now, or look at a new host key", "connect"),
     Action("connect", "c", _D, "Connection", "Try again now, or look at a new host key", "connect"),
+    Action("demo", "d", _S, "Start", "Demo: simulated boards through real SSH", "demo"),
+    Action("board", "b", _S, "Start", "Connect to a board", "board"),
+    Action("config", "o", _S, "Start", "Open a configuration", "config"),
     Action("next_theme", "T", _E, "View", "Next theme"),
     Action("help", "question_mark,f1", _E, "Cohete", "Keys that work here", "help"),
     Action("quit", "q", _E, "Cohete", "Quit; nothing stays on any board", "quit"),
@@ -91,8 +95,8 @@ def bindings(scope: Scope) -> list[Binding]:
 
 def in_scope(scope: Scope) -> list[Action]:
     """What works on a screen: its own actions first, then those that work everywhere."""
-    own = [action for action in ACTIONS if action.scope is scope]
-    return own + [action for action in ACTIONS if action.scope is Scope.EVERYWHERE]
+    scopes = dict.fromkeys((scope, Scope.EVERYWHERE))
+    return [action for each in scopes for action in ACTIONS if action.scope is each]
 
 
 _KEY_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup",

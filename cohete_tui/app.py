@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
+import termios
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from textual import on
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -70,6 +71,10 @@ class CoheteApp(App[None], inherit_bindings=False):
             self.register_theme(theme)
         self.theme = themes.DEFAULT
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """For themes that do not name them: our own colour roles."""
+        return {"track": "#808080", "border": "#808080"}
+
     def on_mount(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
@@ -110,43 +115,51 @@ class CoheteApp(App[None], inherit_bindings=False):
     async def _door_chosen(self, event: StartScreen.Chosen) -> None:
         from cohete.fleet.session import plan_fleet
 
-        start = self.screen
-        assert isinstance(start, StartScreen)
+        start = next((s for s in self.screen_stack if isinstance(s, StartScreen)), None)
+        if start is None:
+            return
         demo = not event.targets and event.config_path is None
+        plan = None
         try:
-            plan = None
             if not demo:
-                plan = await asyncio.to_thread(
-                    plan_fleet, event.targets, event.config_path, accept_new=False
-                )
-                if plan is None:
-                    start.show_error("There is no device in this configuration.")
-                    return
+                plan = await asyncio.to_thread(plan_fleet, event.targets, event.config_path)
         except CoheteError as error:
             start.show_error(str(error))
             return
+        if not demo and plan is None:
+            start.show_error("There is no device in this configuration.")
+            return
         self._launch = Launch(plan, demo=demo, read_only=self._launch.read_only)
+        while self.screen is not start:
+            self.pop_screen()
         start.dismiss()
         await self._begin(self._launch)
 
     def connect(self, device: Device) -> None:
         """Try a device again now; where its key is unknown, ask about it first."""
         if device.key_line:
-            from cohete_tui.screens.host_keys import HostKeyDialog
-
-            self.push_screen(HostKeyDialog([device]))
+            self.ask_about_keys([device])
+        elif not device.spec.enabled:
+            self.notify(f"{device.id} is disabled in the configuration.", timeout=4, markup=False)
         elif device.state.is_up:
             self.notify(f"{device.id} is connected.", timeout=3, markup=False)
         elif self._session is not None:
             self._session.retry(device.id)
             self.notify(f"Trying {device.id} now.", timeout=3, markup=False)
 
-    def trust(self, devices: Sequence[Device]) -> None:
-        """Put the keys that a person confirmed on record, and connect."""
-        session = self._session
-        if session is not None:
-            for device in devices:
-                self.run_worker(session.accept_key(device), exclusive=False)
+    @work(exit_on_error=False)
+    async def ask_about_keys(self, devices: Sequence[Device]) -> None:
+        """Show the keys of hosts that were never seen; connect to those a person trusts."""
+        from cohete_tui.screens.host_keys import HostKeyDialog
+
+        if not await self.push_screen_wait(HostKeyDialog(devices)) or self._session is None:
+            return
+        for device in devices:
+            try:
+                await self._session.accept_key(device)
+            except CoheteError as error:
+                self.notify(str(error), severity="error", timeout=10, markup=False)
+                return
 
     # Actions, in the order of the registry.
 
@@ -159,7 +172,7 @@ class CoheteApp(App[None], inherit_bindings=False):
     def action_help(self) -> None:
         from cohete_tui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(self._scope()))
+        self.push_screen(HelpScreen(_scope_of(self.screen)))
 
     async def action_quit(self) -> None:
         self.exit()
@@ -169,7 +182,7 @@ class CoheteApp(App[None], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the same list of actions, then the themes."""
-        for action in in_scope(self._scope()):
+        for action in in_scope(_scope_of(screen)):
             if action.area != "Move":
                 title = f"{action.area}: {action.help}"
                 yield SystemCommand(
@@ -187,18 +200,27 @@ class CoheteApp(App[None], inherit_bindings=False):
     async def _run_action(self, name: str) -> None:
         await self.screen.run_action(name if hasattr(self.screen, _method(name)) else f"app.{name}")
 
-    def _scope(self) -> Scope:
-        scope = getattr(self.screen, "SCOPE", Scope.EVERYWHERE)
-        assert isinstance(scope, Scope)
-        return scope
-
     def _on_signal(self, number: int) -> None:
-        if number == signal.SIGHUP:
-            # The terminal is gone. Whatever is still written must not block on it.
+        if not _terminal_is_there():
+            # Whatever is still written must not block on a terminal that is gone.
             nowhere = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(nowhere, descriptor)
-        self.exit()
+        self.exit(return_code=128 + number)
+
+
+def _scope_of(screen: Screen[object]) -> Scope:
+    scope = getattr(screen, "SCOPE", Scope.EVERYWHERE)
+    assert isinstance(scope, Scope)
+    return scope
+
+
+def _terminal_is_there() -> bool:
+    try:
+        termios.tcgetattr(0)
+    except (termios.error, OSError):
+        return False
+    return True
 
 
 def _method(action: str) -> str:

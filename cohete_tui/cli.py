@@ -46,11 +46,16 @@ def command(
     if os.environ.get("SSH_CONNECTION"):
         # Animations cost bytes on a link; Textual reads this when it is imported.
         os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    if demo and (targets or config_path):
+        raise click.UsageError("--demo shows simulated boards; leave out --config and TARGET.")
     plan = None
     if not demo:
+        from cohete.errors import ConfigError
         from cohete.fleet.session import plan_fleet
 
         plan = plan_fleet(targets, config_path, accept_new=accept_new)
+        if plan is None and config_path is not None:
+            raise ConfigError("there is no device in this configuration", path=config_path)
     from cohete_tui.app import CoheteApp, Launch
 
     app = CoheteApp(Launch(plan, demo=demo, accept_new=accept_new, read_only=read_only))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cohete.fleet.state import GLYPHS, Device, State
-from cohete.fleet.words import UNKNOWN, gib, percent, span, state_word, watts
+from cohete.fleet.store import is_hot, is_over_budget
+from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, watts
 from cohete_tui.draw import Line, bar, fill_style, fit
 from cohete_tui.tiles import STATE_STYLES, heat_style
 
@@ -33,14 +34,13 @@ def _number(value: Callable[[Device, float], str], style: str = "") -> Cell:
     return lambda device, now, cells: [(fit(value(device, now), cells, right=True), style)]
 
 
-def _load(value: Callable[[Device, float], float | None]) -> Cell:
+def _load(value: Callable[[Device, float], float | None], off: bool = False) -> Cell:
     def draw(device: Device, now: float, cells: int) -> Line:
-        load = value(device, now)
-        text = f"{percent(load):>4}"
+        share = value(device, now)
+        text = load(device, now) if off else percent(share)
         if cells < _BAR_CELLS + 5:
             return [(fit(text, cells, right=True), "")]
-        share = None if load is None else load / 100
-        return [*bar(share, _BAR_CELLS), (f" {text}", "")]
+        return [*bar(None if share is None else share / 100, _BAR_CELLS), (f" {text:>4}", "")]
 
     return draw
 
@@ -49,8 +49,7 @@ def _ram(device: Device, now: float, cells: int) -> Line:
     stats = device.stats
     if stats is None:
         return [(fit(UNKNOWN, cells, right=True), "")]
-    budget = device.spec.memory_budget_mb
-    over = budget is not None and stats.ram_used_mb > budget
+    over = is_over_budget(device)
     style = "danger" if over else ""
     if cells < _BAR_CELLS + 5:
         return [(fit(percent(stats.ram_percent), cells, right=True), style)]
@@ -65,23 +64,21 @@ def _ram(device: Device, now: float, cells: int) -> Line:
 def _heat(device: Device, now: float, cells: int) -> Line:
     hottest = device.stats.hottest if device.stats else None
     if hottest is None or hottest.celsius is None:
-        return [(fit(UNKNOWN, cells, right=True), "")]
-    text = f"{fit(hottest.name, 6)}{hottest.celsius:5.1f}C" if cells >= 12 else (
-        f"{hottest.celsius:.1f}C"
-    )  # fmt: skip
-    return [(fit(text, cells, right=True), heat_style(hottest.celsius))]
+        return [(fit(f"{UNKNOWN:>6}", cells), "")]
+    style = heat_style(hottest.celsius)
+    return [
+        (f"{hottest.celsius:5.1f}C", style),
+        (fit(f" {hottest.name}", cells - 6), style or "dim"),
+    ]
 
 
 def _state(device: Device, now: float, cells: int) -> Line:
+    if cells <= 2:
+        return [(fit(GLYPHS[device.state], cells), STATE_STYLES[device.state])]
+    if device.state is State.LIVE and (is_hot(device) or is_over_budget(device)):
+        words = "hot" if is_hot(device) else "over budget"
+        return [("● live ", "good"), (fit(words, cells - 7), "danger")]
     text = f"{GLYPHS[device.state]} {state_word(device, now)}"
-    if (
-        device.state is State.LIVE
-        and heat_style(
-            device.stats.hottest.celsius if device.stats and device.stats.hottest else None
-        )
-        == "danger"
-    ):
-        return [("● live ", "good"), (fit("hot", cells - 7), "danger")]
     return [(fit(text, cells), STATE_STYLES[device.state])]
 
 
@@ -96,11 +93,13 @@ def columns(name_cells: int, *, wide: bool) -> list[Column]:
     return [
         Column("DEVICE", name_cells, 1, lambda device, now, cells: [(fit(device.id, cells), "")],
                "name", left=True),
-        Column("GPU", load_cells, 3, _load(lambda d, now: d.gpu_percent(now)), "gpu"),
+        Column(
+            "GPU", load_cells, 3, _load(lambda d, now: d.gpu_percent(now), off=True), "gpu"
+        ),
         Column("CPU", load_cells, 7,
                _load(lambda d, now: d.stats.cpu_percent if d.stats else None), "cpu"),
         Column("RAM", 18 if wide else 4, 5, _ram, "ram"),
-        Column("HOTTEST", 12, 4, _heat, "temp"),
+        Column("HOTTEST", 12, 4, _heat, "temp", left=True),
         Column("POWER", 6, 6, _number(lambda d, now: watts(d.stats.power_mw if d.stats else None)),
                "power"),
         Column("STATE", 22 if wide else 18, 2, _state, "trouble", left=True),
@@ -125,12 +124,17 @@ def fitting(devices: Sequence[Device], cells: int) -> list[Column]:
     kept: list[Column] = []
     room = cells - 1
     for column in sorted(everything, key=lambda column: column.priority):
-        if column.cells + 2 <= room:
+        if column.title == "STATE" and column.cells + 2 > room:
+            # Too narrow for the word: its glyph stays.
+            column = replace(column, title="", cells=min(2, max(0, room - 2)))
+        if column.cells + 2 <= room or column.priority == 1:
             kept.append(column)
             room -= column.cells + 2
-        elif column.priority <= 2:
-            kept.append(column)
-    return [column for column in everything if column in kept]
+    return sorted(kept, key=lambda column: _place(everything, column))
+
+
+def _place(everything: Sequence[Column], column: Column) -> int:
+    return next(nth for nth, other in enumerate(everything) if other.priority == column.priority)
 
 
 def title_line(shown: Sequence[Column], sort: str, *, reverse: bool) -> Line:

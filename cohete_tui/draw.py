@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -82,6 +83,13 @@ def merged(spans: Iterable[Span]) -> Line:
         elif text:
             line.append((text, style))
     return line
+
+
+def wrap(text: str, cells: int, lines: int) -> list[str]:
+    """`text` in at most `lines` lines of `cells`; … where something is missing."""
+    if lines <= 0 or not text:
+        return []
+    return textwrap.wrap(text, max(8, cells), max_lines=lines, placeholder=" …")
 
 
 def sparkline(values: Sequence[float], cells: int, *, low: float, high: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cohete.fleet.state import Device, State
-from cohete.fleet.store import FleetStore, is_hot
+from cohete.fleet.store import FleetStore, is_hot, is_over_budget
 
 SETTLE_S = 3.0
 """Rows keep their places at least this long, so that they do not dance under the cursor."""
@@ -14,12 +14,13 @@ SETTLE_S = 3.0
 _TROUBLE = {
     State.REFUSED: 0,
     State.LOST: 1,
-    State.STALE: 3,
-    State.CONNECTING: 4,
-    State.LIVE: 5,
-    State.DISABLED: 6,
+    State.STALE: 4,
+    State.CONNECTING: 5,
+    State.LIVE: 6,
+    State.DISABLED: 7,
 }
 _HOT_RANK = 2
+_OVER_BUDGET_RANK = 3
 
 SortValue = Callable[[Device, float], float | None]
 
@@ -27,7 +28,12 @@ SortValue = Callable[[Device, float], float | None]
 def trouble(device: Device) -> int:
     """0 needs a person most."""
     rank = _TROUBLE[device.state]
-    return _HOT_RANK if device.state is State.LIVE and is_hot(device) else rank
+    if device.state is State.LIVE:
+        if is_hot(device):
+            return _HOT_RANK
+        if is_over_budget(device):
+            return _OVER_BUDGET_RANK
+    return rank
 
 
 def _temperature(device: Device, now: float) -> float | None:

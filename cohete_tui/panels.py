@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Mapping
 
 from cohete.device.identity import compute_hint
-from cohete.fleet.state import Device
-from cohete.fleet.words import UNKNOWN, gib, percent, span, trend, watts
-from cohete.tegra import Engine, TegraStats
+from cohete.fleet.state import Device, State
+from cohete.fleet.store import is_over_budget
+from cohete.fleet.words import UNKNOWN, gib, load, percent, span, trend, watts
+from cohete.tegra import Engine, TegraStats, Zone
 from cohete.tegra.rules import NOT_THE_MODULE
-from cohete_tui.draw import Line, bar, fill_style, fit, spread
-from cohete_tui.tiles import heat_style, state_span
+from cohete_tui.draw import Line, bar, fill_style, fit, spread, wrap
+from cohete_tui.tiles import dimmed, heat_style, state_span
 
 _LABEL = 8
 
@@ -24,10 +25,11 @@ def loads(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -> l
     gpu = device.gpu_percent(now_s)
     other = stats.gpu_percent is None and gpu is not None
     note = "by nvidia-smi" if other else _mhz(stats.gpu_mhz)
-    if gpu is None and "gpu" in why:
-        note = "see below"
-    gpu_state = "off" if stats.gpu_off else percent(gpu)
-    lines: list[Line] = [_gauge("GPU", None if gpu is None else gpu / 100, gpu_state, note, cells)]
+    if gpu is None and "gpu" in why and not stats.gpu_off:
+        note = "why: see facts"
+    share = None if gpu is None else gpu / 100
+    lines = _not_fresh(device, now_s, cells)
+    lines.append(_gauge("GPU", share, load(device, now_s), note, cells))
     cpu = stats.cpu_percent
     online = f"{stats.cores_online} of {len(stats.cores)} cores"
     share = None if cpu is None else cpu / 100
@@ -42,7 +44,21 @@ def loads(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -> l
                cells)
     )  # fmt: skip
     lines += _engines(stats.engines, cells)
-    return lines
+    return _as_fresh_as_it_is(device, lines)
+
+
+def _not_fresh(device: Device, now_s: float, cells: int) -> list[Line]:
+    """Above values that are no longer live: since when, why, and what to do."""
+    if device.state in (State.LIVE, State.CONNECTING):
+        return []
+    lines: list[Line] = [[(f"Last seen {span(device.age_s(now_s))} ago", "warn")]]
+    lines += [[(text, "warn")] for text in wrap(device.error, cells, 3)]
+    lines += [[(text, "warn")] for text in wrap(device.hint, cells, 4)]
+    return [*lines, []]
+
+
+def _as_fresh_as_it_is(device: Device, lines: list[Line]) -> list[Line]:
+    return lines if device.state is State.LIVE else [dimmed(line) for line in lines]
 
 
 def _gauge(label: str, share: float | None, value: str, note: str, cells: int) -> Line:
@@ -66,16 +82,16 @@ def _cores(stats: TegraStats, cells: int) -> list[Line]:
     """Cores as a row of small bars with their clock, as many beside each other as fit."""
     lines: list[Line] = []
     line: Line = []
-    each = 21
-    across = max(1, (cells + 1) // each)
+    each = 22
+    across = max(1, (cells + 2) // each)
     for nth, core in enumerate(stats.cores):
         if core.off:
-            value: Line = [(fit("off", each - 3), "dim")]
+            value: Line = [(fit("off", 17), "dim"), ("  ", "")]
         else:
             share = None if core.percent is None else core.percent / 100
             clock = f"{core.mhz} MHz" if core.mhz is not None else ""
             value = [*bar(share, 4), (f"{percent(core.percent):>5}", ""),
-                     (fit(clock, each - 12, right=True), "dim")]  # fmt: skip
+                     (fit(clock, 8, right=True), "dim"), ("  ", "")]  # fmt: skip
         line += [(f"{nth:>2} ", "dim"), *value]
         if (nth + 1) % across == 0 or nth == len(stats.cores) - 1:
             lines.append(line)
@@ -90,10 +106,16 @@ def _memory(device: Device, stats: TegraStats, cells: int) -> list[Line]:
     text = f"{gib(stats.ram_used_mb)} of {gib(total)}"
     room = max(4, min(24, cells - _LABEL - 6 - 16))
     budget = budget_mb / total if budget_mb and total else None
+    over = is_over_budget(device)
+    style = "danger" if over else fill_style(share)
     lines: list[Line] = [
-        spread([("RAM  ", "dim"), *bar(share, room, style=fill_style(share), budget=budget)],
+        spread([("RAM  ", "dim"), *bar(share, room, style=style, budget=budget)],
                [(text, "")], cells)
     ]  # fmt: skip
+    if budget_mb is not None:
+        words = "over budget" if over else "budget"
+        lines.append(spread([(f"     {words}", "danger" if over else "dim")],
+                            [(gib(budget_mb), "")], cells))  # fmt: skip
     if stats.lfb_blocks is not None and stats.lfb_kb is not None:
         size = f"{stats.lfb_kb // 1024} MB" if stats.lfb_kb >= 1024 else f"{stats.lfb_kb} kB"
         free = f"{stats.lfb_blocks} × {size}"
@@ -137,16 +159,20 @@ def sensors(device: Device, now_s: float, cells: int) -> list[Line]:
     known = [zone for zone in stats.zones if zone.celsius is not None]
     module = device.facts.module if device.facts else None
     hottest = stats.hottest
-    for zone in sorted(known, key=lambda zone: -(zone.celsius or 0.0)):
-        aside = zone.name.lower() in NOT_THE_MODULE
+
+    def place(zone: Zone) -> tuple[bool, float]:
+        return zone.name.lower() in NOT_THE_MODULE, -(zone.celsius or 0.0)
+
+    for zone in sorted(known, key=place):
+        aside = place(zone)[0]
         style = "dim" if aside else heat_style(zone.celsius)
         note = ""
         if zone is hottest:
             note = trend(device.history.slope_per_min("temperature_c"))
         elif aside:
             note = "not the module"
-        value = f"{zone.celsius:5.1f} C"
-        top = f" max {zone.max_c:.1f}" if zone.max_c is not None else ""
+        value = f"{zone.celsius:5.1f}C"
+        top = f" max {zone.max_c:.1f}C" if zone.max_c is not None else ""
         lines.append(
             spread([(fit(zone.name, 9), "dim"), (value, style), (top, "dim")], [(note, "dim")],
                    cells)
@@ -155,7 +181,7 @@ def sensors(device: Device, now_s: float, cells: int) -> list[Line]:
     if gated:
         lines.append(spread([(" ".join(gated), "dim")], [("off", "dim")], cells))
     if module is not None and module.throttle_c is not None:
-        limit = f"throttles at {module.throttle_c:g} C, off at {module.critical_c:g} C"
+        limit = f"throttles at {module.throttle_c:g}C, off at {module.critical_c:g}C"
         lines += [[(text, "dim")] for text in textwrap.wrap(limit, max(10, cells))]
     if lines:
         lines.append([])
@@ -166,7 +192,7 @@ def sensors(device: Device, now_s: float, cells: int) -> list[Line]:
         lines.append(spread([(rail.name, "dim")], right, cells))
     if stats.rails:
         lines.append(spread([("module total", "title")], [(watts(stats.power_mw), "title")], cells))
-    return lines
+    return _as_fresh_as_it_is(device, lines)
 
 
 def identity(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -> list[Line]:
@@ -227,11 +253,14 @@ def _yes(value: bool | None) -> str:
 
 def _nothing_yet(device: Device, now_s: float, cells: int) -> list[Line]:
     lines: list[Line] = [state_span(device, now_s)]
-    lines += [[(text, "")] for text in textwrap.wrap(device.error, cells)]
-    lines += [[(text, "dim")] for text in textwrap.wrap(device.hint, cells)]
-    lines.append([])
-    lines.append([(f"{device.attempts} tries so far. No sample yet.", "dim")])
-    return lines
+    if device.state is State.DISABLED:
+        text = "Set `enabled: true` for this device in cohete.yaml to watch it."
+        return [*lines, [], *([(part, "dim")] for part in wrap(text, cells, 3))]
+    lines += [[(text, "")] for text in wrap(device.error, cells, 4)]
+    lines += [[(text, "dim")] for text in wrap(device.hint, cells, 6)]
+    tries = "1 try" if device.attempts == 1 else f"{device.attempts} tries"
+    tail = wrap(f"{tries} so far, no sample yet", cells, 2)
+    return [*lines, [], *([(part, "dim")] for part in tail)]
 
 
 def headline(device: Device, now_s: float, cells: int) -> Line:

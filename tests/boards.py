@@ -64,6 +64,11 @@ def lonely_files(config: Config) -> SshFiles:
     return SshFiles(files.config, files.known_hosts, ())
 
 
+def is_state(device: Device, state: State) -> Callable[[], bool]:
+    """For `until`."""
+    return lambda: device.state is state
+
+
 def is_live(device: Device) -> Callable[[], bool]:
     """For `until`."""
     return lambda: device.state is State.LIVE

@@ -26,10 +26,10 @@ _Path = tuple[str | int, ...]
 def find_config(explicit: str | None = None, *, cwd: Path | None = None) -> Path | None:
     """The file to use: the one given, $COHETE_CONFIG, ./cohete.yaml, the user's own; else None."""
     if explicit is not None:
-        return Path(explicit)
+        return Path(explicit).expanduser()
     from_environment = os.environ.get("COHETE_CONFIG")
     if from_environment:
-        return Path(from_environment)
+        return Path(from_environment).expanduser()
     from platformdirs import user_config_path
 
     for folder in (cwd or Path.cwd(), user_config_path("cohete")):

@@ -53,6 +53,7 @@ def totals_as_dict(totals: Totals, name: str) -> dict[str, Json]:
         "connecting": totals.connecting,
         "disabled": totals.disabled,
         "hot": totals.hot,
+        "over_budget": totals.over_budget,
         "ram_used_mb": totals.ram_used_mb,
         "ram_total_mb": totals.ram_total_mb,
         "power_mw": totals.power_mw,

@@ -129,10 +129,13 @@ class FleetSession:
             raise error
 
     async def accept_key(self, device: Device) -> None:
-        """Put the key that a person confirmed on record and connect. No-op without such a key."""
-        line, device.key_line = device.key_line, ""
-        if line:
-            await asyncio.to_thread(self.connector.host_keys.add_line, line)
+        """Put the key that a person confirmed on record and connect. No-op without such a key.
+
+        Raises ConfigError where the file cannot be written; the question then stays open.
+        """
+        if device.key_line:
+            await asyncio.to_thread(self.connector.host_keys.add_line, device.key_line)
+            device.key_line = ""
             self.supervisor.retry(device.id)
 
 

@@ -37,6 +37,7 @@ class Totals:
     connecting: int
     disabled: int
     hot: int
+    over_budget: int
     ram_used_mb: int
     ram_total_mb: int
     power_mw: int | None
@@ -169,7 +170,7 @@ class FleetStore:
         """The fleet in numbers, now."""
         now = self.clock.monotonic()
         counts = dict.fromkeys(State, 0)
-        hot = used = total = power = measured = 0
+        hot = over = used = total = power = measured = 0
         oldest: float | None = None
         for device in self.devices:
             counts[device.state] += 1
@@ -179,8 +180,8 @@ class FleetStore:
             used += stats.ram_used_mb
             total += stats.ram_total_mb
             oldest = max(oldest or 0.0, now - device.stats_at)
-            if is_hot(device):
-                hot += 1
+            hot += is_hot(device)
+            over += is_over_budget(device)
             if stats.power_mw is not None:
                 power += stats.power_mw
                 measured += 1
@@ -193,6 +194,7 @@ class FleetStore:
             connecting=counts[State.CONNECTING],
             disabled=counts[State.DISABLED],
             hot=hot,
+            over_budget=over,
             ram_used_mb=used,
             ram_total_mb=total,
             power_mw=power if measured else None,
@@ -219,6 +221,14 @@ def is_hot(device: Device) -> bool:
     """Whether the hottest zone of the last sample is above what counts as hot."""
     hottest = device.stats.hottest if device.stats else None
     return hottest is not None and hottest.celsius is not None and hottest.celsius >= HOT_C
+
+
+def is_over_budget(device: Device) -> bool:
+    """Whether more memory is used than the configuration grants to this device."""
+    budget_mb = device.spec.memory_budget_mb
+    return (
+        budget_mb is not None and device.stats is not None and device.stats.ram_used_mb > budget_mb
+    )
 
 
 def _refusal(error: CoheteError) -> Refusal:

@@ -181,7 +181,8 @@ class Supervisor:
             lines = lines[-1:]
         for line in lines:
             stats = tegra.parse(line.decode("utf-8", "replace"))
-            if stats is None:
+            if stats is None or not (stats.cores or stats.zones or stats.rails):
+                # A line torn after its memory is no news of the board.
                 device.noise_lines += 1
             else:
                 self._store.apply(device, stats)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cohete.fleet.state import Device, State
+from cohete.fleet.state import Device, Refusal, State
 from cohete.fleet.store import Totals
 
 UNKNOWN = "–"
@@ -11,6 +11,13 @@ UNKNOWN = "–"
 def percent(value: float | None) -> str:
     """`71%`."""
     return UNKNOWN if value is None else f"{value:.0f}%"
+
+
+def load(device: Device, now_s: float) -> str:
+    """The GPU's load: `71%`, `off`, or unknown."""
+    if device.stats is not None and device.stats.gpu_off:
+        return "off"
+    return percent(device.gpu_percent(now_s))
 
 
 def celsius(value: float | None) -> str:
@@ -60,9 +67,10 @@ def state_word(device: Device, now_s: float) -> str:
     """The state with what belongs to it: `stale 12s`, `lost, try in 8s`."""
     if device.state is State.STALE:
         return f"stale {span(device.age_s(now_s))}"
-    if device.state is State.LOST and device.next_try_at is not None:
-        return f"lost, try in {max(0.0, device.next_try_at - now_s):.0f}s"
-    if device.state is State.REFUSED and device.refusal is not None:
+    if device.state is State.LOST:
+        left_s = 0.0 if device.next_try_at is None else device.next_try_at - now_s
+        return f"lost, try in {left_s:.0f}s" if left_s >= 0.5 else "lost, trying"
+    if device.state is State.REFUSED and device.refusal not in (None, Refusal.OTHER):
         return f"refused: {device.refusal}"
     return str(device.state)
 
@@ -88,7 +96,7 @@ def row(device: Device, now_s: float) -> tuple[str, ...]:
     return (
         device.id,
         state_word(device, now_s),
-        percent(device.gpu_percent(now_s)),
+        load(device, now_s),
         percent(stats.cpu_percent if stats else None),
         f"{gib(stats.ram_used_mb)} of {gib(stats.ram_total_mb)}" if stats else UNKNOWN,
         f"{hottest.name} {celsius(hottest.celsius)}" if hottest else UNKNOWN,
@@ -108,6 +116,7 @@ def totals_line(totals: Totals, name: str) -> str:
         ("refused", totals.refused),
         ("connecting", totals.connecting),
         ("hot", totals.hot),
+        ("over budget", totals.over_budget),
     ):
         if count:
             parts.append(f"{count} {word}")

@@ -75,7 +75,18 @@ class HostKeys:
         self.add_line(known_hosts_line(name, port, key))
 
     def add_line(self, line: str) -> None:
-        """The same for a line made by `known_hosts_line`."""
+        """The same for a line made by `known_hosts_line`. Raises ConfigError."""
+        try:
+            self._append(line)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot keep the host key: {(error.strerror or 'not writable').lower()}",
+                path=str(self.own_file),
+                hint="Make this file writable, or name another one as ssh.known_hosts.",
+            ) from None
+        self._known = None
+
+    def _append(self, line: str) -> None:
         self.own_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.own_file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as file:
@@ -84,7 +95,6 @@ class HostKeys:
             text = file.read()
             if line not in text.splitlines():
                 file.write(("" if not text or text.endswith("\n") else "\n") + line + "\n")
-        self._known = None
 
     def _load(self) -> asyncssh.SSHKnownHosts:
         known = asyncssh.SSHKnownHosts()

@@ -210,6 +210,7 @@ class _Sftp(asyncssh.SFTPServer):
     """The board's home folder, and nothing else of this machine."""
 
     def __init__(self, channel: SSHChannel[bytes], home: str, board: SimBoard) -> None:
+        assert isinstance(channel, asyncssh.SSHServerChannel)
         super().__init__(channel, chroot=home.encode())
         self._board = board
 

@@ -24,7 +24,7 @@ FLUSH_S = 0.5
 CHART_S = 1.0
 
 
-class DeviceScreen(Screen[None]):
+class DeviceScreen(Screen[str]):
     """Headline, loads and sensors, charts, facts."""
 
     SCOPE = Scope.DEVICE
@@ -121,7 +121,7 @@ class DeviceScreen(Screen[None]):
     # Actions, in the order of the registry.
 
     def action_back(self) -> None:
-        self.dismiss()
+        self.dismiss(self.device_id)
 
     def action_neighbour(self, step: int) -> None:
         devices = self._order.devices
@@ -135,4 +135,7 @@ class DeviceScreen(Screen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_connect(self) -> None:
-        self.app.connect(self.device)  # type: ignore[attr-defined]
+        from cohete_tui.app import CoheteApp
+
+        assert isinstance(self.app, CoheteApp)
+        self.app.connect(self.device)

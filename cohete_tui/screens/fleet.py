@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
@@ -19,9 +19,33 @@ from cohete_tui.widgets.status import FleetHeader
 
 if TYPE_CHECKING:
     from cohete.fleet.store import FleetStore
+    from cohete_tui.app import CoheteApp
 
 FLUSH_S = 0.5
 NO_MATCH = "No device matches. Press esc to clear the filter."
+
+
+class FilterInput(Input):
+    """The filter's text; enter keeps it, esc clears it, both at once give the keys back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "keep", "keep filter", id="filter.keep"),
+        Binding("escape", "drop", "clear filter", id="filter.drop"),
+    ]
+
+    def action_keep(self) -> None:
+        """Leave the filter on."""
+        self._leave()
+
+    def action_drop(self) -> None:
+        """Clear the filter."""
+        self.value = ""
+        self._leave()
+
+    def _leave(self) -> None:
+        screen = self.screen
+        assert isinstance(screen, FleetScreen)
+        screen.close_filter()
 
 
 class FleetScreen(Screen[None]):
@@ -54,7 +78,7 @@ class FleetScreen(Screen[None]):
         yield FleetHeader(self.store, self.order, badges=self._badges)
         yield Static(NO_MATCH, id="message", markup=False)
         yield FleetCanvas(self.store, self.order, id="canvas")
-        yield Input(placeholder="name, module, mode, tag, state: all words must match",
+        yield FilterInput(placeholder="name, module, mode, tag, state: all words must match",
                     id="filter", compact=True, select_on_focus=False)  # fmt: skip
         yield Footer(show_command_palette=False, compact=True)
 
@@ -62,6 +86,13 @@ class FleetScreen(Screen[None]):
         self.canvas.focus()
         if self._timer:
             self.set_interval(FLUSH_S, self.flush)
+
+    @property
+    def _app(self) -> CoheteApp:
+        from cohete_tui.app import CoheteApp
+
+        assert isinstance(self.app, CoheteApp)
+        return self.app
 
     @property
     def canvas(self) -> FleetCanvas:
@@ -95,11 +126,9 @@ class FleetScreen(Screen[None]):
         """Once for each host that was never seen; later `c` asks again."""
         pending = [d for d in self.store if d.key_line and d.id not in self._asked]
         connecting = any(device.state is State.CONNECTING for device in self.store)
-        if pending and not connecting:
+        if pending and not connecting and not self.query_one(FilterInput).has_focus:
             self._asked.update(device.id for device in pending)
-            from cohete_tui.screens.host_keys import HostKeyDialog
-
-            self.app.push_screen(HostKeyDialog(pending))
+            self._app.ask_about_keys(pending)
 
     # Actions, in the order of the registry.
 
@@ -108,7 +137,8 @@ class FleetScreen(Screen[None]):
         if device is not None:
             from cohete_tui.screens.device import DeviceScreen
 
-            self.app.push_screen(DeviceScreen(self.store, device.id, self.order, timer=self._timer))
+            screen = DeviceScreen(self.store, device.id, self.order, timer=self._timer)
+            self.app.push_screen(screen, self._back_from)
 
     def action_toggle_view(self) -> None:
         names = [layout.name for layout in LAYOUTS]
@@ -136,7 +166,7 @@ class FleetScreen(Screen[None]):
     def action_clear(self) -> None:
         box = self.query_one("#filter", Input)
         box.value = ""
-        self._close_filter()
+        self.close_filter()
 
     def action_move(self, dx: int, dy: int) -> None:
         self.canvas.move(dx, dy)
@@ -150,7 +180,7 @@ class FleetScreen(Screen[None]):
     def action_connect(self) -> None:
         device = self.canvas.current
         if device is not None:
-            self.app.connect(device)  # type: ignore[attr-defined]
+            self._app.connect(device)
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -158,10 +188,15 @@ class FleetScreen(Screen[None]):
         self.order.update(force=True)
         self._reorder()
 
-    @on(Input.Submitted, "#filter")
-    def _close_filter(self) -> None:
+    def close_filter(self) -> None:
+        """Back from typing to the devices; the filter stays as it is."""
         self.query_one("#filter").remove_class("open")
-        self.canvas.focus()
+        self.set_focus(self.canvas)
+
+    def _back_from(self, device_id: str | None) -> None:
+        """The cursor goes to the device that was looked at last."""
+        if device_id is not None:
+            self.canvas.move_to_device(self.store[device_id])
 
     @on(FleetCanvas.Opened)
     def _opened(self) -> None:

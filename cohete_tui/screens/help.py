@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from cohete_tui.actions import Scope, in_scope, key_names
 
-_KEY_CELLS = 20
+_KEY_CELLS = 16
 
 SIGNS = """States
   ● live        samples are coming; the age stands beside them

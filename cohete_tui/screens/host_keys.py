@@ -10,27 +10,35 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button, Input, Static
 
 from cohete.fleet.state import Device
 
+TYPE_FROM = 5
+"""From this many hosts on, their number has to be typed."""
 
-class HostKeyDialog(ModalScreen[None]):
-    """Shows fingerprints; the keys are put on record only when a person says so."""
+
+class HostKeyDialog(ModalScreen[bool]):
+    """Shows fingerprints; True once a person said that these are the keys of these boards."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,n,q", "cancel", "Not now", id="keys.cancel"),
-        Binding("y", "accept", "Trust", id="keys.accept"),
+        Binding("escape", "cancel", "Not now", id="keys.cancel"),
+        Binding("left,up", "app.focus_previous", "", show=False, id="keys.previous"),
+        Binding("right,down", "app.focus_next", "", show=False, id="keys.next"),
     ]
+
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - declared so by Textual
 
     CSS = """
     HostKeyDialog { align: center middle; }
-    HostKeyDialog #box { width: 76; max-width: 96%; height: auto; max-height: 90%;
+    HostKeyDialog #box { width: 76; max-width: 100%; height: auto; max-height: 100%;
         border: round $warning; background: $surface; padding: 0 1; }
-    HostKeyDialog #list { height: auto; max-height: 10; margin: 1 0; }
-    HostKeyDialog #buttons { height: auto; align-horizontal: right; }
+    HostKeyDialog #list { height: auto; max-height: 40vh; }
+    HostKeyDialog #buttons { height: 1; align-horizontal: right; }
     HostKeyDialog Button { margin-left: 2; }
     HostKeyDialog .dim { color: $secondary; }
+    HostKeyDialog.-short .dim { display: none; }
+    HostKeyDialog.-short #list { max-height: 30vh; }
     """
 
     def __init__(self, devices: Sequence[Device]) -> None:
@@ -45,21 +53,24 @@ class HostKeyDialog(ModalScreen[None]):
         )
         with Vertical(id="box") as box:
             box.border_title = f"Trust {hosts}?"
+            box.border_subtitle = "tab: other button  enter: press  esc: not now"
+            yield Static("Never seen before. Once trusted, any other key is refused.", markup=False)
+            with VerticalScroll(id="list", can_focus=False):
+                yield Static(lines, markup=False)
             yield Static(
-                f"Cohete has never seen {hosts}. Trusting puts the key on record; from then on "
-                "any other key is refused.",
-                markup=False,
-            )
-            yield VerticalScroll(Static(lines, markup=False), id="list")
-            yield Static(
-                "Compare, on the board: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
+                "Compare on the board: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
                 classes="dim",
                 markup=False,
             )
+            if count >= TYPE_FROM:
+                yield Input(placeholder=f"type {count} to trust them all", id="count", compact=True)
             with Horizontal(id="buttons"):
                 yield Button("Not now", id="cancel", compact=True)
                 yield Button(
-                    "Trust" if count == 1 else f"Trust all {count}", id="accept", compact=True
+                    "Trust" if count == 1 else f"Trust all {count}",
+                    id="accept",
+                    compact=True,
+                    disabled=count >= TYPE_FROM,
                 )
 
     def on_mount(self) -> None:
@@ -68,10 +79,12 @@ class HostKeyDialog(ModalScreen[None]):
     @on(Button.Pressed, "#cancel")
     def action_cancel(self) -> None:
         """Leave them unconnected; `c` asks again."""
-        self.dismiss()
+        self.dismiss(False)
 
     @on(Button.Pressed, "#accept")
-    def action_accept(self) -> None:
-        """Put the keys on record and connect."""
-        self.app.trust(self._devices)  # type: ignore[attr-defined]
-        self.dismiss()
+    def _accepted(self) -> None:
+        self.dismiss(True)
+
+    @on(Input.Changed, "#count")
+    def _counted(self, event: Input.Changed) -> None:
+        self.query_one("#accept").disabled = event.value.strip() != str(len(self._devices))

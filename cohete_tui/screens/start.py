@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Button, Footer, Input, Static
 
-from cohete_tui.actions import Scope
+from cohete_tui.actions import Scope, bindings
 
 WELCOME = """Cohete watches NVIDIA Jetsons over SSH. Nothing is installed on them.
 
@@ -32,17 +32,18 @@ class StartScreen(Screen[None]):
             self.targets = targets
             self.config_path = config_path
 
-    SCOPE = Scope.EVERYWHERE
+    SCOPE = Scope.START
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "demo", "Demo", id="start.demo"),
-        Binding("b", "board", "Connect to a board", id="start.board"),
-        Binding("o", "config", "Open a config", id="start.config"),
+        *bindings(Scope.START),
         Binding("escape", "focus_first", "", show=False, id="start.escape"),
+        Binding("down", "app.focus_next", "", show=False, id="start.down"),
+        Binding("up", "app.focus_previous", "", show=False, id="start.up"),
     ]
 
     CSS = """
     StartScreen { align: center middle; background: $background; }
-    StartScreen #box { width: 70; max-width: 96%; height: auto; border: round $border;
+    StartScreen #box { width: 70; max-width: 100%; height: auto; max-height: 100%; overflow-y: auto;
+        border: round $border;
         padding: 1 2; background: $surface; }
     StartScreen Button { width: 100%; margin-top: 1; content-align: left middle; text-align: left; }
     StartScreen Input { margin: 0 0 0 2; }
@@ -57,46 +58,59 @@ class StartScreen(Screen[None]):
                 "d  Demo: twelve simulated boards, through real SSH", id="demo", compact=True
             )
             yield Button("b  Connect to a board", id="board", compact=True)
-            yield Input(placeholder="nvidia@10.0.0.7, several separated by spaces", id="targets",
+            yield Input(placeholder="nvidia@10.0.0.7, then enter", id="targets",
                         compact=True)  # fmt: skip
             yield Button("o  Open a configuration", id="config", compact=True)
-            yield Input(placeholder="path of a cohete.yaml", id="path", compact=True)
+            yield Input(placeholder="path of a cohete.yaml, then enter", id="path", compact=True)
             yield Static("", id="error", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#demo").focus()
 
+    def opening(self) -> None:
+        """A door was chosen: say so, and take no other choice meanwhile."""
+        self.query_one("#error", Static).update("Opening …")
+        self.query_one("#box").disabled = True
+
     def show_error(self, text: str) -> None:
         """Say why a door did not open."""
+        self.query_one("#box").disabled = False
         self.query_one("#error", Static).update(text)
 
     @on(Button.Pressed, "#demo")
     def action_demo(self) -> None:
         """The demo."""
-        self.post_message(self.Chosen())
+        self._choose(self.Chosen())
 
     @on(Button.Pressed, "#board")
     def action_board(self) -> None:
         """Ask for a board."""
+        self.query_one("#error", Static).update("")
         self.query_one("#targets").focus()
 
     @on(Button.Pressed, "#config")
     def action_config(self) -> None:
         """Ask for a file."""
+        self.query_one("#error", Static).update("")
         self.query_one("#path").focus()
 
     def action_focus_first(self) -> None:
         """Leave an input."""
         self.query_one("#demo").focus()
 
+    def _choose(self, chosen: Chosen) -> None:
+        if not self.query_one("#box").disabled:
+            self.opening()
+            self.post_message(chosen)
+
     @on(Input.Submitted, "#targets")
     def _targets(self, event: Input.Submitted) -> None:
         targets = tuple(event.value.replace(",", " ").split())
         if targets:
-            self.post_message(self.Chosen(targets=targets))
+            self._choose(self.Chosen(targets=targets))
 
     @on(Input.Submitted, "#path")
     def _path(self, event: Input.Submitted) -> None:
         if event.value.strip():
-            self.post_message(self.Chosen(config_path=event.value.strip()))
+            self._choose(self.Chosen(config_path=event.value.strip()))

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cohete.fleet.state import Device, State
+from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete_tui.layouts import Layout, PaneLayout
 from cohete_tui.ordering import FleetOrder
@@ -51,6 +51,7 @@ class FleetCanvas(ScrollView, can_focus=True):
         self._painter = Painter(self)
         self.layout_of_fleet: Layout = PaneLayout()
         self.cursor_id: str | None = None
+        self._touched = False
         self._places: dict[int, int] = {}
         self._strips: dict[int, tuple[tuple[object, ...], list[Strip]]] = {}
 
@@ -77,6 +78,7 @@ class FleetCanvas(ScrollView, can_focus=True):
         devices = self.order.devices
         if not devices:
             return
+        self._touched = True
         before = self.current
         now_on = devices[max(0, min(len(devices) - 1, place))]
         self.cursor_id = now_on.id
@@ -84,6 +86,11 @@ class FleetCanvas(ScrollView, can_focus=True):
         if before is not None:
             self._redraw(before)
         self._redraw(now_on)
+
+    def move_to_device(self, device: Device) -> None:
+        """Put the cursor on a device, if it is shown."""
+        if device.index in self._places:
+            self.move_to(self._places[device.index])
 
     def move(self, dx: int, dy: int) -> None:
         """An arrow key."""
@@ -103,11 +110,8 @@ class FleetCanvas(ScrollView, can_focus=True):
         """Order or size changed: everything has a new place."""
         devices = self.order.devices
         self._places = {device.index: place for place, device in enumerate(devices)}
-        if devices and (
-            self.cursor_id is None
-            or self.cursor_id not in self.store
-            or self.store[self.cursor_id].index not in self._places
-        ):
+        if devices and not (self._touched and self._is_shown(self.cursor_id)):
+            # Until somebody moves it, the cursor stays on top, where trouble is.
             self.cursor_id = devices[0].id
         self._strips.clear()
         layout = self.layout_of_fleet
@@ -121,7 +125,7 @@ class FleetCanvas(ScrollView, can_focus=True):
         """Draw what changed and is visible; with `aged`, also what only got older."""
         wanted = set(changed)
         for device in self.visible_devices():
-            if device.index in wanted or (aged and device.state is not State.LIVE):
+            if aged or device.index in wanted:
                 self._redraw(device)
 
     def visible_devices(self) -> list[Device]:
@@ -165,6 +169,9 @@ class FleetCanvas(ScrollView, can_focus=True):
         self.move_to(place)
         if event.chain > 1 and self.current is not None:
             self.post_message(self.Opened(self.current))
+
+    def _is_shown(self, device_id: str | None) -> bool:
+        return device_id in self.store and self.store[str(device_id)].index in self._places
 
     @property
     def _cells(self) -> int:

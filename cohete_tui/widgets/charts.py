@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from textual.color import Color
 from textual_plotext import PlotextPlot
 
-from cohete.fleet.state import Device
-from cohete.fleet.words import UNKNOWN
+from cohete.fleet.state import Device, State
+from cohete.fleet.words import UNKNOWN, span
 
 WINDOW_S = 300.0
 _MAX_POINTS = 240
@@ -69,7 +69,7 @@ class HistoryChart(PlotextPlot):
             values = device.history.values(name)
             kept = [nth for nth in inside[::step] if not math.isnan(values[nth])]
             last = values[-1] if values and not math.isnan(values[-1]) else None
-            text = UNKNOWN if last is None else f"{last:.{chart.decimals}f} {chart.unit}"
+            text = UNKNOWN if last is None else f"{last:.{chart.decimals}f}{chart.unit}"
             newest.append(f"{label} {text}" if several else text)
             if len(kept) > 1:
                 points = [values[nth] for nth in kept]
@@ -88,14 +88,17 @@ class HistoryChart(PlotextPlot):
         middle = (low + high) / 2
         plot.yticks([low, middle, high], [f"{value:5.0f}" for value in (low, middle, high)])
         plot.frame(False)
-        self.border_title = f"{chart.title}  {', '.join(newest)}"
+        age = "" if device.state is State.LIVE else f", {span(device.age_s(now_s))} ago"
+        self.border_title = f"{chart.title}  {', '.join(newest)}{age}"
         self.refresh()
 
 
-def _axis(values: list[float], span: float) -> tuple[float, float]:
-    """Whole numbers around the values, at least `span` apart."""
+def _axis(values: list[float], least: float) -> tuple[float, float]:
+    """Whole numbers around the values, at least `least` apart."""
     if not values:
-        return 0.0, span
+        return 0.0, least
     low, high = min(values), max(values)
-    lacking = max(0.0, span - (high - low)) / 2
-    return float(math.floor(low - lacking)), float(math.ceil(high + lacking))
+    lacking = max(0.0, least - (high - low)) / 2
+    bottom, top = math.floor(low - lacking), math.ceil(high + lacking)
+    # An even span, so that the tick in the middle is a whole number too.
+    return float(bottom), float(top + (top - bottom) % 2)

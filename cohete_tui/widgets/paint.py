@@ -23,7 +23,7 @@ _RULES = {
     "spark": "color: $primary",
     "title": "color: $foreground; text-style: bold",
     "title-focus": "color: $accent; text-style: bold",
-    "track": "color: $panel-lighten-2",
+    "track": "color: $track",
     "warn": "color: $warning",
 }
 

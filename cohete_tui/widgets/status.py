@@ -10,33 +10,38 @@ from textual.widget import Widget
 
 from cohete.fleet.store import FleetStore, Totals
 from cohete.fleet.words import percent, watts
-from cohete_tui.draw import Line, cut, spread, width
+from cohete_tui.draw import Line, Span, cut, fit, spread, width
 from cohete_tui.ordering import FleetOrder
 from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
 
+NAME_MAX = 16
+
 
 def totals_line(totals: Totals) -> Line:
-    """The totals: what needs somebody first, each with its word."""
-    parts: list[tuple[str, str]] = []
+    """How many devices are how; what needs somebody comes first."""
+    parts: list[Span] = []
     for count, word, style in (
         (totals.refused, "refused", "danger"),
         (totals.lost, "lost", "danger"),
         (totals.hot, "hot", "danger"),
+        (totals.over_budget, "over budget", "danger"),
         (totals.stale, "stale", "warn"),
         (totals.connecting, "connecting", "dim"),
     ):
         if count:
             parts.append((f"{count} {word}", style))
     parts.append((f"{totals.live} live", "good" if totals.live else "dim"))
-    if totals.ram_total_mb:
-        parts.append((f"RAM {percent(100 * totals.ram_used_mb / totals.ram_total_mb)}", ""))
-    if totals.power_mw is not None:
-        partly = totals.measured_power < totals.live
-        of = f" on {totals.measured_power}" if partly else ""
-        parts.append((f"{watts(totals.power_mw)}{of}", ""))
+    return [span for part in parts for span in (("  ", ""), part)]
+
+
+def resources_line(totals: Totals) -> Line:
+    """Memory and power of what is live."""
     line: Line = []
-    for part in parts:
-        line += [("  ", ""), part]
+    if totals.ram_total_mb:
+        line.append((f"  RAM {percent(100 * totals.ram_used_mb / totals.ram_total_mb)}", ""))
+    if totals.power_mw is not None:
+        partly = f" on {totals.measured_power}" if totals.measured_power < totals.live else ""
+        line.append((f"  {watts(totals.power_mw)}{partly}", ""))
     return line
 
 
@@ -74,18 +79,27 @@ class FleetHeader(Widget):
     def _content(self) -> Line:
         order = self._order
         clock = datetime.fromtimestamp(self._store.clock.time()).strftime("%H:%M")  # noqa: DTZ006 - the wall clock of whoever looks
-        left: Line = [(" cohete", "accent")]
-        if self._store.name:
-            left.append((f"  {self._store.name}", "title"))
-        left += totals_line(self._store.totals())
-        right: Line = []
+        totals = self._store.totals()
+        view: Line = []
         if order.filter_text:
-            right.append((f"/{order.filter_text} {len(order.devices)}  ", "accent"))
-        if order.sort.name != "trouble":
-            right.append((f"by {order.sort.name}  ", "dim"))
-        right += [(f"{badge}  ", "warn") for badge in self._badges]
-        right.append((f"{clock} ", ""))
+            view.append((f"/{order.filter_text} shows {len(order.devices)}  ", "accent"))
+        if order.sort.name != "trouble" or order.reverse:
+            arrow = "▲" if order.reverse else "▼"
+            view.append((f"by {order.sort.name}{arrow}  ", "accent"))
+        view += [(f"{badge}  ", "warn") for badge in self._badges]
+        time: Line = [(f"{clock} ", "")]
+        name: Line = [(f"  {fit(self._store.name, min(NAME_MAX, len(self._store.name)))}", "title")]
+        brand: Line = [(" cohete", "accent")]
         cells = self.size.width
-        if width(left) + width(right) > cells:
-            right = [(f"{clock} ", "")]
-        return spread(cut(left, cells), right, cells)
+        counts = totals_line(totals)
+        # What leaves first when room is short: the brand's name, power and memory, the clock.
+        for left, right in (
+            ([*brand, *name, *counts, *resources_line(totals)], [*view, *time]),
+            ([*name, *counts, *resources_line(totals)], [*view, *time]),
+            ([*name, *counts], [*view, *time]),
+            (counts, [*view, *time]),
+            (counts, view),
+        ):
+            if width(left) + width(right) <= cells:
+                return spread(left, right, cells)
+        return spread(counts, cut(view, max(0, cells - width(counts))), cells)
