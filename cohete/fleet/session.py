@@ -134,7 +134,7 @@ class FleetSession:
         Raises ConfigError where the file cannot be written; the question then stays open.
         """
         if device.key_line:
-            await asyncio.to_thread(self.connector.host_keys.add_line, device.key_line)
+            await self.connector.host_keys.add_line(device.key_line)
             device.key_line = ""
             self.supervisor.retry(device.id)
 

@@ -143,7 +143,7 @@ class FleetStore:
         if device.state is not state:
             device.since = self.clock.monotonic()
             device.state = state
-            if state is not State.LIVE:
+            if state not in (State.LIVE, State.STALE):
                 device.live_since = None
         device.error = error
         device.hint = hint
@@ -210,7 +210,8 @@ class FleetStore:
         device.attempts = 0
         device.next_try_at = None
         self.set_state(device, State.LIVE)
-        device.live_since = now
+        if not stale or device.live_since is None:
+            device.live_since = now
         if not stale:
             device.lives.append(now)
             if not device.is_flapping(now):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from cohete import tegra
 from cohete.clock import Clock
+from cohete.config.spec import Reach
 from cohete.device.facts import DEFAULT_TTL_S, FactCache, read_facts
 from cohete.errors import CoheteError, CommandError, ConfigError, LinkError, LinkRefused
 from cohete.fleet.backoff import STABLE_S, cap_s, delay_s
@@ -19,7 +21,11 @@ from cohete.hardware import Family
 from cohete.links.base import Link, Stream, StreamEnd
 from cohete.links.commands import gpu_utilization, tegrastats
 from cohete.links.opener import Opener
+from cohete.links.places import Places
 from cohete.text import decode
+
+_log = logging.getLogger("cohete.fleet")
+_log.addHandler(logging.NullHandler())
 
 WATCH_PERIOD_S = 0.25
 BACKLOG_LINES = 3
@@ -64,7 +70,9 @@ class Supervisor:
         self._clock = clock
         self._settings = settings or Settings()
         self._rng = random.Random(self._settings.seed)  # noqa: S311 - jitter, not a secret
-        self._connecting = asyncio.Semaphore(self._settings.max_connecting)
+        # Hosts that failed before queue apart from those that were never tried.
+        self._first_tries = Places(self._settings.max_connecting)
+        self._retries = Places(self._settings.max_connecting)
         self._watched: dict[int, _Watched] = {}
         self._cap_s = cap_s(len(store))
         self._wake: dict[str, asyncio.Event] = {}
@@ -90,22 +98,20 @@ class Supervisor:
             self._wake[device.id].clear()
             try:
                 await self._session(device)
-            except LinkRefused as error:
+            except (LinkRefused, ConfigError) as error:
                 self._store.refuse(device, error)
+                # A key pressed while this try was under way does not ask for another one.
+                self._wake[device.id].clear()
                 await self._wake[device.id].wait()
                 failures = 0
                 self._store.set_state(device, State.CONNECTING)
                 continue
-            except ConfigError as error:
-                self._store.refuse(device, error)
-                await self._wake[device.id].wait()
-                continue
-            except CoheteError as error:
+            except Exception as caught:  # noqa: BLE001 - one device must never end the others
                 stayed = device.live_since is not None and (
                     self._clock.monotonic() - device.live_since >= STABLE_S
                 )
                 failures = 0 if stayed else failures + 1
-                self._lost(device, error)
+                self._lost(device, _as_error(caught, device))
             await self._pause(device, failures)
 
     async def _pause(self, device: Device, failures: int) -> None:
@@ -128,7 +134,8 @@ class Supervisor:
         device.description = link.description
         self._store.touch(device)
         try:
-            async with self._connecting:
+            places = self._retries if device.attempts > 1 else self._first_tries
+            async with places.take():
                 await link.open()
             device.fingerprint = getattr(link, "fingerprint", "")
             await self._stream(device, link)
@@ -222,9 +229,16 @@ class Supervisor:
 
     async def _watch_silence(self) -> None:
         """The one timer of the fleet: who has been silent for too long."""
+        before = self._clock.monotonic()
         while True:
             await self._clock.sleep(WATCH_PERIOD_S)
             now = self._clock.monotonic()
+            asleep_s = now - before - WATCH_PERIOD_S
+            before = now
+            if asleep_s > 1:
+                # This machine was suspended or stalled: nobody could be heard meanwhile.
+                for watched in self._watched.values():
+                    watched.heard_at = watched.started_at = now
             for watched in list(self._watched.values()):
                 if not watched.gone:
                     self._judge(watched, now)
@@ -233,9 +247,13 @@ class Supervisor:
         device = watched.device
         limit_s = lost_after_s(device.interval_s)
         since_sample = now - max(device.stats_at, watched.started_at)
-        if watched.stream is None:
+        if device.spec.reach is Reach.REPLAY:
+            # A recording keeps the pauses it was made with.
             return
-        if now - watched.heard_at > limit_s:
+        if watched.stream is None:
+            # Between two streams: starting one has its own time limit.
+            pass
+        elif now - watched.heard_at > limit_s:
             watched.gone = f"silent for {limit_s:g} s"
         elif since_sample > 2 * limit_s:
             watched.gone = f"no sample for {2 * limit_s:g} s, only lines that are none"
@@ -259,6 +277,15 @@ class _Watched:
         self.started_at = self.heard_at = now_s
         self.gone = ""
         self.has_sample = asyncio.Event()
+
+
+def _as_error(caught: Exception, device: Device) -> CoheteError:
+    """What ended a try as something a person can read; surprises go to the log as well."""
+    if isinstance(caught, CoheteError):
+        return caught
+    _log.error("unexpected error with %s", device.id, exc_info=caught)
+    kind = type(caught).__name__
+    return LinkError(f"unexpected {kind}", where=device.id, hint="This is a bug; please report it.")
 
 
 def _needs_other_gpu_source(device: Device) -> bool:

@@ -15,6 +15,7 @@ from cohete.text import decode, sanitise
 
 _READ_BYTES = 65_536
 _STDERR_TAIL_BYTES = 2_048
+_GRACE_S = 1.0
 _ENVIRONMENT_KEYS = ("PATH", "HOME", "USER", "LANG")
 
 
@@ -46,19 +47,18 @@ class LocalLink:
         process = await self._start(argv)
         try:
             async with asyncio.timeout(timeout_s):
-                stdout, stderr = await process.communicate()
+                stdout, stderr = await asyncio.gather(
+                    _bounded(process.stdout), _bounded(process.stderr)
+                )
+                await process.wait()
         except TimeoutError:
             raise CommandError(
                 f"`{sanitise(argv[0], 40)}` did not finish within {timeout_s:g} s", where=self._name
             ) from None
         finally:
-            _end(process)
-        return Completed(
-            process.returncode,
-            stdout[:MAX_OUTPUT_BYTES],
-            stderr[:MAX_OUTPUT_BYTES],
-            len(stdout) > MAX_OUTPUT_BYTES,
-        )
+            await asyncio.shield(_end(process))
+        truncated = max(len(stdout), len(stderr)) >= MAX_OUTPUT_BYTES
+        return Completed(process.returncode, stdout, stderr, truncated)
 
     async def stream(self, argv: Sequence[str], sink: LineSink) -> LocalStream:
         stream = LocalStream(await self._start(argv), sink)
@@ -87,9 +87,7 @@ class LocalLink:
 
     async def close(self) -> None:
         streams, self._streams = self._streams, set()
-        for stream in streams:
-            stream.close()
-            await stream.wait()
+        await asyncio.gather(*(stream.end() for stream in streams))
 
 
 class LocalStream:
@@ -104,6 +102,15 @@ class LocalStream:
         assert self._process.stderr is not None
         splitter = LineSplitter()
         errors = asyncio.create_task(self._tail(self._process.stderr))
+        try:
+            return await self._lines(splitter, sink, errors)
+        finally:
+            errors.cancel()
+
+    async def _lines(
+        self, splitter: LineSplitter, sink: LineSink, errors: asyncio.Task[str]
+    ) -> StreamEnd:
+        assert self._process.stdout is not None
         while data := await self._process.stdout.read(_READ_BYTES):
             lines = splitter.feed(data)
             if lines:
@@ -119,14 +126,44 @@ class LocalStream:
 
     async def wait(self) -> StreamEnd:
         """Until the process ends."""
-        return await asyncio.shield(self._reader)
+        await asyncio.wait([self._reader])
+        return StreamEnd(None, "stopped") if self._reader.cancelled() else self._reader.result()
 
     def close(self) -> None:
-        """End the process and all it started."""
-        _end(self._process)
+        """Ask the process and all it started to end."""
+        _signal(self._process, signal.SIGTERM)
+
+    async def end(self) -> None:
+        """The same, and make sure of it."""
+        await _end(self._process)
+        # A grandchild that left the group may hold the pipe open.
+        await asyncio.wait([self._reader], timeout=_GRACE_S)
+        self._reader.cancel()
+        await asyncio.wait([self._reader])
 
 
-def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGTERM)
+async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
+    """What a process prints, up to a bound; the rest is read and dropped."""
+    assert stream is not None
+    kept = b""
+    while data := await stream.read(_READ_BYTES):
+        kept += data[: MAX_OUTPUT_BYTES - len(kept)]
+    return kept
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a process group: TERM, then KILL for what does not listen. Never waits for long."""
+    _signal(process, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_S):
+            await process.wait()
+    _signal(process, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_S):
+            await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> None:
+    # The leader may be gone while what it started goes on in its group.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from asyncssh.config import ConfigParseError, SSHClientConfig
+from asyncssh.config import SSHClientConfig, SSHConfig
 
 from cohete.config.target import Target, check_host, parse_target
 from cohete.errors import ConfigError
@@ -27,13 +27,14 @@ class Resolved:
     identity_files: tuple[str, ...] = ()
     identities_only: bool = False
     agent: str | None = None
+    """Socket of the agent; None: as the environment says; empty: none."""
     jumps: tuple[Target, ...] = ()
     known_hosts_files: tuple[str, ...] = ()
 
     @property
-    def known_name(self) -> str:
-        """The name this host has in known_hosts."""
-        return self.alias or self.host
+    def known_as(self) -> tuple[str, int]:
+        """Name and port of this host in known_hosts; an alias stands there without a port."""
+        return (self.alias.lower(), 22) if self.alias else (self.host.lower(), self.port)
 
     def __str__(self) -> str:
         return str(Target(self.host, self.user, self.port if self.port != 22 else None))
@@ -69,10 +70,17 @@ def resolve(target: Target, config_file: Path | None) -> Resolved:
         config = _Config.load(
             None, str(config_file), False, False, False, local_user, user, target.host, port
         )
-    except (ConfigParseError, OSError, UnicodeDecodeError) as error:
+        return _resolved(config, target, config_file, local_user)
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a broken file breaks its reader in many ways
+        text = sanitise(str(error) or type(error).__name__, 200)
         raise ConfigError(
-            f"cannot use the ssh configuration: {sanitise(str(error), 200)}", path=str(config_file)
+            f"cannot use the ssh configuration: {text}", path=str(config_file)
         ) from None
+
+
+def _resolved(config: SSHConfig, target: Target, config_file: Path, local_user: str) -> Resolved:
     proxy = config.get("ProxyJump")
     if config.get("ProxyCommand") and not proxy:
         raise ConfigError(
@@ -82,15 +90,27 @@ def resolve(target: Target, config_file: Path | None) -> Resolved:
         )
     return Resolved(
         host=check_host(str(config.get("Hostname", target.host))),
-        port=cast(int, config.get("Port", 22)),
+        port=_port(cast(int, config.get("Port", 22)), config_file),
         user=str(config.get("User", local_user)),
         alias=str(config.get("HostKeyAlias") or ""),
         identity_files=tuple(cast(list[str], config.get("IdentityFile") or [])),
         identities_only=bool(config.get("IdentitiesOnly", False)),
-        agent=cast("str | None", config.get("IdentityAgent")),
+        agent=_agent(config.get("IdentityAgent", ())),
         jumps=_hops(str(proxy)) if proxy else (),
         known_hosts_files=tuple(cast(list[str], config.get("UserKnownHostsFile") or [])),
     )
+
+
+def _port(port: int, config_file: Path) -> int:
+    if not 0 < port < 65536:
+        raise ConfigError(f"{port} is no port", path=str(config_file))
+    return port
+
+
+def _agent(value: object) -> str | None:
+    if value == () or value == "SSH_AUTH_SOCK":
+        return None
+    return "" if value is None else str(value)
 
 
 def _hops(proxy_jump: str) -> tuple[Target, ...]:

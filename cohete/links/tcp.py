@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import aiohappyeyeballs
 
-from cohete.errors import LinkError
+from cohete.errors import LinkError, LinkRefused
+from cohete.text import sanitise
 
 AddressInfo = aiohappyeyeballs.AddrInfoType
 Lookup = Callable[[str, int, int], list[AddressInfo]]
 """Host, port and getaddrinfo flags to addresses."""
 
-_RESOLVER_THREADS = 32
 _HAPPY_EYEBALLS_DELAY_S = 0.25
 
 
 def lookup(host: str, port: int, flags: int) -> list[AddressInfo]:
-    """Stream addresses of a host; blocking. Raises socket.gaierror."""
+    """Stream addresses of a host; blocking. Raises socket.gaierror, UnicodeError."""
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return [
         (family, kind, protocol, name, (str(address[0]), *address[1:]))
@@ -32,12 +33,12 @@ def lookup(host: str, port: int, flags: int) -> list[AddressInfo]:
 
 
 class Dialer:
-    """Opens sockets. Names are resolved in threads of its own, so that dead names only delay
-    themselves."""
+    """Opens sockets. Each name has a thread of its own while it is looked up, so that dead names
+    only delay themselves; who asks for the same name meanwhile shares the answer."""
 
     def __init__(self, lookup: Lookup = lookup) -> None:
         self._lookup = lookup
-        self._threads: ThreadPoolExecutor | None = None
+        self._asking: dict[tuple[str, int], asyncio.Future[list[AddressInfo]]] = {}
 
     async def dial(self, host: str, port: int, timeout_s: float) -> socket.socket:
         """A connected socket. Raises LinkError naming what went wrong."""
@@ -60,24 +61,52 @@ class Dialer:
                 where=where,
                 hint="Check the spelling, or use the address.",
             ) from None
+        except (UnicodeError, ValueError):
+            raise LinkRefused(
+                f"{sanitise(host, 80)} cannot be a host name",
+                where=where,
+                hint="Check the spelling.",
+            ) from None
         except OSError as error:
             raise _explain(error, where) from None
 
     async def _resolve(self, host: str, port: int) -> list[AddressInfo]:
-        try:
+        with contextlib.suppress(socket.gaierror):
             return self._lookup(host, port, socket.AI_NUMERICHOST)
-        except socket.gaierror:
-            pass
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, "cohete-resolve")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._lookup, host, port, 0)
+        key = (host, port)
+        answer = self._asking.get(key)
+        if answer is None:
+            answer = self._asking[key] = self._ask(host, port)
+            answer.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(answer)
 
-    def close(self) -> None:
-        """Let the resolver threads go; a lookup that hangs does not hold the program back."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
+    def _ask(self, host: str, port: int) -> asyncio.Future[list[AddressInfo]]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[AddressInfo]] = loop.create_future()
+        # Whoever asked may have given up; then nobody is left to be told.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+        def work() -> None:
+            try:
+                infos = self._lookup(host, port, 0)
+            except (OSError, UnicodeError) as failed:
+                problem = failed
+                _tell(loop, answer, lambda: answer.set_exception(problem))
+            else:
+                _tell(loop, answer, lambda: answer.set_result(infos))
+
+        threading.Thread(target=work, name=f"resolve {host}", daemon=True).start()
+        return answer
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop,
+    answer: asyncio.Future[list[AddressInfo]],
+    settle: Callable[[], None],
+) -> None:
+    # A loop that is closed by now has nobody who waits.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(lambda: None if answer.done() else settle())
 
 
 _HINTS = {
@@ -92,7 +121,7 @@ _HINTS = {
 def _explain(error: OSError, where: str) -> LinkError:
     code = error.errno
     if code is None:
-        # Several addresses were tried: aiohappyeyeballs joins their errors into one text.
+        # Several addresses were tried: their errors come joined into one text.
         code = next((c for c in _HINTS if os.strerror(c) in str(error)), None)
     what, hint = _HINTS.get(code or 0, ("", ""))
     if not what:

@@ -69,8 +69,10 @@ class SimHost:
         acceptor, self._acceptor = self._acceptor, None
         if acceptor is not None:
             acceptor.close()
-            await acceptor.wait_closed()
+        # From Python 3.12 on a listener is only closed once its connections are.
         self.cut()
+        if acceptor is not None:
+            await acceptor.wait_closed()
         for task in list(self.running):
             task.cancel()
         await asyncio.gather(*self.running, return_exceptions=True)

@@ -21,6 +21,8 @@ GATED_C = -256.0
 """What tegrastats prints for a zone whose power domain is off."""
 
 _CACHE_LIMIT = 8_192
+_CACHED_TOKEN = 64
+"""Longer tokens are hostile and not worth keeping."""
 _T = TypeVar("_T")
 
 _NUMBER = r"-?\d{1,9}"
@@ -292,25 +294,28 @@ def _numbered(fields: list[_F]) -> tuple[_F, ...]:
 _zones: dict[str, Zone | None] = {}
 _cores: dict[str, Core | None] = {}
 _fields: dict[tuple[str, str], Engine | Rail | None] = {}
-_K = TypeVar("_K")
 
 
-def _remember(cache: dict[_K, _T | None], key: _K, make: Callable[[_K], _T | None]) -> _T | None:
-    try:
+def _remember(cache: dict[str, _T | None], key: str, make: Callable[[str], _T | None]) -> _T | None:
+    if key in cache:
         return cache[key]
-    except KeyError:
+    value = make(key)
+    if len(key) <= _CACHED_TOKEN:
         if len(cache) >= _CACHE_LIMIT:
             cache.clear()
-        value = cache[key] = make(key)
-        return value
+        cache[key] = value
+    return value
 
 
 def _field(pair: tuple[str, str]) -> Engine | Rail | None:
-    if pair not in _fields:
+    if pair in _fields:
+        return _fields[pair]
+    field = _make_field(pair)
+    if len(pair[0]) + len(pair[1]) <= _CACHED_TOKEN:
         if len(_fields) >= _CACHE_LIMIT:
             _fields.clear()
-        _fields[pair] = _make_field(pair)
-    return _fields[pair]
+        _fields[pair] = field
+    return field
 
 
 def _make_zone(token: str) -> Zone | None:

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -259,6 +259,14 @@ async def test_silent_and_talkative_strangers_are_errors_within_ten_seconds(
             await until(lambda: all(device.state is State.LOST for device in bad), 10)
 
 
+def all_live_anew(session: FleetSession, before: list[float | None]) -> Callable[[], bool]:
+    """Every device is live, and not since when it was before."""
+    return lambda: all(
+        device.state is State.LIVE and device.live_since != since
+        for device, since in zip(session.store, before, strict=True)
+    )
+
+
 async def test_coming_and_going_leaks_nothing(tmp_path: Path) -> None:
     """Many losses, then the end: no task, no file descriptor, no session stays."""
     async with simulated("nano", "nano", "nano", folder=tmp_path) as (fleet, config, specs):
@@ -267,12 +275,10 @@ async def test_coming_and_going_leaks_nothing(tmp_path: Path) -> None:
             await until(lambda: all(device.state is State.LIVE for device in session.store))
             tasks, fds = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
             for _ in range(8):
+                before = [device.live_since for device in session.store]
                 for host in fleet.hosts.values():
                     host.cut()
-                await until(lambda: all(device.state is State.LOST for device in session.store))
-                for device in session.store:
-                    session.supervisor.retry(device.id)
-                await until(lambda: all(device.state is State.LIVE for device in session.store))
+                await until(all_live_anew(session, before))
             await until(lambda: len(asyncio.all_tasks()) <= tasks + 2)
             await until(lambda: len(os.listdir("/proc/self/fd")) <= fds + 2)
         await until(lambda: not any(host.running for host in fleet.hosts.values()))

@@ -282,3 +282,65 @@ async def test_cancelled_at_any_moment_nothing_is_left() -> None:
         assert len(asyncio.all_tasks()) == before
         for board in fleet.boards.values():
             assert board.closed == board.opened
+
+
+async def test_a_surprise_with_one_board_is_that_board_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fleet = FakeFleet("bad", "good")
+    fleet.boards["bad"].refuse = RuntimeError("surprise")  # type: ignore[assignment]
+    async with fleet:
+        await fleet.clock.advance(20)
+        await fleet.live()
+        assert fleet.state() is State.LOST
+        assert fleet.device.error == "unexpected RuntimeError"
+        assert fleet.store["good"].state is State.LIVE
+
+
+async def test_a_key_pressed_while_a_login_is_under_way_asks_for_nothing_more() -> None:
+    fleet = FakeFleet()
+    fleet.board.refuse = AuthRefused("no", where="a", hint="h")
+    async with fleet:
+        fleet.supervisor.retry("a")
+        await fleet.clock.advance(5)
+        assert fleet.board.opened <= 2
+        opened = fleet.board.opened
+        await fleet.clock.advance(60)
+        assert fleet.board.opened == opened
+
+
+async def test_a_stall_of_ours_is_not_their_loss() -> None:
+    async with FakeFleet() as fleet:
+        await fleet.live()
+        fleet.clock.step(120)
+        await fleet.clock.advance(0.5)
+        assert fleet.board.opened == 1
+        await fleet.live()
+        assert fleet.state() is State.LIVE
+
+
+async def test_a_stale_moment_does_not_cost_the_good_name() -> None:
+    async with FakeFleet() as fleet:
+        await fleet.run_for(30)
+        await fleet.clock.advance(4)
+        assert fleet.state() is State.STALE
+        await fleet.live()
+        since = fleet.device.live_since
+        assert since is not None
+        assert fleet.clock.monotonic() - since > 30
+
+
+async def test_mute_hosts_do_not_use_up_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cohete.links import places
+
+    monkeypatch.setattr(places, "BUSY_S", 0.01)
+    names = [f"mute{n}" for n in range(200)]
+    fleet = FakeFleet(*names, "good")
+    for name in names:
+        fleet.boards[name].hang_open = True
+    async with fleet:
+        async with asyncio.timeout(5):
+            while not fleet.boards["good"].streams:
+                await asyncio.sleep(0.01)
+        fleet.boards["good"].say(lines.ORIN_R36)
+        assert fleet.store["good"].state is State.LIVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -142,6 +143,12 @@ async def test_a_killed_sshd_is_noticed_and_its_return_too(tmp_path: Path) -> No
             await until(is_live(device), 8)
 
 
+def send(pid: int, number: signal.Signals) -> None:
+    """To a process that may have ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 @pytest.mark.claim("DDC-07")
 async def test_a_stopped_sshd_is_noticed_within_ten_seconds(tmp_path: Path) -> None:
     with openssh(tmp_path / "board") as server:
@@ -151,11 +158,11 @@ async def test_a_stopped_sshd_is_noticed_within_ten_seconds(tmp_path: Path) -> N
             await until(is_live(device))
             everybody = [*server.sessions(), *server.pids()]
             for pid in everybody:
-                os.kill(pid, signal.SIGSTOP)
+                send(pid, signal.SIGSTOP)
             await until(lambda: device.state is State.STALE, 5)
             await until(lambda: device.state is State.LOST or device.attempts > 1, 10)
             for pid in everybody:
-                os.kill(pid, signal.SIGCONT)
+                send(pid, signal.SIGCONT)
             await until(is_live(device), 10)
         await until(lambda: not server.pids(), 10)
 
@@ -184,3 +191,22 @@ async def test_a_device_without_tegrastats_says_so(tmp_path: Path) -> None:
             device = session.store["board"]
             await until(lambda: device.state is State.LOST, 5)
             assert "tegrastats was not found" in device.error
+
+
+async def test_a_bastion_that_refuses_is_asked_once_for_all(tmp_path: Path) -> None:
+    with (
+        openssh(tmp_path / "gate") as gate,
+        openssh(tmp_path / "board", client_key=gate.client_key) as board,
+    ):
+        (tmp_path / "gate" / "authorized_keys").write_text("")
+        connector = connector_for(tmp_path, gate, board)
+        jump = gate.spec().target
+        specs = [board.spec(f"board-{n}", jumps=(jump,)) for n in range(12)]
+        async with FleetSession(FleetPlan(specs), connector=connector) as session:
+            await until(lambda: all(device.state is State.REFUSED for device in session.store))
+            assert "jump host" in session.store["board-0"].error or session.store["board-0"].hint
+        assert (
+            gate.log.count("Connection closed by authenticating user")
+            + gate.log.count("Disconnected from authenticating user")
+            <= 2
+        )

@@ -18,7 +18,8 @@ from cohete.device.facts import read_facts
 from cohete.errors import AuthRefused, CommandError, HostKeyChanged, HostKeyUnknown, LinkError
 from cohete.links.base import MAX_OUTPUT_BYTES
 from cohete.links.commands import tegrastats
-from cohete.links.ssh import CIPHERS, HOST_KEY_ALGORITHMS, KEX, SshConnector, SshFiles, SshLink
+from cohete.links.handshake import CIPHERS, HOST_KEY_ALGORITHMS, KEX
+from cohete.links.ssh import SshConnector, SshFiles, SshLink
 from cohete.links.tcp import AddressInfo, lookup
 from cohete.simulator.faults import Fault
 from tests.boards import lonely_files, raw_server, simulated, until
@@ -52,7 +53,7 @@ async def test_an_unknown_key_is_shown_and_nothing_is_sent(tmp_path: Path) -> No
         assert host.known_hosts == caught.value.line
         assert not host.commands
         assert not files.known_hosts.exists()
-        await asyncio.to_thread(connector.trust, caught.value)
+        await connector.host_keys.add_line(caught.value.line)
         link = SshLink(spec, connector)
         await link.open()
         await link.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ Host * !cam
     assert (cam.host, cam.user, cam.port) == ("cam.lab.example", "robot", 2200)
     assert cam.identity_files == ("~/.ssh/robot_key",)
     assert cam.identities_only
-    assert cam.known_name == "cam-key"
+    assert cam.known_as == ("cam-key", 22)
     assert cam.jumps == (Target("bastion", "ops", 2222), Target("gate"))
     assert resolve(Target("other"), config).user == "everybody"
     assert resolve(Target("cam", "root", 22), config).user == "root"
@@ -75,6 +76,27 @@ def test_proxy_jump_none(tmp_path: Path) -> None:
     config = write(tmp_path / "config", "Host cam\n  ProxyJump none\nHost *\n  ProxyJump gate\n")
     assert resolve(Target("cam"), config).jumps == ()
     assert resolve(Target("x"), config).jumps == (Target("gate"),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Include {self}", "Include .", "Include /", 'Match ""', "=", "Include conf.d/**x",
+     "Include ~nosuch/x", "Host *\n  HostName %u%q", "Host *\n  Port 70000", "Host *\n  Port x"],
+)  # fmt: skip
+def test_a_broken_file_is_an_error_or_ignored(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "config"
+    write(config, text.format(self=config))
+    with contextlib.suppress(ConfigError):
+        assert resolve(Target("h"), config).host
+
+
+def test_agent_none_means_none(tmp_path: Path) -> None:
+    config = write(
+        tmp_path / "config", "Host a\n  IdentityAgent none\nHost b\n  IdentityAgent /x\n"
+    )
+    assert resolve(Target("a"), config).agent == ""
+    assert resolve(Target("b"), config).agent == "/x"
+    assert resolve(Target("c"), config).agent is None
 
 
 def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,269 @@
+"""One SSH connection: keys offered, host key verified, every failure said in words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+import asyncssh
+
+from cohete.config.schema import Ssh
+from cohete.errors import AuthRefused, HostKeyChanged, HostKeyUnknown, LinkError, LinkRefused
+from cohete.links.hostkeys import HostKeys, KnownKeys, known_hosts_line
+from cohete.links.keys import Identities, KeyRing
+from cohete.links.sshconfig import Resolved
+from cohete.links.tcp import Dialer
+from cohete.text import sanitise
+
+logging.getLogger("asyncssh").addHandler(logging.NullHandler())
+
+KEX = (
+    "mlkem768x25519-sha256",
+    "curve25519-sha256",
+    "curve25519-sha256@libssh.org",
+    "ecdh-sha2-nistp521",
+    "ecdh-sha2-nistp384",
+    "ecdh-sha2-nistp256",
+    "diffie-hellman-group16-sha512",
+    "diffie-hellman-group18-sha512",
+    "diffie-hellman-group14-sha256",
+)
+CIPHERS = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes256-ctr",
+    "aes128-ctr",
+)
+MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256")
+HOST_KEY_ALGORITHMS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+CERTIFICATES = tuple(f"{name}-cert-v01@openssh.com" for name in HOST_KEY_ALGORITHMS)
+SIGNATURES = (*HOST_KEY_ALGORITHMS, "sk-ssh-ed25519@openssh.com")
+"""Modern algorithms only; AES-GCM first, because it is the cheapest to decrypt here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Opens connections; what it needs is shared by all links of a run."""
+
+    settings: Ssh
+    host_keys: HostKeys
+    keys: KeyRing
+    dialer: Dialer
+
+    async def open(
+        self, to: Resolved, tunnel: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
+        """A verified, logged-in connection. Raises LinkError, ConfigError."""
+        async with self.keys.identities(to) as identities:
+            if not identities.keys:
+                raise AuthRefused(
+                    f"no key to log in with as {to.user}",
+                    where=str(to),
+                    hint="; ".join(identities.problems)
+                    or "Make one with ssh-keygen, or use ssh-add.",
+                )
+            try:
+                return await self._attempt(to, tunnel, identities)
+            except HostKeyUnknown as error:
+                if not self.settings.accept_new:
+                    raise
+                await self.host_keys.add_line(error.line)
+            # The key is on record now; should another one be shown this time, it has changed.
+            return await self._attempt(to, tunnel, identities)
+
+    async def _attempt(
+        self,
+        to: Resolved,
+        tunnel: asyncssh.SSHClientConnection | None,
+        identities: Identities,
+    ) -> asyncssh.SSHClientConnection:
+        settings = self.settings
+        known = await self.host_keys.lookup(*to.known_as, to.known_hosts_files)
+        client = _Client()
+        sock: socket.socket | None = None
+        limit_s = settings.login_timeout_s
+        try:
+            if tunnel is None:
+                sock = await self.dialer.dial(to.host, to.port, settings.connect_timeout_s)
+            else:
+                limit_s += settings.connect_timeout_s
+            async with asyncio.timeout(limit_s):
+                connecting = self._connect(to, tunnel, sock, identities, known, client)
+                return await _whole(connecting) if tunnel else await connecting
+        except TimeoutError:
+            raise LinkError(
+                f"reached, but no SSH login within {limit_s:g} s",
+                where=str(to),
+                hint="The board may be overloaded, or something else answers on this port.",
+            ) from None
+        except (asyncssh.Error, OSError, ValueError) as error:
+            raise _explained(error, to, identities, known, client.shown) from None
+        finally:
+            if sock is not None and client.connection is None:
+                sock.close()
+
+    async def _connect(
+        self,
+        to: Resolved,
+        tunnel: asyncssh.SSHClientConnection | None,
+        sock: socket.socket | None,
+        identities: Identities,
+        known: KnownKeys,
+        client: _Client,
+    ) -> asyncssh.SSHClientConnection:
+        return await asyncssh.connect(
+            to.host,
+            to.port,
+            sock=sock,
+            tunnel=tunnel,
+            config=None,
+            client_factory=lambda: client,
+            username=to.user,
+            client_keys=list(identities.keys),
+            agent_path=None,
+            known_hosts=known.as_argument(),
+            host_key_alias=to.known_as[0],
+            server_host_key_algs=known.algorithms(HOST_KEY_ALGORITHMS, CERTIFICATES),
+            kex_algs=KEX,
+            encryption_algs=CIPHERS,
+            mac_algs=MACS,
+            signature_algs=SIGNATURES,
+            compression_algs=None,
+            preferred_auth="publickey",
+            agent_forwarding=False,
+            x11_forwarding=False,
+            x509_trusted_certs=None,
+            gss_host=None,
+            keepalive_interval=self.settings.keepalive_s,
+            keepalive_count_max=3,
+            login_timeout=self.settings.login_timeout_s + 1,
+            rekey_seconds=int(3600 * random.uniform(0.8, 1.2)),  # noqa: S311 - spreads load
+        )
+
+
+class _Client(asyncssh.SSHClient):
+    """Remembers the key that was shown; whether it is good is decided by looking it up."""
+
+    def __init__(self) -> None:
+        self.shown: asyncssh.SSHKey | None = None
+        self.connection: asyncssh.SSHClientConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.connection = conn
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        self.shown = key
+        return False
+
+
+async def _whole(
+    connecting: Coroutine[None, None, asyncssh.SSHClientConnection],
+) -> asyncssh.SSHClientConnection:
+    """Connect through a jump host; given up in the middle, the channel there is closed later.
+
+    A channel whose opening is cancelled would stay open on the jump host's connection.
+    """
+    task = asyncio.create_task(connecting)
+    try:
+        return await asyncio.shield(task)
+    except (asyncio.CancelledError, TimeoutError):
+        task.add_done_callback(_abort_late)
+        raise
+
+
+def _abort_late(task: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().abort()
+
+
+def _explained(
+    error: Exception,
+    to: Resolved,
+    identities: Identities,
+    known: KnownKeys,
+    shown: asyncssh.SSHKey | None,
+) -> LinkError:
+    """The failure in words: what a person has to do, or that it is tried again."""
+    where = str(to)
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return _judged(error, to, known, shown)
+    if isinstance(error, asyncssh.PermissionDenied) or "authentication failures" in str(error):
+        problems = f" ({'; '.join(identities.problems)})" if identities.problems else ""
+        return AuthRefused(
+            f"the board does not accept {to.user} with {identities.tried()}{problems}",
+            where=where,
+            hint=f"Install a key with `ssh-copy-id {to}`, or name the right user and key.",
+        )
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        if known.named and "host key" in str(error):
+            return HostKeyChanged(
+                "the host no longer shows a key of the kind on record",
+                where=where,
+                hint=_changed_hint(to),
+                fingerprint="",
+            )
+        return LinkRefused(
+            f"no common SSH algorithm: {sanitise(str(error), 160)}",
+            where=where,
+            hint="Its SSH server is too old or too restricted for a safe connection.",
+        )
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return LinkError(f"not reachable from there: {reason(error)}", where=where)
+    return LinkError(f"the SSH connection failed: {reason(error)}", where=where)
+
+
+def _judged(
+    error: Exception, to: Resolved, known: KnownKeys, shown: asyncssh.SSHKey | None
+) -> LinkError:
+    """A host key that is not trusted: revoked, changed, or never seen before."""
+    where = str(to)
+    fingerprint = shown.get_fingerprint() if shown else ""
+    if shown is None:
+        what = "the host shows a key that is not valid here"
+        if "revoked" in str(error):
+            what = "the host shows a revoked key"
+        return HostKeyChanged(what, where=where, hint=_changed_hint(to), fingerprint="")
+    if known.named:
+        return HostKeyChanged(
+            f"THE HOST KEY HAS CHANGED, it is now {fingerprint}",
+            where=where,
+            hint=_changed_hint(to),
+            fingerprint=fingerprint,
+        )
+    return HostKeyUnknown(
+        f"this host was never seen before; its key is {fingerprint}",
+        where=where,
+        hint="Compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the board, "
+        "then accept it, or start with --accept-new.",
+        fingerprint=fingerprint,
+        line=known_hosts_line(*to.known_as, shown),
+    )
+
+
+def _changed_hint(to: Resolved) -> str:
+    name, port = to.known_as
+    entry = name if port == 22 else f"[{name}]:{port}"
+    return (
+        "Either the board was reinstalled or somebody sits in between. If you know it was "
+        f"reinstalled: ssh-keygen -R '{entry}', with -f FILE where FILE holds the old key"
+    )
+
+
+def reason(error: Exception) -> str:
+    """An error of the SSH library as the end of a sentence."""
+    text = str(error) or type(error).__name__
+    return sanitise(text[0].lower() + text[1:], 160)
