@@ -170,7 +170,7 @@ def sensors(device: Device, now_s: float, cells: int) -> list[Line]:
         if zone is hottest:
             note = trend(device.history.slope_per_min("temperature_c"))
         elif aside:
-            note = "not the module"
+            note = "not the module" if cells >= 36 else ""
         value = f"{zone.celsius:5.1f}C"
         top = f" max {zone.max_c:.1f}C" if zone.max_c is not None else ""
         lines.append(

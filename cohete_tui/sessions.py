@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,17 +22,18 @@ DEMO_BOARDS = 12
 
 async def open_session(launch: Launch) -> Session:
     """A fleet that is ready to start. Raises CoheteError."""
-    modules = ["cohete.fleet.session"]
-    if launch.demo:
-        modules += ["cohete.simulator.scenario"]
-    for name in modules:
-        await asyncio.to_thread(import_module, name)
+    # SSH takes a while to load: beside the event loop, so that the screen stays alive.
+    await asyncio.to_thread(_load_ssh)
     if launch.demo:
         return await _open_demo()
     from cohete.fleet.session import FleetSession
 
     assert launch.plan is not None
     return PlannedSession(FleetSession(launch.plan))
+
+
+def _load_ssh() -> None:
+    import cohete.fleet.session  # noqa: F401
 
 
 class PlannedSession:

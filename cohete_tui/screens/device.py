@@ -132,7 +132,7 @@ class DeviceScreen(Screen[str]):
             self.flush()
 
     def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False, immediate=True)
 
     def action_connect(self) -> None:
         from cohete_tui.app import CoheteApp

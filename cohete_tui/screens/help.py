@@ -69,4 +69,4 @@ class HelpScreen(ModalScreen[None]):
 
     def action_scroll_text(self, lines: int) -> None:
         """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False, immediate=True)

@@ -91,3 +91,17 @@ async def test_connect_works_here_too() -> None:
         await pilot.press("enter")
         await pilot.press("c")
         assert session.retried == ["gate"]
+
+
+async def test_keys_held_down_scroll_as_far_as_they_were_pressed() -> None:
+    from textual.containers import VerticalScroll
+
+    async with dashboard(mixed_store()) as (pilot, app, _):
+        assert isinstance(app.screen, FleetScreen)
+        app.screen.canvas.move_to(5)
+        await pilot.press("enter")
+        await settle(pilot)
+        for _ in range(12):
+            app.screen.action_scroll(1)  # type: ignore[attr-defined]
+        await pilot.pause()
+        assert app.screen.query_one(VerticalScroll).scroll_offset.y == 12
