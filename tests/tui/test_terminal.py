@@ -24,7 +24,7 @@ from tests.boards import simulated, until
 _LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
 _CSI = re.compile(rb"\x1b\[[0-9;:?<=>$]*[a-zA-Z~]")
 _OTHER_OWN = re.compile(
-    rb"\x1b(?:[78=>]|\([AB0])|\x1bP\+q[0-9a-fA-F;]*\x1b\\|\x1b\]2;[^\x07\x1b]*\x07"
+    rb"\x1b(?:[78=>]|\([AB0])|\x1bP\+q[0-9a-fA-F;]*\x1b\\|\x1b\](?:2;cohete|22;[a-z-]*)\x07"
 )
 
 
