@@ -63,10 +63,10 @@ async def watch(folder: Path) -> dict[str, float]:
 
         def measured(device, stats) -> None:  # type: ignore[no-untyped-def]
             apply(device, stats)
-            emitted = stats.engines[-1]
-            if emitted.name == STAMP:
+            emitted = stats.rails[-1] if stats.rails else None
+            if emitted is not None and emitted.name == STAMP:
                 now = time.monotonic_ns() // 1000 % WRAP_US
-                latencies.append((now - emitted.mhz[0]) % WRAP_US / 1000)
+                latencies.append((now - emitted.cur_mw) % WRAP_US / 1000)
 
         store.apply = measured  # type: ignore[method-assign]
         while not all(device.state is State.LIVE for device in store):

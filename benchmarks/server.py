@@ -24,7 +24,7 @@ async def stamped_tegrastats(context: Context, argv: list[str]) -> int:
     due = time.monotonic()
     while True:
         stamp = time.monotonic_ns() // 1000 % WRAP_US
-        context.out(f"{run.line()} {STAMP} {stamp}\n".encode())
+        context.out(f"{run.line()} {STAMP} {stamp}mW\n".encode())
         due += interval_s
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 

@@ -32,6 +32,9 @@ BACKLOG_LINES = 3
 """More lines than this at once are a backlog after an outage: only the newest is the present."""
 
 GPU_PERIOD_S = 2
+FACTS_PER_S = 200
+"""How many devices a second are asked for their facts when a fleet starts."""
+
 _TIMED_OUT = 124
 _NO_SUCH_COMMAND = (126, 127)
 
@@ -199,6 +202,10 @@ class Supervisor:
     async def _keep_facts(self, device: Device, cache: FactCache, watched: _Watched) -> None:
         """Facts once the first sample is in, then as often as they expire."""
         await watched.has_sample.wait()
+        # A large fleet that starts all at once connects first, and asks who everybody is then.
+        spread_s = len(self._store) / FACTS_PER_S
+        if spread_s > 0.1:
+            await self._clock.sleep(self._rng.uniform(0, spread_s))
         gpu: asyncio.Task[None] | None = None
         try:
             while True:
@@ -240,7 +247,8 @@ class Supervisor:
                 for watched in self._watched.values():
                     watched.heard_at = watched.started_at = now
             for watched in list(self._watched.values()):
-                if not watched.gone:
+                # Nearly every device, nearly every time: a sample came just now.
+                if now - watched.device.stats_at > watched.quiet_s and not watched.gone:
                     self._judge(watched, now)
 
     def _judge(self, watched: _Watched, now: float) -> None:
@@ -268,7 +276,16 @@ class Supervisor:
 class _Watched:
     """What the watchdog needs of a connected device."""
 
-    __slots__ = ("device", "gone", "has_sample", "heard_at", "link", "started_at", "stream")
+    __slots__ = (
+        "device",
+        "gone",
+        "has_sample",
+        "heard_at",
+        "link",
+        "quiet_s",
+        "started_at",
+        "stream",
+    )
 
     def __init__(self, device: Device, link: Link, now_s: float) -> None:
         self.device = device
@@ -276,6 +293,7 @@ class _Watched:
         self.stream: Stream | None = None
         self.started_at = self.heard_at = now_s
         self.gone = ""
+        self.quiet_s = stale_after_s(device.interval_s)
         self.has_sample = asyncio.Event()
 
 

@@ -266,9 +266,10 @@ class SimBoard:
         gpu_low, gpu_high = module.gpu_mhz
         gpu_cap = min(gpu_high, mode.gpu_mhz or gpu_high)
         busy = 1.0 if self.clocks_locked else min(1.0, 0.25 + 1.2 * self._cpu)
-        cpu_mhz = int(max(cpu_low, cpu_cap * busy * self._throttle))
+        cpu_mhz = _table_clock(max(cpu_low, cpu_cap * busy * self._throttle), cpu_low, cpu_cap)
         gpu_share = 1.0 if self.clocks_locked or self._gpu > 0.05 else 0.0
-        self._gpu_mhz = int(max(gpu_low, gpu_cap * gpu_share * self._throttle))
+        gpu_mhz = max(gpu_low, gpu_cap * gpu_share * self._throttle)
+        self._gpu_mhz = _table_clock(gpu_mhz, gpu_low, gpu_cap)
         cores: list[tuple[int, int] | None] = []
         for nth in range(module.cores):
             if nth >= mode.cores:
@@ -281,6 +282,11 @@ class SimBoard:
         self._cpu_w = module.cpu_w * self._cpu * online * (cpu_mhz / cpu_high) ** 1.5
         self._gpu_w = module.gpu_w * self._gpu * (self._gpu_mhz / gpu_high) ** 1.5
         self.power_w = module.idle_w + self._cpu_w + self._gpu_w
+
+
+def _table_clock(mhz: float, low: int, high: int) -> int:
+    """The clock of the frequency table at or below `mhz`; tables have steps of about 77 MHz."""
+    return high if mhz >= high else int(low + (mhz - low) // 76.8 * 76.8)
 
 
 class TegraStatsRun:

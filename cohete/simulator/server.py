@@ -132,10 +132,9 @@ class SimHost:
         self.commands.append(command)
         stdin = Pipe()
         environment = {"SIM_SUDO": "1"} if self.sudo else {}
-        context = Context(
-            self.board, False, process.stdout.write, process.stderr.write, stdin, environment
-        )
-        work = asyncio.create_task(self._run(command, context, process))
+        output = _Coalesced(process.stdout.write)
+        context = Context(self.board, False, output.write, process.stderr.write, stdin, environment)
+        work = asyncio.create_task(self._run(command, context, process, output))
         process.on_signal = work.cancel
         self.running[work] = command
         work.add_done_callback(lambda task: self.running.pop(task, None))
@@ -145,10 +144,15 @@ class SimHost:
         stdin.end()
 
     async def _run(
-        self, command: str, context: Context, process: asyncssh.SSHServerProcess[bytes]
+        self,
+        command: str,
+        context: Context,
+        process: asyncssh.SSHServerProcess[bytes],
+        output: _Coalesced,
     ) -> None:
         try:
             status = await run_line(command, context, PROGRAMS)
+            output.flush()
             process.exit(status)
         except (OSError, asyncssh.Error):
             return
@@ -160,6 +164,34 @@ class SimHost:
         if self._home is None:
             self._home = tempfile.mkdtemp(prefix="cohete-sim-")
         return _Sftp(channel, self._home, self.board)
+
+
+class _Coalesced:
+    """Writes that come together leave together, as through the pipe of a real sshd."""
+
+    _DELAY_S = 0.002
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._parts: list[bytes] = []
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take some output. Raises what the last flush met: BrokenPipeError and its like."""
+        if self._error is not None:
+            raise self._error
+        if not self._parts:
+            asyncio.get_running_loop().call_later(self._DELAY_S, self.flush)
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Send what has come so far."""
+        parts, self._parts = self._parts, []
+        try:
+            if parts:
+                self._write(b"".join(parts))
+        except OSError as error:
+            self._error = error
 
 
 _Session = tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]]

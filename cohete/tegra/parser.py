@@ -20,12 +20,11 @@ MAX_FIELDS = 64
 GATED_C = -256.0
 """What tegrastats prints for a zone whose power domain is off."""
 
-_CACHE_LIMIT = 8_192
+_CACHE_LIMIT = 16_384
 _CACHED_TOKEN = 64
 """Longer tokens are hostile and not worth keeping."""
 _T = TypeVar("_T")
 
-_NUMBER = r"-?\d{1,9}"
 _RAM = re.compile(r"(?<![A-Za-z0-9_])RAM +(\d{1,9})/(\d{1,9})MB", re.ASCII)
 _LFB = re.compile(r"(\d{1,9})x(\d{1,9})(MB|kB)\)", re.ASCII)
 _SWAP = re.compile(r"(\d{1,9})/(\d{1,9})MB", re.ASCII)
@@ -34,14 +33,13 @@ _IRAM = re.compile(r"(\d{1,9})/(\d{1,9})kB(\(lfb)?", re.ASCII)
 _IRAM_LFB = re.compile(r"(\d{1,9})kB\)", re.ASCII)
 _TIME = re.compile(r"(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)\b", re.ASCII)
 _CORES = re.compile(r"\[([^\]]{0,4096})\](?:@(\d{1,9}))?", re.ASCII)
-_CORE = re.compile(r"(\d{1,3})%(?:@(\d{1,9}))?", re.ASCII)
 _ZONE = re.compile(
     r"([A-Za-z][A-Za-z0-9_.-]{0,31})@(-?\d{1,4}(?:\.\d{1,6})?)C(?:/(-?\d{1,4}(?:\.\d{1,6})?)C)?",
     re.ASCII,
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}", re.ASCII)
 _RAIL = re.compile(
-    rf"({_NUMBER})(?:mW)?/({_NUMBER})(?:mW)?(?:/({_NUMBER})(?:mW)?)?|({_NUMBER})mW", re.ASCII
+    r"(-?\d{1,9})(?:mW)?/(-?\d{1,9})(?:mW)?(?:/(-?\d{1,9})(?:mW)?)?|(-?\d{1,9})mW", re.ASCII
 )
 _LOAD = re.compile(
     r"(?:(\d{1,3})%)?(?:@(?:(\d{1,9})|\[(\d{1,9}(?:,\d{1,9}){0,15})\]))?|(\d{1,9})", re.ASCII
@@ -86,7 +84,7 @@ class _Reading:
 
     def take(self, tokens: list[str]) -> None:
         zones, rails, engines = self.zones, self.rails, self.engines
-        known_zones, known_fields = _zones, _fields
+        known_zones, rail_of = _zones, _RAIL.fullmatch
         at = 0
         count = len(tokens)
         while at < count:
@@ -102,16 +100,25 @@ class _Reading:
                 if taken:
                     at += taken
                     continue
-            pair = (token, tokens[at] if at < count else "")
-            field = known_fields.get(pair) or _field(pair)
-            if field is None:
+            value = tokens[at] if at < count else ""
+            # Rails are new numbers each time: remembering them would only push out the others.
+            rail = rail_of(value) if "/" in value or "W" in value else None
+            if rail is not None and _is_name(token):
+                current, average, highest, alone = rail.groups()
+                if alone is not None:
+                    rails.append(Rail(token, int(alone)))
+                elif highest is None:
+                    rails.append(Rail(token, int(current), int(average)))
+                else:
+                    rails.append(Rail(token, int(current), int(average), int(highest)))
+                at += 1
+                continue
+            engine = _engine(token, value)
+            if engine is None:
                 self.unknown += 1
                 continue
             at += 1
-            if isinstance(field, Rail):
-                rails.append(field)
-            else:
-                engines.append(field)
+            engines.append(engine)
         for fields in (zones, rails, engines):
             if len(fields) > MAX_FIELDS:
                 self.unknown += len(fields) - MAX_FIELDS
@@ -293,7 +300,8 @@ def _numbered(fields: list[_F]) -> tuple[_F, ...]:
 # Boards repeat themselves: most tokens of a line were seen before, and values are immutable.
 _zones: dict[str, Zone | None] = {}
 _cores: dict[str, Core | None] = {}
-_fields: dict[tuple[str, str], Engine | Rail | None] = {}
+_engines: dict[tuple[str, str], Engine | None] = {}
+_names: set[str] = set()
 
 
 def _remember(cache: dict[str, _T | None], key: str, make: Callable[[str], _T | None]) -> _T | None:
@@ -307,15 +315,16 @@ def _remember(cache: dict[str, _T | None], key: str, make: Callable[[str], _T | 
     return value
 
 
-def _field(pair: tuple[str, str]) -> Engine | Rail | None:
-    if pair in _fields:
-        return _fields[pair]
-    field = _make_field(pair)
-    if len(pair[0]) + len(pair[1]) <= _CACHED_TOKEN:
-        if len(_fields) >= _CACHE_LIMIT:
-            _fields.clear()
-        _fields[pair] = field
-    return field
+def _engine(name: str, value: str) -> Engine | None:
+    pair = (name, value)
+    if pair in _engines:
+        return _engines[pair]
+    engine = _make_engine(name, value)
+    if len(name) + len(value) <= _CACHED_TOKEN:
+        if len(_engines) >= _CACHE_LIMIT:
+            _engines.clear()
+        _engines[pair] = engine
+    return engine
 
 
 def _make_zone(token: str) -> Zone | None:
@@ -328,26 +337,36 @@ def _make_zone(token: str) -> Zone | None:
 
 
 def _make_core(part: str) -> Core | None:
-    part = part.strip()
-    if part == "off":
-        return Core(None, None, off=True)
-    match = _CORE.fullmatch(part)
-    if match is None:
+    load, has_clock, clock = part.strip().partition("%@")
+    if not has_clock:
+        if load == "off":
+            return Core(None, None, off=True)
+        load = load.removesuffix("%") if load.endswith("%") else "-"
+    if not _is_number(load, 3) or (has_clock and not _is_number(clock, 9)):
         return None
-    return Core(int(match[1]), int(match[2]) if match[2] else None)
+    return Core(int(load), int(clock) if has_clock else None)
 
 
-def _make_field(pair: tuple[str, str]) -> Engine | Rail | None:
-    name, value = pair
-    if not value or _NAME.fullmatch(name) is None:
+def _is_number(text: str, digits: int) -> bool:
+    return text.isdigit() and text.isascii() and len(text) <= digits
+
+
+def _is_name(token: str) -> bool:
+    if token in _names:
+        return True
+    if _NAME.fullmatch(token) is None:
+        return False
+    if len(_names) >= _CACHE_LIMIT:
+        _names.clear()
+    _names.add(token)
+    return True
+
+
+def _make_engine(name: str, value: str) -> Engine | None:
+    if not value or not _is_name(name):
         return None
     if value == "off":
         return Engine(name, None, (), off=True)
-    rail = _RAIL.fullmatch(value)
-    if rail is not None:
-        if rail[4] is not None:
-            return Rail(name, int(rail[4]))
-        return Rail(name, int(rail[1]), int(rail[2]), int(rail[3]) if rail[3] else None)
     load = _LOAD.fullmatch(value)
     if load is None:
         return None

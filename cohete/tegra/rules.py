@@ -31,17 +31,23 @@ three supplies (VDDQ_VDD2_1V8AO lies inside VIN_SYS_5V0) and AGX Xavier six.
 def hottest_zone(zones: Iterable[Zone]) -> Zone | None:
     """The hottest valid zone; at the same heat a real place wins over tj, which only repeats it."""
     best: Zone | None = None
-    best_key = (-1e9, False)
+    best_c = -1e9
     for zone in zones:
-        if zone.celsius is None:
+        celsius = zone.celsius
+        if celsius is None or celsius < best_c:
             continue
         name = zone.name.lower()
-        if name in NOT_THE_MODULE:
+        if name in NOT_THE_MODULE or (
+            best is not None and celsius == best_c and not _repeats(best, name)
+        ):
             continue
-        key = (zone.celsius, name not in DERIVED)
-        if key > best_key:
-            best, best_key = zone, key
+        best, best_c = zone, celsius
     return best
+
+
+def _repeats(best: Zone, name: str) -> bool:
+    """Whether `name` is a place and the best so far only repeats the hottest place."""
+    return best.name.lower() in DERIVED and name not in DERIVED
 
 
 def module_power_mw(rails: Iterable[Rail]) -> int | None:
@@ -50,7 +56,7 @@ def module_power_mw(rails: Iterable[Rail]) -> int | None:
     for rail in rails:
         by_name.setdefault(rail.name, rail.cur_mw)
     for rule in TOTAL_RULES:
-        if all(name in by_name for name in rule):
+        if rule[0] in by_name and by_name.keys() >= set(rule):
             return sum(by_name[name] for name in rule)
     return None
 

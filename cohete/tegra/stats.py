@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from cohete.tegra.rules import hottest_zone, module_power_mw
 
@@ -46,7 +45,7 @@ class Rail:
     max_mw: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TegraStats:
     """Everything one line says. Sizes are MiB (`_mb`) or KiB (`_kb`) as the kernel counts them."""
 
@@ -75,18 +74,18 @@ class TegraStats:
     time: str | None = None
     unknown_tokens: int = 0
 
-    @cached_property
+    @property
     def cpu_percent(self) -> float | None:
         """Mean load of the cores that are online; None where none was printed."""
         loads = [core.percent for core in self.cores if core.percent is not None]
         return sum(loads) / len(loads) if loads else None
 
-    @cached_property
+    @property
     def hottest(self) -> Zone | None:
         """The hottest zone that measures the module itself."""
         return hottest_zone(self.zones)
 
-    @cached_property
+    @property
     def power_mw(self) -> int | None:
         """Total of the module by its own rule, no rail counted twice; None where unknown."""
         return module_power_mw(self.rails)
