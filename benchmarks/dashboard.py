@@ -43,7 +43,11 @@ class Screen:
         end = time.perf_counter() + seconds
         while (left := end - time.perf_counter()) > 0:
             if select.select([self.master], [], [], left)[0]:
-                self.written += len(os.read(self.master, 1 << 20))
+                try:
+                    self.written += len(os.read(self.master, 1 << 20))
+                except OSError:
+                    # The dashboard has quit and closed its side.
+                    return
 
     def key_ms(self, key: bytes) -> float:
         """From the key to the first byte that is painted because of it."""

@@ -14,7 +14,7 @@ from cohete.fleet.state import State
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.layouts import LAYOUTS
 from cohete_tui.ordering import FleetOrder
-from cohete_tui.widgets.canvas import AGE_STEP_S, FleetCanvas
+from cohete_tui.widgets.canvas import FleetCanvas
 from cohete_tui.widgets.status import FleetHeader
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ class FleetScreen(Screen[None]):
         self.order = FleetOrder(store)
         self._badges = badges
         self._timer = timer
-        self._aged_at = store.clock.monotonic()
         self._asked: set[str] = set()
 
     def compose(self) -> ComposeResult:
@@ -103,13 +102,9 @@ class FleetScreen(Screen[None]):
         """Draw what changed since the last time; nothing while another screen is on top."""
         if not self.is_current:
             return
-        now = self.store.clock.monotonic()
-        aged = now - self._aged_at >= AGE_STEP_S
-        if aged:
-            self._aged_at = now
         if self.order.update():
             self._reorder()
-        self.canvas.flush(self.store.take_changed(), aged=aged)
+        self.canvas.flush(self.store.take_changed())
         self.query_one(FleetHeader).update()
         self._ask_about_keys()
 

@@ -53,6 +53,7 @@ class FleetCanvas(ScrollView, can_focus=True):
         self.cursor_id: str | None = None
         self._touched = False
         self._places: dict[int, int] = {}
+        self._drawn_at: dict[int, float] = {}
         self._strips: dict[int, tuple[tuple[object, ...], list[Strip]]] = {}
 
     @property
@@ -121,11 +122,14 @@ class FleetCanvas(ScrollView, can_focus=True):
         self._bring_into_view()
         self.refresh()
 
-    def flush(self, changed: Iterable[int], *, aged: bool) -> None:
-        """Draw what changed and is visible; with `aged`, also what only got older."""
+    def flush(self, changed: Iterable[int]) -> None:
+        """Draw what is visible and has changed, or has not been drawn for AGE_STEP_S."""
         wanted = set(changed)
+        now = self.store.clock.monotonic()
         for device in self.visible_devices():
-            if aged or device.index in wanted:
+            at = device.index
+            if at in wanted or now - self._drawn_at.get(at, 0.0) >= AGE_STEP_S:
+                self._drawn_at[at] = now
                 self._redraw(device)
 
     def visible_devices(self) -> list[Device]:
