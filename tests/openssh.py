@@ -96,7 +96,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
-SetEnv PATH={bin_path} STANDIN={self.folder}
+SetEnv PATH={bin_path} STANDIN={self.folder} HOME={self.folder}
 Subsystem sftp internal-sftp
 {self.extra}
 """

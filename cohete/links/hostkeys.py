@@ -62,6 +62,8 @@ class HostKeys:
         The address behind a name is not looked up: a key that is on record for an address does
         not vouch for whatever name points there. Raises ConfigError.
         """
+        if self._is_read(files):
+            return self._lookup(name.lower(), port, files)
         async with self._lock:
             return await asyncio.to_thread(self._lookup, name.lower(), port, tuple(files))
 
@@ -83,13 +85,27 @@ class HostKeys:
                 file.known.load(line + "\n")
                 file.stamp = _stamp(self.own_file)
 
-    def _lookup(self, name: str, port: int, files: Sequence[str]) -> KnownKeys:
+    def _paths(self, files: Sequence[str]) -> list[Path]:
         users = [Path(file).expanduser() for file in files] if files else self._usual
+        return list(dict.fromkeys((self.own_file, *users)))
+
+    def _is_read(self, files: Sequence[str]) -> bool:
+        """Whether looking a host up only takes looking at what was read before."""
+        for path in self._paths(files):
+            file = self._read.get(path)
+            try:
+                if file is None or file.stamp != _stamp(path):
+                    return False
+            except OSError:
+                return False
+        return True
+
+    def _lookup(self, name: str, port: int, files: Sequence[str]) -> KnownKeys:
         trusted: dict[asyncssh.SSHKey, None] = {}
         authorities: dict[asyncssh.SSHKey, None] = {}
         revoked: dict[asyncssh.SSHKey, None] = {}
         named = False
-        for path in dict.fromkeys((self.own_file, *users)):
+        for path in self._paths(files):
             known = self._load(path)
             if known is None:
                 continue

@@ -95,6 +95,8 @@ class SshConnector:
         await self._jumps.close()
 
     async def _resolve(self, target: Target) -> Resolved:
+        if not self.files.config.is_file():
+            return resolve(target, None)
         # In a thread: a configuration of thousands of blocks takes its time for each host.
         return await asyncio.to_thread(resolve, target, self.files.config)
 

@@ -58,6 +58,8 @@ class SimHost:
             x509_trusted_certs=None,
             gss_host=None,
             compression_algs=None,
+            # What the OpenSSH of JetPack 5 to 7 offers.
+            kex_algs=["curve25519-sha256", "ecdh-sha2-nistp256"],
             encryption_algs=["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"],
             keepalive_interval=0,
             reuse_address=True,

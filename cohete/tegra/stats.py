@@ -1,14 +1,17 @@
-"""One tegrastats sample as values: a number, off, or unknown (None). Unknown is never 0."""
+"""One tegrastats sample as values: a number, off, or unknown (None). Unknown is never 0.
+
+Named tuples, because each line of each board makes a dozen of them, and a frozen dataclass costs
+twice as much to make.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cohete.tegra.rules import hottest_zone, module_power_mw
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
+class Core(NamedTuple):
     """One CPU core: load relative to its own clock, or offline."""
 
     percent: int | None
@@ -16,8 +19,7 @@ class Core:
     off: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(NamedTuple):
     """A hardware engine: load (None: not printed), one clock a cluster, or powered off."""
 
     name: str
@@ -26,8 +28,7 @@ class Engine:
     off: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(NamedTuple):
     """A temperature; `celsius` is None while the zone's power domain is gated (-256C)."""
 
     name: str
@@ -35,8 +36,7 @@ class Zone:
     max_c: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rail:
+class Rail(NamedTuple):
     """A power rail in mW with its sign; `avg_mw` runs since this tegrastats started."""
 
     name: str
@@ -45,8 +45,7 @@ class Rail:
     max_mw: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TegraStats:
+class TegraStats(NamedTuple):
     """Everything one line says. Sizes are MiB (`_mb`) or KiB (`_kb`) as the kernel counts them."""
 
     ram_used_mb: int

@@ -68,10 +68,14 @@ async def test_whatever_ends_us_no_process_stays_on_the_board(
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stdout is not None
-        await asyncio.wait_for(process.stdout.readline(), 20)
-        await until(lambda: len(server.pids()) == 1)
-        process.send_signal(ending)
-        _, errors = await process.communicate()
+        try:
+            await asyncio.wait_for(process.stdout.readline(), 20)
+            await until(lambda: len(server.pids()) == 1)
+            process.send_signal(ending)
+            _, errors = await asyncio.wait_for(process.communicate(), 20)
+        finally:
+            if process.returncode is None:
+                process.kill()
         assert b"Traceback" not in errors
         await until(lambda: not server.pids(), 5)
 
