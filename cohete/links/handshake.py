@@ -146,8 +146,7 @@ class Handshake:
             x11_forwarding=False,
             x509_trusted_certs=None,
             gss_host=None,
-            keepalive_interval=self.settings.keepalive_s,
-            keepalive_count_max=3,
+            keepalive_interval=0,
             login_timeout=self.settings.login_timeout_s + 1,
             rekey_seconds=int(3600 * random.uniform(0.8, 1.2)),  # noqa: S311 - spreads load
         )

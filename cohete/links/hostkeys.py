@@ -94,9 +94,10 @@ class HostKeys:
         for path in self._paths(files):
             file = self._read.get(path)
             try:
-                if file is None or file.stamp != _stamp(path):
-                    return False
+                stamp = _stamp(path)
             except OSError:
+                stamp = None
+            if stamp != (file.stamp if file else None):
                 return False
         return True
 

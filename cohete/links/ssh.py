@@ -29,6 +29,7 @@ from cohete.text import sanitise
 
 _WINDOW_BYTES = 65_536
 _CLOSE_TIMEOUT_S = 1.0
+_KEEPALIVE_COUNT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,9 @@ class SshConnector:
                     connection = await self._handshake.open(to, tunnel)
             else:
                 connection = await self._handshake.open(to, None)
+            if spec.interval_ms >= 1000 * self.settings.keepalive_s:
+                # Samples that come more often are a better sign of life than SSH's own.
+                self._keep_alive(connection)
             return connection, stack.pop_all()
         raise AssertionError("unreachable")
 
@@ -121,7 +125,12 @@ class SshConnector:
         to = await self._resolve(hop.target)
         if hop.identity_file and not to.identity_files:
             to = replace(to, identity_files=(hop.identity_file,))
-        return await self._handshake.open(to, tunnel)
+        connection = await self._handshake.open(to, tunnel)
+        self._keep_alive(connection)
+        return connection
+
+    def _keep_alive(self, connection: asyncssh.SSHClientConnection) -> None:
+        connection.set_keepalive(self.settings.keepalive_s, _KEEPALIVE_COUNT)
 
 
 class SshLink:

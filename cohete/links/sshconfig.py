@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -119,6 +120,7 @@ def _hops(proxy_jump: str) -> tuple[Target, ...]:
     return tuple(parse_target(hop) for hop in proxy_jump.split(",")[:MAX_HOPS])
 
 
+@cache
 def _local_user() -> str:
     try:
         return getpass.getuser()
