@@ -24,6 +24,7 @@ from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.state import State
 from cohete.links.commands import tegrastats
 from cohete.links.ssh import SshConnector, SshFiles, SshLink
+from cohete.loop import run
 
 SIZES = (100, 500, 1000, 2000)
 WATCH_S = 15.0
@@ -116,7 +117,7 @@ async def wire_only(folder: Path) -> float:
 
 def one(count: int, *, baseline: bool) -> None:
     with boards(count) as folder:
-        found = asyncio.run(watch(folder))
+        found = run(watch(folder))
     text = (
         f"{count:5} boards: {found['live']:.0f} live, all in {found['connected_s']:.1f} s, "
         f"CPU {100 * found['cpu']:.1f} % of a core, {found['rss_mb']:.0f} MB, emit to store "
@@ -124,7 +125,7 @@ def one(count: int, *, baseline: bool) -> None:
     )
     if baseline:
         with boards(count) as folder:
-            wire = asyncio.run(wire_only(folder))
+            wire = run(wire_only(folder))
         text += f"; wire alone {100 * wire:.1f} %, ratio {found['cpu'] / wire:.2f}"
     print(text, flush=True)
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from cohete.clock import SystemClock
+from cohete.loop import run
 from cohete.simulator.board import TegraStatsRun
 from cohete.simulator.programs import PROGRAMS
 from cohete.simulator.scenario import build
@@ -40,4 +41,4 @@ async def serve(count: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+    run(serve(int(sys.argv[1]), Path(sys.argv[2])))

@@ -30,10 +30,9 @@ def command(
 
     Writes a ready cohete.yaml, so that in another terminal `cohete-tui --config FILE` shows them.
     """
-    import asyncio
-
     from cohete.errors import CoheteError
     from cohete.fleet.session import default_folder
+    from cohete.loop import run
     from cohete.simulator.scenario import SCENARIOS
 
     if name == "list":
@@ -44,7 +43,7 @@ def command(
         known = ", ".join(SCENARIOS)
         raise CoheteError(f"no scenario is called {name!r}", hint=f"There are: {known}.")
     folder = output or default_folder()
-    asyncio.run(_serve(count, name, seed, base_port, folder, sudo=sudo))
+    run(_serve(count, name, seed, base_port, folder, sudo=sudo))
 
 
 async def _serve(
