@@ -86,12 +86,12 @@ def _cores(stats: TegraStats, cells: int) -> list[Line]:
     across = max(1, (cells + 2) // each)
     for nth, core in enumerate(stats.cores):
         if core.off:
-            value: Line = [(fit("off", 17), "dim"), ("  ", "")]
+            value: Line = [(fit("off", 18), "dim"), (" ", "")]
         else:
             share = None if core.percent is None else core.percent / 100
             clock = f"{core.mhz} MHz" if core.mhz is not None else ""
             value = [*bar(share, 4), (f"{percent(core.percent):>5}", ""),
-                     (fit(clock, 8, right=True), "dim"), ("  ", "")]  # fmt: skip
+                     (fit(clock, 9, right=True), "dim"), (" ", "")]  # fmt: skip
         line += [(f"{nth:>2} ", "dim"), *value]
         if (nth + 1) % across == 0 or nth == len(stats.cores) - 1:
             lines.append(line)

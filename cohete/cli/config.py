@@ -23,11 +23,10 @@ def check(file: Path) -> None:
     for error in errors:
         click.echo(str(error), err=True)
     if config is None:
-        faults = "fault" if len(errors) == 1 else "faults"
-        click.echo(f"{file}: {len(errors)} {faults}", err=True)
+        click.echo(f"{file}: {_count(len(errors), 'fault')}", err=True)
         sys.exit(1)
     devices, models = len(config.fleet.devices), len(config.models)
-    click.echo(f"{file}: good ({devices} devices, {models} models)")
+    click.echo(f"{file}: good ({_count(devices, 'device')}, {_count(models, 'model')})")
 
 
 @command.command()
@@ -36,3 +35,7 @@ def schema() -> None:
     from cohete.config.jsonschema import schema_text
 
     click.echo(schema_text(), nl=False)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

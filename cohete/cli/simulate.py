@@ -50,12 +50,13 @@ async def _serve(
     count: int, name: str, seed: int, base_port: int, folder: Path, *, sudo: bool
 ) -> None:
     import asyncio
+    import shlex
     import signal
 
     from cohete.clock import SystemClock
     from cohete.errors import CoheteError
     from cohete.simulator.scenario import build, play
-    from cohete.simulator.server import SimFleet
+    from cohete.simulator.server import KEY_FILE, KNOWN_HOSTS_FILE, LOOPBACK, USER, SimFleet
 
     clock = SystemClock()
     scenario = build(name, clock, count, seed)
@@ -74,6 +75,11 @@ async def _serve(
         path = await asyncio.to_thread(fleet.write_files, folder, f"simulated {name}")
         click.echo(f"{count} simulated boards on 127.0.0.1. In another terminal:")
         click.echo(f"  cohete-tui --config {path}")
+        first = next(iter(fleet.hosts.values()))
+        login = ("ssh", "-p", str(first.port), "-i", str(folder / KEY_FILE),
+                 "-o", f"UserKnownHostsFile={folder / KNOWN_HOSTS_FILE}",
+                 f"{USER}@{LOOPBACK}")  # fmt: skip
+        click.echo(f"  {shlex.join(login)} tegrastats")
         click.echo("Stop with ctrl+c.")
         story = asyncio.create_task(play(scenario, fleet))
         await stop.wait()

@@ -62,6 +62,16 @@ class SimModule:
     swap: bool = True
     wide_lfb: bool = False
 
+    @property
+    def kernel(self) -> str:
+        """The release of the kernel that this L4T ships."""
+        return f"{_KERNELS[self.l4t.partition('.')[0]]}-tegra"
+
+
+_KERNELS = {
+    "21": "3.10.40", "28": "4.4.38", "32": "4.9.253", "35": "5.10.120", "36": "5.15.148",
+    "38": "6.8.12", "39": "6.8.12",
+}  # fmt: skip
 
 _SMALL = Cooling(4.0, 90.0, 0.9, 4.2)
 _MEDIUM = Cooling(6.0, 160.0, 0.55, 2.4)

@@ -300,7 +300,7 @@ async def ls(context: Context, argv: list[str]) -> int:
 
 async def uname(context: Context, argv: list[str]) -> int:
     evil = ESCAPES if context.board.has(Fault.ESCAPES) else ""
-    context.say("5.15.148-tegra" if "-r" in argv else context.board.name + evil)
+    context.say(context.board.module.kernel if "-r" in argv else context.board.name + evil)
     return 0
 
 

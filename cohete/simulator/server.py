@@ -23,6 +23,8 @@ from cohete.simulator.shell import Context, Pipe, run_line
 
 LOOPBACK = "127.0.0.1"
 USER = "nvidia"
+KEY_FILE = "id_simulator"
+KNOWN_HOSTS_FILE = "known_hosts"
 
 logging.getLogger("asyncssh").addHandler(logging.NullHandler())
 
@@ -291,11 +293,11 @@ class SimFleet:
     def write_files(self, folder: Path, name: str = "simulated") -> Path:
         """cohete.yaml, known_hosts and the key to log in with; the path of the first."""
         folder.mkdir(parents=True, exist_ok=True)
-        key = folder / "id_simulator"
+        key = folder / KEY_FILE
         key.unlink(missing_ok=True)
         key.touch(0o600)
         key.write_bytes(self.client_key.export_private_key())
-        known = folder / "known_hosts"
+        known = folder / KNOWN_HOSTS_FILE
         known.write_text("".join(f"{host.known_hosts}\n" for host in self.hosts.values()))
         lines = [
             "# Simulated boards. They exist while `cohete simulate` runs.",

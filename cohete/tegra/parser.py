@@ -264,7 +264,8 @@ def _split_engines(
         # R34/R35 print the clock of the second cluster of the same GPU as an engine of its own.
         if gpu is None:
             gpu = second
-        elif second.mhz:
+        elif gpu.mhz and second.mhz:
+            # Without root the first has no clock and the second's "0%@0" was not measured.
             gpu = Engine(gpu.name, gpu.percent, gpu.mhz + second.mhz, gpu.off)
     return gpu, emc, tuple(others)
 

@@ -95,6 +95,11 @@ def test_second_gpu_cluster_is_a_clock_of_the_same_gpu() -> None:
     assert "GR3D2_FREQ" not in {engine.name for engine in stats.engines}
 
 
+def test_second_gpu_cluster_of_a_line_without_root_measured_no_clock() -> None:
+    stats = sample("RAM 1/2MB EMC_FREQ 0% GR3D_FREQ 70% GR3D2_FREQ 0%@0 cpu@40C")
+    assert (stats.gpu_percent, stats.gpu_mhz) == (70, ())
+
+
 def test_emc_without_a_clock_and_zero_was_not_measured() -> None:
     assert sample(lines.XAVIER_USER).emc_percent is None
     assert sample(lines.NANO).emc_percent == 0
