@@ -1,4 +1,7 @@
-"""The event loop that programs run on."""
+"""The event loop that headless programs run on.
+
+Not the dashboard's: from Python 3.12 Textual makes its tasks eager, which uvloop's loop refuses.
+"""
 
 from __future__ import annotations
 

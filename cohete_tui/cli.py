@@ -56,11 +56,10 @@ def command(
         plan = plan_fleet(targets, config_path, accept_new=accept_new)
         if plan is None and config_path is not None:
             raise ConfigError("there is no device in this configuration", path=config_path)
-    from cohete.loop import run
     from cohete_tui.app import CoheteApp, Launch
 
     app = CoheteApp(Launch(plan, demo=demo, accept_new=accept_new, read_only=read_only))
-    run(app.run_async())
+    app.run()
     sys.exit(app.return_code or 0)
 
 
