@@ -76,6 +76,8 @@ class CoheteApp(App[None], inherit_bindings=False):
         return {"track": "#808080", "border": "#808080"}
 
     def on_mount(self) -> None:
+        # Textual makes tasks eager from Python 3.12; the SSH library's tasks are not made for it.
+        asyncio.get_running_loop().set_task_factory(None)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
