@@ -8,6 +8,7 @@ import sys
 import click
 
 from cohete import __version__
+from cohete.cli.entry import run_command
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,16 +65,5 @@ def command(
 
 
 def main() -> None:
-    """Entry point: errors become a sentence and an exit code, never a traceback."""
-    from cohete.errors import CoheteError
-
-    try:
-        command(prog_name="cohete-tui", standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except CoheteError as error:
-        click.echo(f"cohete-tui: {error}", err=True)
-        sys.exit(2)
+    """Entry point of `cohete-tui`."""
+    run_command(command, "cohete-tui")
