@@ -11,7 +11,7 @@ from cohete.cli.options import fleet_options
 
 if TYPE_CHECKING:
     from cohete.fleet.session import FleetPlan, FleetSession
-    from cohete.fleet.state import Device
+    from cohete.fleet.state import Device, Event
 
 POLL_S = 0.05
 
@@ -56,7 +56,7 @@ async def _watch(plan: FleetPlan, *, plain: bool, for_s: float | None) -> None:
             await clock.sleep(POLL_S)
             for event in [event for event in store.events if event.number > last_event]:
                 last_event = event.number
-                _print_event(event.device, event.kind, event.text, event.wall_s, plain=plain)
+                _print_event(event, plain=plain)
             for index in sorted(store.take_changed()):
                 device = store.devices[index]
                 if device.samples > seen[index]:
@@ -83,14 +83,16 @@ def _print_sample(session: FleetSession, device: Device, *, plain: bool) -> None
         click.echo(json.dumps(document))
 
 
-def _print_event(device: str, kind: str, text: str, wall_s: float, *, plain: bool) -> None:
+def _print_event(event: Event, *, plain: bool) -> None:
     import json
 
-    when = _stamp(wall_s)
+    when = _stamp(event.wall_s)
     if plain:
-        click.echo(f"{when} {device}: {kind}: {text}")
+        hint = f". {event.hint}" if event.hint else ""
+        click.echo(f"{when} {event.device}: {event.kind}: {event.text}{hint}")
     else:
-        click.echo(json.dumps({"at": when, "device": device, "event": kind, "text": text}))
+        document = {"at": when, "device": event.device, "event": event.kind, "text": event.text}
+        click.echo(json.dumps(document | ({"hint": event.hint} if event.hint else {})))
 
 
 def _stamp(wall_s: float) -> str:

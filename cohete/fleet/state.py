@@ -137,6 +137,8 @@ class Event:
     device: str
     kind: str
     text: str
+    hint: str = ""
+    """What to do next, where somebody has to."""
 
 
 class Device:

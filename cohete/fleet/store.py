@@ -157,13 +157,20 @@ class FleetStore:
             device.fingerprint = error.fingerprint
         device.key_line = error.line if isinstance(error, HostKeyUnknown) else ""
         self.set_state(device, State.REFUSED, error.what, error.hint)
-        self.event(device, "refused", error.what)
+        self.event(device, "refused", error.what, error.hint)
 
-    def event(self, device: Device | None, kind: str, text: str) -> None:
+    def event(self, device: Device | None, kind: str, text: str, hint: str = "") -> None:
         """Something rare happened."""
         self._event_count += 1
         self.events.append(
-            Event(self._event_count, self.clock.time(), device.id if device else "", kind, text)
+            Event(
+                self._event_count,
+                self.clock.time(),
+                device.id if device else "",
+                kind,
+                text,
+                hint,
+            )
         )
 
     def totals(self) -> Totals:

@@ -128,7 +128,7 @@ class Supervisor:
         known = device.state is State.LOST and device.error == error.what
         self._store.set_state(device, State.LOST, error.what, error.hint)
         if not known and not device.is_flapping(self._clock.monotonic()):
-            self._store.event(device, "lost", error.what)
+            self._store.event(device, "lost", error.what, error.hint)
 
     async def _session(self, device: Device) -> None:
         """From connecting to the end of the connection, which is always an error."""

@@ -154,7 +154,19 @@ async def test_watch_as_json_lines_and_as_plain_text(tmp_path: Path) -> None:
         status, out, _ = await run_async("watch", "--config", config, "--plain", "--for", "1.5")
         assert status == 0
         assert "hottest" in out
-        assert out.isascii() or "–" in out
+
+
+async def test_watch_says_what_to_do_about_a_board_that_cannot_be_reached(tmp_path: Path) -> None:
+    async with simulated("nano", folder=tmp_path) as (fleet, _, _):
+        config = str(tmp_path / "cohete.yaml")
+        await next(iter(fleet.hosts.values())).stop()
+        _, out, _ = await run_async("watch", "--config", config, "--for", "1")
+        event = json.loads(out.splitlines()[0])
+        assert event["event"] == "lost"
+        assert "connection refused" in event["text"]
+        assert event["hint"]
+        _, out, _ = await run_async("watch", "--config", config, "--plain", "--for", "1")
+        assert f"{event['text']}. {event['hint']}" in out
 
 
 async def test_simulate_serves_what_it_says(tmp_path: Path) -> None:
