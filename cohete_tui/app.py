@@ -76,7 +76,7 @@ class CoheteApp(App[None], inherit_bindings=False):
         return {"track": "#808080", "border": "#808080"}
 
     def on_mount(self) -> None:
-        # Textual makes tasks eager from Python 3.12; the SSH library's tasks are not made for it.
+        # From Python 3.12 Textual makes tasks eager; a login of asyncssh 2.24 hangs with those.
         asyncio.get_running_loop().set_task_factory(None)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,12 @@ async def test_a_door_opens_once(monkeypatch: pytest.MonkeyPatch) -> None:
         await pilot.press("d", "d", "question_mark")
         await until(lambda: bool(opened))
         assert [launch.demo for launch in opened] == [True]
+
+
+async def test_links_are_opened_by_tasks_that_are_not_eager() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(lambda loop, coro, **more: asyncio.Task(coro, loop=loop, **more))
+    app = CoheteApp(Launch())
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert loop.get_task_factory() is None
