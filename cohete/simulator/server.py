@@ -12,6 +12,8 @@ from pathlib import Path
 
 import asyncssh
 from asyncssh.channel import SSHChannel
+from asyncssh.constants import MSG_IGNORE
+from asyncssh.packet import SSHPacketLogger
 
 from cohete.clock import Clock, SystemClock
 from cohete.links.hostkeys import known_hosts_line
@@ -223,6 +225,7 @@ class _Server(asyncssh.SSHServer):
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        _send_no_ignore_packets(conn)
         self._connection = conn
         self._host.connected(conn)
 
@@ -242,6 +245,18 @@ class _Server(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         return username == USER and self._host.accepts(key)
+
+
+def _send_no_ignore_packets(connection: asyncssh.SSHServerConnection) -> None:
+    # The library puts one before every packet, OpenSSH's sshd none: with them a client would take
+    # twice the packets of real boards.
+    send = connection.send_packet
+
+    def send_packet(pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
+        if pkttype != MSG_IGNORE:
+            send(pkttype, *args, handler=handler)
+
+    setattr(connection, "send_packet", send_packet)  # noqa: B010
 
 
 class _Sftp(asyncssh.SFTPServer):
