@@ -100,7 +100,7 @@ class LineSplitter:
             self._dropping = True
             rest = b""
         self._rest = rest
-        if any(len(line) > MAX_LINE_BYTES for line in lines):
+        if len(data) > MAX_LINE_BYTES:
             self.dropped += sum(len(line) > MAX_LINE_BYTES for line in lines)
             lines = [line for line in lines if len(line) <= MAX_LINE_BYTES]
-        return [line.rstrip(b"\r") for line in lines]
+        return [line.rstrip(b"\r") for line in lines] if b"\r" in data else lines

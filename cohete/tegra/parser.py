@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from cohete.tegra.stats import Core, Engine, Rail, TegraStats, Zone
 
@@ -23,6 +23,7 @@ GATED_C = -256.0
 _CACHE_LIMIT = 65_536
 _CACHED_TOKEN = 64
 """Longer tokens are hostile and not worth keeping."""
+_NO_PAIR: tuple[int | None, int | None] = (None, None)
 _T = TypeVar("_T")
 
 _RAM = re.compile(r"(?<![A-Za-z0-9_])RAM +(\d{1,9})/(\d{1,9})MB", re.ASCII)
@@ -65,17 +66,27 @@ class _Reading:
 
     __slots__ = (
         "cores",
+        "edp_limit",
         "engines",
-        "fields",
-        "head",
+        "iram",
+        "lfb",
+        "mts",
         "rails",
+        "ram",
+        "swap",
+        "swap_cached_mb",
+        "time",
         "unknown",
         "zones",
     )
 
     def __init__(self, time: str | None, used_mb: int, total_mb: int) -> None:
-        self.head = (time, used_mb, total_mb)
-        self.fields: dict[str, int | None] = {}
+        self.time = time
+        self.ram = (used_mb, total_mb)
+        self.lfb = self.swap = self.mts = _NO_PAIR
+        self.iram: tuple[int | None, int | None, int | None] = (None, None, None)
+        self.swap_cached_mb: int | None = None
+        self.edp_limit: int | None = None
         self.cores: tuple[Core, ...] = ()
         self.engines: list[Engine] = []
         self.zones: list[Zone] = []
@@ -84,7 +95,7 @@ class _Reading:
 
     def take(self, tokens: list[str]) -> None:
         zones, rails, engines = self.zones, self.rails, self.engines
-        known_zones, rail_of = _zones, _RAIL.fullmatch
+        known_zones, keywords, rail_of = _zones, _KEYWORDS, _RAIL.fullmatch
         at = 0
         count = len(tokens)
         while at < count:
@@ -95,8 +106,9 @@ class _Reading:
                 if zone is not None:
                     zones.append(zone)
                     continue
-            if token in _KEYWORDS:
-                taken = _KEYWORDS[token](self, tokens, at)
+            keyword = keywords.get(token)
+            if keyword is not None:
+                taken = keyword(self, tokens, at)
                 if taken:
                     at += taken
                     continue
@@ -119,29 +131,28 @@ class _Reading:
                 continue
             at += 1
             engines.append(engine)
-        for fields in (zones, rails, engines):
-            if len(fields) > MAX_FIELDS:
-                self.unknown += len(fields) - MAX_FIELDS
+        if count > MAX_FIELDS:
+            for fields in (zones, rails, engines):
+                self.unknown += max(0, len(fields) - MAX_FIELDS)
                 del fields[MAX_FIELDS:]
 
     def take_lfb(self, tokens: list[str], at: int) -> int:
         match = _LFB.fullmatch(tokens[at]) if at < len(tokens) else None
         if match is None:
             return 0
-        self.fields["lfb_blocks"] = int(match[1])
-        self.fields["lfb_kb"] = int(match[2]) * (1024 if match[3] == "MB" else 1)
+        blocks, size, unit = match.groups()
+        self.lfb = (int(blocks), int(size) * (1024 if unit == "MB" else 1))
         return 1
 
     def take_swap(self, tokens: list[str], at: int) -> int:
         match = _SWAP.fullmatch(tokens[at]) if at < len(tokens) else None
         if match is None:
             return 0
-        self.fields["swap_used_mb"] = int(match[1])
-        self.fields["swap_total_mb"] = int(match[2])
+        self.swap = (int(match[1]), int(match[2]))
         if at + 2 < len(tokens) and tokens[at + 1] == "(cached":
             cached = _CACHED.fullmatch(tokens[at + 2])
             if cached:
-                self.fields["swap_cached_mb"] = int(cached[1])
+                self.swap_cached_mb = int(cached[1])
                 return 3
         return 1
 
@@ -149,8 +160,8 @@ class _Reading:
         match = _IRAM.fullmatch(tokens[at]) if at < len(tokens) else None
         if match is None:
             return 0
-        self.fields["iram_used_kb"] = int(match[1])
-        self.fields["iram_total_kb"] = int(match[2])
+        used_kb, total_kb = int(match[1]), int(match[2])
+        self.iram = (used_kb, total_kb, None)
         after = at + 1
         if match[3] is None:
             if after < len(tokens) and tokens[after] == "(lfb":
@@ -159,7 +170,7 @@ class _Reading:
                 return 1
         lfb = _IRAM_LFB.fullmatch(tokens[after]) if after < len(tokens) else None
         if lfb:
-            self.fields["iram_lfb_kb"] = int(lfb[1])
+            self.iram = (used_kb, total_kb, int(lfb[1]))
             after += 1
         return after - at
 
@@ -176,10 +187,14 @@ class _Reading:
             self.unknown += 1
             return used if "]" in text else 1
         shared_mhz = int(match[2]) if match[2] else None
+        parts = match[1].split(",")
+        known = tuple(map(_cores.get, parts))
+        if shared_mhz is None and None not in known and len(known) <= MAX_CORES:
+            self.cores = cast("tuple[Core, ...]", known)
+            return used
         cores: list[Core] = []
-        known = _cores
-        for part in match[1].split(","):
-            core = known.get(part) or _remember(known, part, _make_core)
+        for part in parts:
+            core = _remember(_cores, part, _make_core)
             if core is None or len(cores) >= MAX_CORES:
                 self.unknown += 1
             elif shared_mhz is not None and not core.off and core.mhz is None:
@@ -196,35 +211,38 @@ class _Reading:
         fore, back = _PERCENT.fullmatch(part[1]), _PERCENT.fullmatch(part[3])
         if fore is None or back is None:
             return 0
-        self.fields["mts_fg_percent"] = int(fore[1])
-        self.fields["mts_bg_percent"] = int(back[1])
+        self.mts = (int(fore[1]), int(back[1]))
         return 4
 
     def take_edp(self, tokens: list[str], at: int) -> int:
         part = tokens[at : at + 2]
         if len(part) < 2 or part[0] != "limit" or not (part[1].isascii() and part[1].isdigit()):
             return 0
-        self.fields["edp_limit"] = int(part[1][:9])
+        self.edp_limit = int(part[1][:9])
         return 2
 
     def stats(self) -> TegraStats:
         gpu, emc, others = _split_engines(self.engines)
-        time, used_mb, total_mb = self.head
+        # In the order of the fields: by name it takes twice as long.
         return TegraStats(
-            ram_used_mb=used_mb,
-            ram_total_mb=total_mb,
-            cores=self.cores,
-            gpu_percent=gpu.percent if gpu else None,
-            gpu_mhz=gpu.mhz if gpu else (),
-            gpu_off=gpu.off if gpu else False,
-            emc_percent=_emc_percent(emc),
-            emc_mhz=emc.mhz[0] if emc and emc.mhz else None,
-            engines=others,
-            zones=_numbered(self.zones),
-            rails=_numbered(self.rails),
-            time=time,
-            unknown_tokens=self.unknown,
-            **self.fields,
+            *self.ram,
+            *self.lfb,
+            *self.swap,
+            self.swap_cached_mb,
+            *self.iram,
+            self.cores,
+            gpu.percent if gpu else None,
+            gpu.mhz if gpu else (),
+            gpu.off if gpu else False,
+            _emc_percent(emc),
+            emc.mhz[0] if emc and emc.mhz else None,
+            others,
+            _numbered(self.zones),
+            _numbered(self.rails),
+            *self.mts,
+            self.edp_limit,
+            self.time,
+            self.unknown,
         )
 
 
@@ -282,8 +300,7 @@ _F = TypeVar("_F", Zone, Rail)
 
 def _numbered(fields: list[_F]) -> tuple[_F, ...]:
     """Keep fields that repeat a name apart: the first keeps it, others become NAME#2, NAME#3."""
-    names = [field.name for field in fields]
-    if len(set(names)) == len(names):
+    if len({field[0] for field in fields}) == len(fields):
         return tuple(fields)
     seen: dict[str, int] = {}
     result: list[_F] = []

@@ -56,8 +56,8 @@ def module_power_mw(rails: Iterable[Rail]) -> int | None:
     for rail in rails:
         by_name.setdefault(rail.name, rail.cur_mw)
     for rule in TOTAL_RULES:
-        if rule[0] in by_name and by_name.keys() >= set(rule):
-            return sum(by_name[name] for name in rule)
+        if all(map(by_name.__contains__, rule)):
+            return sum(map(by_name.__getitem__, rule))
     return None
 
 
