@@ -32,6 +32,23 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class FrozenClock:
+    """A moment that was kept: reading it never changes, and nobody can wait on it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._monotonic = clock.monotonic()
+        self._wall = clock.time()
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def time(self) -> float:
+        return self._wall
+
+    async def sleep(self, seconds: float) -> None:
+        raise RuntimeError("time does not go on in a moment that was kept")
+
+
 class ManualClock:
     """A clock that stands still until `advance` moves it.
 

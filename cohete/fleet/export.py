@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cohete.errors import CoheteError
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore, Totals
+from cohete.fleet.words import ROW_TITLES, row
 from cohete.tegra.export import as_dict
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -73,3 +82,63 @@ def _plain(value: object) -> Json:
         return [_plain(inner) for inner in value]
     assert value is None or isinstance(value, bool | int | float | str)
     return value
+
+
+EXPORT_KINDS = ("csv", "json", "md")
+_FLAT = (
+    "id", "state", "reason", "age_s", "address", "module", "l4t", "jetpack", "power_mode",
+    "gpu_percent", "cpu_percent", "ram_used_mb", "ram_total_mb", "hottest_zone", "hottest_c",
+    "power_mw",
+)  # fmt: skip
+
+
+def export_text(devices: Sequence[Device], store: FleetStore, kind: str) -> str:
+    """Devices as a document of one of EXPORT_KINDS. An empty cell is unknown."""
+    if kind == "json":
+        document = {
+            "fleet": store.name,
+            "at": _stamp(store.clock.time()),
+            "devices": [device_as_dict(device, store) for device in devices],
+        }
+        return json.dumps(document, indent=2) + "\n"
+    if kind == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_FLAT)
+        for device in devices:
+            known = device_as_dict(device, store)
+            writer.writerow([_cell(known[name]) for name in _FLAT])
+        return text.getvalue()
+    if kind == "md":
+        now = store.clock.monotonic()
+        titles = [title.strip().capitalize() for title in ROW_TITLES]
+        rows = [titles, ["---"] * len(titles)]
+        rows += [[cell.replace("|", r"\|") for cell in row(device, now)] for device in devices]
+        return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    raise CoheteError(f"there is no export as {kind!r}", hint=f"Use {', '.join(EXPORT_KINDS)}.")
+
+
+def write_export(path: Path, text: str) -> None:
+    """Write a new file; one that exists is never replaced. Raises CoheteError. Blocks."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise CoheteError(
+            "there is a file of this name already", where=str(path), hint="Choose another name."
+        ) from None
+    except OSError as error:
+        raise CoheteError(
+            f"cannot write it: {(error.strerror or 'unknown reason').lower()}", where=str(path)
+        ) from None
+
+
+def _cell(value: Json) -> Json:
+    # A spreadsheet would run a text that begins like a formula.
+    return (
+        f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+    )
+
+
+def _stamp(wall_s: float) -> str:
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")

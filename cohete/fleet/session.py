@@ -134,6 +134,12 @@ class FleetSession:
         if task is not None and not task.cancelled() and (error := task.exception()):
             raise error
 
+    def shell_argv(self, device: Device) -> list[str]:
+        """What to run for a shell on a device. Raises CoheteError where it has none."""
+        from cohete.links.shell import shell_argv
+
+        return shell_argv(device.spec, self.connector.settings, self.connector.files)
+
     async def accept_key(self, device: Device) -> None:
         """Put the key that a person confirmed on record and connect. No-op without such a key.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
 from collections import deque
@@ -87,6 +88,14 @@ class History:
     def __len__(self) -> int:
         return len(self.seconds)
 
+    def snapshot(self) -> History:
+        """A copy that grows no more."""
+        kept = History()
+        kept.seconds = self.seconds[:]
+        kept.series = {name: values[:] for name, values in self.series.items()}
+        kept._at = self._at
+        return kept
+
     def times(self) -> list[float]:
         """Arrival times, oldest first."""
         return [*self.seconds[self._at :], *self.seconds[: self._at]]
@@ -145,6 +154,8 @@ class Device:
     """The latest of one device. Written by the supervisor through the store, read by everybody."""
 
     __slots__ = (
+        "_words",
+        "_words_of",
         "attempts",
         "description",
         "dropped_lines",
@@ -208,6 +219,16 @@ class Device:
         self.lives: deque[float] = deque(maxlen=FLAP_LIMIT + 1)
         self.was_live = False
         self.version = 0
+        self._words = ""
+        self._words_of: Facts | None = None
+
+    def snapshot(self) -> Device:
+        """This device as it is now; what happens to it later does not reach the copy."""
+        device = copy.copy(self)
+        device.history = self.history.snapshot()
+        device.reasons = dict(self.reasons)
+        device.lives = deque(self.lives, maxlen=self.lives.maxlen)
+        return device
 
     @property
     def id(self) -> str:
@@ -248,3 +269,20 @@ class Device:
         """The active power mode by name; empty while unknown."""
         mode = self.facts.power_mode if self.facts else None
         return mode.name if mode else ""
+
+    @property
+    def words(self) -> str:
+        """What identifies it, in lower case, for filters: id, address, module, mode, site, tags."""
+        if not self._words or self._words_of is not self.facts:
+            spec = self.spec
+            parts = (
+                self.id,
+                str(spec.target),
+                self.module_name,
+                self.mode_name,
+                spec.site or "",
+                *spec.tags,
+            )
+            self._words = " ".join(parts).casefold()
+            self._words_of = self.facts
+        return self._words

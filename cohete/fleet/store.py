@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cohete.clock import Clock
+from cohete.clock import Clock, FrozenClock
 from cohete.config.spec import DeviceSpec
 from cohete.device.identity import Facts
 from cohete.device.missing import explain
@@ -72,6 +72,15 @@ class FleetStore:
 
     def __iter__(self) -> Iterator[Device]:
         return iter(self.devices)
+
+    def snapshot(self) -> FleetStore:
+        """The whole fleet as it is now, for whoever wants to look at it in peace."""
+        kept = FleetStore((), FrozenClock(self.clock), self.name)
+        kept.devices = [device.snapshot() for device in self.devices]
+        kept._by_id = {device.id: device for device in kept.devices}
+        kept.version = self.version
+        kept.events = self.events.copy()
+        return kept
 
     def take_changed(self) -> set[int]:
         """Indexes of the devices that changed since the last call; for one reader, the screen."""

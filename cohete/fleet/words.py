@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cohete.fleet.state import Device, Refusal, State
 from cohete.fleet.store import Totals
 
@@ -73,6 +75,11 @@ def state_word(device: Device, now_s: float) -> str:
     if device.state is State.REFUSED and device.refusal not in (None, Refusal.OTHER):
         return f"refused: {device.refusal}"
     return str(device.state)
+
+
+def counted(devices: Sequence[Device]) -> str:
+    """`cam-01` for one, `3 devices` for more."""
+    return devices[0].id if len(devices) == 1 else f"{len(devices)} devices"
 
 
 ROW_TITLES = (
