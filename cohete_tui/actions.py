@@ -43,12 +43,32 @@ _F, _D, _S, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVERYWHERE
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
-    Action("toggle_view", "t", _F, "Fleet", "Switch between panes and table", "panes/table"),
+    Action("toggle_view", "t", _F, "Fleet", "Switch between panes and table", "view"),
+    Action("wide", "w", _F, "Fleet", "Every column of the table; left and right scroll"),
     Action("filter", "slash", _F, "Fleet", "Show only devices that match", "filter"),
+    Action("faults", "z", _F, "Fleet", "Show only what needs somebody"),
+    Action("next_grouping", "b", _F, "Fleet", "Group by tag, site, module, or not at all"),
+    Action("fold_all", "F", _F, "Fleet", "Fold every group, or unfold them"),
     Action("next_sort", "s", _F, "Fleet", "Order by the next column", "sort"),
     Action("previous_sort", "S", _F, "Fleet", "Order by the previous column"),
     Action("reverse", "r", _F, "Fleet", "Turn the order round"),
-    Action("clear", "escape", _F, "Fleet", "Clear the filter"),
+    Action("clear", "escape", _F, "Fleet", "Clear the marks, else the filter"),
+    Action(
+        "mark", "space", _F, "Marks", "Mark the device or the group; again takes it away", "mark"
+    ),
+    Action("mark_range", "V,ctrl+@", _F, "Marks", "Mark from the last mark to here"),
+    Action("invert_marks", "asterisk", _F, "Marks", "Mark what is not marked, and the reverse"),
+    Action(
+        "pause", "p", _F, "Time", "Stop the screen and look at this moment; again goes on", "pause"
+    ),
+    Action("rate(1)", "plus", _F, "Time", "Draw more often"),
+    Action("rate(-1)", "minus", _F, "Time", "Draw less often"),
+    Action("copy", "y", _F, "Take away", "Copy the rows to the clipboard"),
+    Action("copy_json", "Y", _F, "Take away", "Copy all that is known as JSON"),
+    Action(
+        "export", "ctrl+s", _F, "Take away", "Write what is shown to a file: CSV, JSON, Markdown"
+    ),
+    Action("shell", "exclamation_mark", _F, "Connection", "A shell on the device; exit comes back"),
     Action("move(0,-1)", "up,k", _F, "Move", "Up"),
     Action("move(0,1)", "down,j", _F, "Move", "Down"),
     Action("move(-1,0)", "left,h", _F, "Move", "Left"),
@@ -64,11 +84,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("scroll(1)", "down,j", _D, "Move", "Scroll down"),
     Action("scroll(-10)", "pageup", _D, "Move", "A page up"),
     Action("scroll(10)", "pagedown", _D, "Move", "A page down"),
-    Action("connect", "c", _F, "Connection", "Try again now, or look at a new host key", "connect"),
+    Action("connect", "c", _F, "Connection", "Try again now, or look at a new host key"),
     Action("connect", "c", _D, "Connection", "Try again now, or look at a new host key", "connect"),
+    Action("shell", "exclamation_mark", _D, "Connection", "A shell on the device; exit comes back"),
     Action("demo", "d", _S, "Start", "Demo: simulated boards through real SSH", "demo"),
     Action("board", "b", _S, "Start", "Connect to a board", "board"),
     Action("config", "o", _S, "Start", "Open a configuration", "config"),
+    Action("command", "colon", _E, "Cohete", "Type a command", "command"),
+    Action("save_screenshot", "", _E, "Take away", "Save a picture of the screen (SVG)"),
     Action("next_theme", "T", _E, "View", "Next theme"),
     Action("help", "question_mark,f1", _E, "Cohete", "Keys that work here", "help"),
     Action("quit", "q", _E, "Cohete", "Quit; nothing stays on any board", "quit"),
@@ -89,7 +112,7 @@ def bindings(scope: Scope) -> list[Binding]:
             id=action.id,
         )
         for action in ACTIONS
-        if action.scope is scope
+        if action.scope is scope and action.keys
     ]
 
 
@@ -100,7 +123,8 @@ def in_scope(scope: Scope) -> list[Action]:
 
 
 _KEY_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup",
-              "pagedown": "pgdn", "f1": "F1"}  # fmt: skip
+              "pagedown": "pgdn", "f1": "F1", "colon": ":", "asterisk": "*", "plus": "+",
+              "minus": "-", "exclamation_mark": "!", "ctrl+@": "ctrl+space"}  # fmt: skip
 
 
 def key_names(action: Action) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import signal
 import termios
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from textual import on, work
@@ -19,6 +21,7 @@ from textual.screen import Screen
 from cohete.errors import CoheteError
 from cohete_tui import themes
 from cohete_tui.actions import Scope, bindings, in_scope, key_names
+from cohete_tui.commands import one_of
 from cohete_tui.screens.start import StartScreen
 from cohete_tui.widgets.paint import PAINT_CSS
 
@@ -41,6 +44,8 @@ class Session(Protocol):
 
     def retry(self, device_id: str) -> None: ...
 
+    def shell_argv(self, device: Device) -> list[str]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -50,6 +55,10 @@ class Launch:
     demo: bool = False
     accept_new: bool = False
     read_only: bool = False
+
+
+HISTORY_MAX = 200
+"""Command lines that are kept."""
 
 
 class CoheteApp(App[None], inherit_bindings=False):
@@ -66,8 +75,10 @@ class CoheteApp(App[None], inherit_bindings=False):
         self._launch = launch
         self._session = session
         self._timer = timer
-        self._stopping: asyncio.Task[None] | None = None
-        for theme in themes.built_in():
+        self._in_front = True
+        self._typed: list[str] = []
+        self.own_themes = themes.built_in()
+        for theme in self.own_themes:
             self.register_theme(theme)
         self.theme = themes.DEFAULT
 
@@ -160,13 +171,74 @@ class CoheteApp(App[None], inherit_bindings=False):
             try:
                 await self._session.accept_key(device)
             except CoheteError as error:
-                self.notify(str(error), severity="error", timeout=10, markup=False)
+                self.show_error(error)
                 return
+
+    @work(exit_on_error=False)
+    async def open_shell(self, device: Device) -> None:
+        """A shell on a device in this terminal; the dashboard comes back when it ends."""
+        from cohete_tui.shell import run_in_terminal
+
+        assert self._session is not None
+        try:
+            argv = self._session.shell_argv(device)
+            self._in_front = False
+            await run_in_terminal(self, argv, f"A shell on {device.id}; `exit` comes back.")
+        except CoheteError as error:
+            self.show_error(error)
+        finally:
+            self._in_front = True
+
+    @work(exit_on_error=False, exclusive=True, group="command")
+    async def type_command(self, text: str = "") -> None:
+        """Ask for a command line, beginning with `text`, and run it on the screen beneath."""
+        from cohete_tui.commands import find, values_of
+        from cohete_tui.screens.command_line import CommandLine
+
+        screen = self.screen
+        scope = _scope_of(screen)
+        asking = CommandLine(scope, lambda name: values_of(screen, name), self._typed, text)
+        line = await self.push_screen_wait(asking)
+        if not line:
+            return
+        self._typed = [*(typed for typed in self._typed if typed != line), line][-HISTORY_MAX:]
+        try:
+            choice, argument = find(line, scope)
+            if choice.action:
+                await self._run_action(choice.action)
+                return
+            method = f"command_{choice.name}"
+            run = getattr(screen, method, None) or getattr(self, method)
+            done = run(argument)
+            if inspect.isawaitable(done):
+                await done
+        except CoheteError as error:
+            self.show_error(error)
+
+    def show_error(self, error: CoheteError) -> None:
+        """Say what went wrong and what to do."""
+        self.notify(str(error), severity="error", timeout=10, markup=False)
+
+    def command_theme(self, argument: str) -> None:
+        self.theme = one_of(
+            argument, {theme.name: theme.name for theme in self.own_themes}, "theme"
+        )
+
+    def command_values(self, name: str) -> list[str]:
+        """What can follow a command that works everywhere."""
+        return [theme.name for theme in self.own_themes] if name == "theme" else []
 
     # Actions, in the order of the registry.
 
+    def action_command(self) -> None:
+        self.type_command()
+
+    def action_save_screenshot(self) -> None:
+        path = self.save_screenshot(path=str(Path.cwd()))
+        self.notify(f"Saved as {path}", timeout=6, markup=False)
+
     def action_next_theme(self) -> None:
-        names = [theme.name for theme in themes.built_in()]
+        names = [theme.name for theme in self.own_themes]
         at = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(at + 1) % len(names)]
         self.notify(f"Theme {self.theme}", timeout=2, markup=False)
@@ -189,10 +261,10 @@ class CoheteApp(App[None], inherit_bindings=False):
                 title = f"{action.area}: {action.help}"
                 yield SystemCommand(
                     title,
-                    f"Key: {key_names(action)}",
+                    f"Key: {key_names(action)}" if action.keys else "Only here",
                     lambda name=action.name: self.call_later(self._run_action, name),
                 )
-        for theme in themes.built_in():
+        for theme in self.own_themes:
             yield SystemCommand(
                 f"Theme: {theme.name}",
                 "Change the colours",
@@ -203,6 +275,8 @@ class CoheteApp(App[None], inherit_bindings=False):
         await self.screen.run_action(name if hasattr(self.screen, _method(name)) else f"app.{name}")
 
     def _on_signal(self, number: int) -> None:
+        if number == signal.SIGINT and not self._in_front:
+            return
         if not _terminal_is_there():
             # Whatever is still written must not block on a terminal that is gone.
             nowhere = os.open(os.devnull, os.O_RDWR)

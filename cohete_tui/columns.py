@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from cohete.fleet.state import GLYPHS, Device, State
 from cohete.fleet.store import is_hot, is_over_budget
-from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, watts
-from cohete_tui.draw import Line, bar, fill_style, fit
+from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, trend, watts
+from cohete_tui.draw import MARK, Line, bar, fill_style, fit
 from cohete_tui.tiles import STATE_STYLES, heat_style
 
 _BAR_CELLS = 8
@@ -87,6 +87,19 @@ def _why(device: Device, now: float, cells: int) -> Line:
     return [(fit(text, cells), "dim")]
 
 
+def _trend(device: Device, now: float, cells: int) -> Line:
+    return [(fit(trend(device.history.slope_per_min("temperature_c")) or UNKNOWN, cells), "dim")]
+
+
+def _swap(device: Device) -> str:
+    used_mb = device.stats.swap_used_mb if device.stats else None
+    return gib(used_mb)
+
+
+def _l4t(device: Device) -> str | None:
+    return device.facts.l4t if device.facts else None
+
+
 def columns(name_cells: int, *, wide: bool) -> list[Column]:
     """All columns in the order of the screen; `wide` draws bars beside loads."""
     load_cells = _BAR_CELLS + 5 if wide else 4
@@ -111,30 +124,46 @@ def columns(name_cells: int, *, wide: bool) -> list[Column]:
         Column("SITE", 10, 11,
                lambda d, now, cells: [(fit(d.spec.site or "", cells), "dim")], left=True),
         Column("WHY", 40, 12, _why, left=True),
+        Column("TREND", 12, 13, _trend, left=True),
+        Column("SWAP", 5, 14, _number(lambda d, now: _swap(d), "dim")),
+        Column("L4T", 8, 15,
+               lambda d, now, cells: [(fit(_l4t(d) or UNKNOWN, cells), "dim")], left=True),
+        Column("ADDRESS", 24, 16,
+               lambda d, now, cells: [(fit(str(d.spec.target), cells), "dim")], left=True),
+        Column("TAGS", 20, 17,
+               lambda d, now, cells: [(fit(" ".join(d.spec.tags), cells), "dim")], left=True),
     ]  # fmt: skip
+
+
+def everything(devices: Sequence[Device], *, wide: bool = True) -> list[Column]:
+    """Every column that has something to say about these devices."""
+    longest = max((len(device.id) for device in devices), default=6)
+    name_cells = min(NAME_MAX, max(8, longest))
+    shown = columns(name_cells, wide=wide)
+    if not any(device.spec.site for device in devices):
+        shown = [column for column in shown if column.title != "SITE"]
+    if not any(device.spec.tags for device in devices):
+        shown = [column for column in shown if column.title != "TAGS"]
+    return shown
 
 
 def fitting(devices: Sequence[Device], cells: int) -> list[Column]:
     """The columns that fit into `cells`, by priority, in the order of the screen."""
-    longest = max((len(device.id) for device in devices), default=6)
-    name_cells = min(NAME_MAX, max(8, longest))
-    everything = columns(name_cells, wide=cells >= 130)
-    if not any(device.spec.site for device in devices):
-        everything = [column for column in everything if column.title != "SITE"]
+    candidates = everything(devices, wide=cells >= 130)
     kept: list[Column] = []
     room = cells - 1
-    for column in sorted(everything, key=lambda column: column.priority):
+    for column in sorted(candidates, key=lambda column: column.priority):
         if column.title == "STATE" and column.cells + 2 > room:
             # Too narrow for the word: its glyph stays.
             column = replace(column, title="", cells=min(2, max(0, room - 2)))
         if column.cells + 2 <= room or column.priority == 1:
             kept.append(column)
             room -= column.cells + 2
-    return sorted(kept, key=lambda column: _place(everything, column))
+    return sorted(kept, key=lambda column: _place(candidates, column))
 
 
-def _place(everything: Sequence[Column], column: Column) -> int:
-    return next(nth for nth, other in enumerate(everything) if other.priority == column.priority)
+def _place(candidates: Sequence[Column], column: Column) -> int:
+    return next(nth for nth, other in enumerate(candidates) if other.priority == column.priority)
 
 
 def title_line(shown: Sequence[Column], sort: str, *, reverse: bool) -> Line:
@@ -147,9 +176,11 @@ def title_line(shown: Sequence[Column], sort: str, *, reverse: bool) -> Line:
     return line
 
 
-def row_line(device: Device, now_s: float, shown: Sequence[Column]) -> Line:
+def row_line(
+    device: Device, now_s: float, shown: Sequence[Column], *, marked: bool = False
+) -> Line:
     """One device; what is no longer fresh is dim."""
-    line: Line = [(" ", "")]
+    line: Line = [(MARK, "accent") if marked else (" ", "")]
     for column in shown:
         cell = column.draw(device, now_s, column.cells)
         if device.state not in (State.LIVE, State.CONNECTING) and column.title not in (

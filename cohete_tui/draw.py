@@ -13,6 +13,7 @@ Span = tuple[str, str]
 
 Line = list[Span]
 
+MARK = "✓"
 FULL, TRACK, BUDGET = "▇", "░", "│"
 SPARKS = "▁▂▃▄▅▆▇█"
 WARN_SHARE, DANGER_SHARE = 0.85, 0.95

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cohete.fleet.query import Query, QueryError, parse_terms
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore, is_hot, is_over_budget
 
@@ -61,54 +62,131 @@ SORTS: tuple[Sort, ...] = (
 )
 
 
-def matches(device: Device, words: list[str]) -> bool:
-    """Whether every word occurs in what identifies the device or says how it is."""
-    if not words:
-        return True
-    text = " ".join(
-        (
-            device.id,
-            str(device.spec.target),
-            device.module_name,
-            device.mode_name,
-            str(device.state),
-            device.spec.site or "",
-            *device.spec.tags,
-            "hot" if is_hot(device) else "",
-        )
-    ).lower()
-    return all(word in text for word in words)
+GROUPINGS = ("", "tag", "site", "module")
+"""What the fleet can be grouped by; a device with several tags stands under its first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A heading over devices that share a tag, a site or a module."""
+
+    by: str
+    value: str
+    devices: tuple[Device, ...]
+    folded: bool
+
+    @property
+    def id(self) -> str:
+        """Not to be mixed up with a device: no id contains a blank."""
+        return f"{self.by} {self.value}"
+
+    @property
+    def title(self) -> str:
+        """What stands in the heading."""
+        return self.value or f"no {self.by}"
+
+
+Row = Device | Group
+"""What has a place on the fleet screen."""
+
+
+def group_value(device: Device, by: str) -> str:
+    """Which group a device belongs to; empty where it has none."""
+    if by == "tag":
+        return device.spec.tags[0] if device.spec.tags else ""
+    return (device.spec.site or "") if by == "site" else device.module_name
+
+
+def is_fault(device: Device) -> bool:
+    """Whether somebody should look at it."""
+    return trouble(device) < _TROUBLE[State.CONNECTING]
 
 
 class FleetOrder:
-    """The visible devices in their order; it changes no more often than SETTLE_S by itself."""
+    """What is shown, in its order: `rows` with headings, `devices` without what is folded away.
+
+    It changes no more often than SETTLE_S by itself.
+    """
 
     def __init__(self, store: FleetStore) -> None:
         self._store = store
-        self.filter_text = ""
+        self.query = Query()
         self.sort = SORTS[0]
         self.reverse = False
+        self.faults_only = False
+        self.group_by = ""
+        self.folded: set[str] = set()
+        self.matching: list[Device] = []
         self.devices: list[Device] = []
-        self._ordered_at = -SETTLE_S
+        self.rows: list[Row] = []
+        self._by_name: list[Device] = []
+        self._ordered_at = 0.0
+        self.watch(store)
+
+    def watch(self, store: FleetStore) -> None:
+        """Order another store's devices the same way."""
+        self._store = store
+        self._by_name = sorted(store, key=lambda device: device.id)
         self.update(force=True)
 
     def update(self, *, force: bool = False) -> bool:
-        """Order anew if it is time; True if the list is another one."""
+        """Order anew if it is time; True if the rows are others."""
         now = self._store.clock.monotonic()
         if not force and now - self._ordered_at < SETTLE_S:
             return False
         self._ordered_at = now
-        words = self.filter_text.lower().split()
-        shown = [device for device in self._store if matches(device, words)]
-        shown.sort(key=lambda device: device.id)
+        shown = self.query.of(self._by_name, now)
+        if self.faults_only:
+            shown = [device for device in shown if is_fault(device)]
         if self.sort.name == "name":
-            shown.sort(key=lambda device: device.id, reverse=self.reverse)
+            if self.reverse:
+                shown.reverse()
         else:
             shown.sort(key=self._key(now))
-        if shown == self.devices:
+        rows: list[Row] = self._grouped(shown) if self.group_by else [*shown]
+        if rows == self.rows:
             return False
-        self.devices = shown
+        self.rows = rows
+        self.matching = shown
+        self.devices = [row for row in rows if isinstance(row, Device)]
         return True
+
+    def _grouped(self, shown: list[Device]) -> list[Row]:
+        parts: dict[str, list[Device]] = {}
+        for device in shown:
+            parts.setdefault(group_value(device, self.group_by), []).append(device)
+        rows: list[Row] = []
+        for value in sorted(parts, key=lambda value: (not value, value)):
+            devices = parts[value]
+            group = Group(self.group_by, value, tuple(devices), False)
+            if group.id in self.folded:
+                rows.append(replace(group, folded=True))
+            else:
+                rows += [group, *devices]
+        return rows
+
+    def set_filter(self, text: str) -> QueryError | None:
+        """Show only what matches the terms that mean something; what is wrong with another."""
+        self.query, problem = parse_terms(text)
+        self.update(force=True)
+        return problem
+
+    def next_grouping(self) -> None:
+        """Group by the next of GROUPINGS that tells devices apart; at the end not at all."""
+        self.group(GROUPINGS[(GROUPINGS.index(self.group_by) + 1) % len(GROUPINGS)])
+
+    def group(self, by: str) -> None:
+        """Group by one of GROUPINGS; empty is not at all."""
+        self.group_by = by
+        self.update(force=True)
+
+    def fold(self, group: Group, *, folded: bool) -> None:
+        """Hide or show the devices of a group."""
+        if folded:
+            self.folded.add(group.id)
+        else:
+            self.folded.discard(group.id)
+        self.update(force=True)
 
     def next_sort(self, step: int = 1) -> None:
         """Go to the next way to order."""

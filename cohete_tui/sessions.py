@@ -55,6 +55,9 @@ class PlannedSession:
     def retry(self, device_id: str) -> None:
         self._fleet.supervisor.retry(device_id)
 
+    def shell_argv(self, device: Device) -> list[str]:
+        return self._fleet.shell_argv(device)
+
 
 class DemoSession(PlannedSession):
     """Simulated boards in this process, watched through real SSH on loopback."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cohete.fleet.state import GLYPHS, Device, State
 from cohete.fleet.store import HOT_C, is_hot, is_over_budget
 from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, trend, watts
-from cohete_tui.draw import Line, bar, fill_style, fit, pad, sparkline, spread, width, wrap
+from cohete_tui.draw import MARK, Line, bar, fill_style, fit, pad, sparkline, spread, width, wrap
 
 HEIGHT = 7
 MIN_WIDTH = 38
@@ -22,7 +22,9 @@ STATE_STYLES = {
 }
 
 
-def tile(device: Device, now_s: float, cells: int, *, focused: bool) -> list[Line]:
+def tile(
+    device: Device, now_s: float, cells: int, *, focused: bool, marked: bool = False
+) -> list[Line]:
     """HEIGHT lines of exactly `cells` cells."""
     border = "border-focus" if focused else _border(device)
     inner = cells - 4
@@ -32,7 +34,7 @@ def tile(device: Device, now_s: float, cells: int, *, focused: bool) -> list[Lin
         body = _numbers(device, now_s, inner)
         if device.state is State.STALE:
             body = [dimmed(line) for line in body]
-    lines = [_top(device, cells, border, focused=focused)]
+    lines = [_top(device, cells, border, focused=focused, marked=marked)]
     lines += [[("│ ", border), *pad(line, inner), (" │", border)] for line in body]
     lines.append([("╰" + "─" * (cells - 2) + "╯", border)])
     return lines
@@ -63,9 +65,10 @@ def _border(device: Device) -> str:
     return "border-danger" if device.state is State.LIVE and troubled else "border"
 
 
-def _top(device: Device, cells: int, border: str, *, focused: bool) -> Line:
+def _top(device: Device, cells: int, border: str, *, focused: bool, marked: bool) -> Line:
     """`╭ name ───── module · mode ╮`; what does not fit leaves from the right."""
-    name = fit(device.id, min(len(device.id), cells - 6))
+    text = f"{MARK} {device.id}" if marked else device.id
+    name = fit(text, min(len(text), cells - 6))
     room = cells - len(name) - 6
     full = " · ".join(part for part in (device.module_name, device.mode_name) if part)
     about = next((text for text in (full, device.module_name) if len(text) + 3 <= room), "")

@@ -134,6 +134,12 @@ class DeviceScreen(Screen[str]):
     def action_scroll(self, lines: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False, immediate=True)
 
+    def action_shell(self) -> None:
+        from cohete_tui.app import CoheteApp
+
+        assert isinstance(self.app, CoheteApp)
+        self.app.open_shell(self.device)
+
     def action_connect(self) -> None:
         from cohete_tui.app import CoheteApp
 

@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.timer import Timer
+from textual.widgets import Footer, Static
 
+from cohete.errors import CoheteError
+from cohete.fleet.export import export_text, write_export
+from cohete.fleet.query import NUMBERS, TEXTS, parse_query
 from cohete.fleet.state import State
+from cohete.fleet.words import counted, row
 from cohete_tui.actions import Scope, bindings
-from cohete_tui.layouts import LAYOUTS
-from cohete_tui.ordering import FleetOrder
+from cohete_tui.commands import one_of
+from cohete_tui.layouts import PaneLayout, TableLayout
+from cohete_tui.ordering import GROUPINGS, SORTS, FleetOrder, Group
 from cohete_tui.widgets.canvas import FleetCanvas
-from cohete_tui.widgets.status import FleetHeader
+from cohete_tui.widgets.prompt import Prompt
+from cohete_tui.widgets.status import FleetHeader, Status
 
 if TYPE_CHECKING:
     from cohete.fleet.store import FleetStore
     from cohete_tui.app import CoheteApp
 
+RATES_S = (0.25, 0.5, 1.0, 2.0, 5.0)
+"""How often the screen can be drawn."""
+
 FLUSH_S = 0.5
 NO_MATCH = "No device matches. Press esc to clear the filter."
-
-
-class FilterInput(Input):
-    """The filter's text; enter keeps it, esc clears it, both at once give the keys back."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "keep", "keep filter", id="filter.keep"),
-        Binding("escape", "drop", "clear filter", id="filter.drop"),
-    ]
-
-    def action_keep(self) -> None:
-        """Leave the filter on."""
-        self._leave()
-
-    def action_drop(self) -> None:
-        """Clear the filter."""
-        self.value = ""
-        self._leave()
-
-    def _leave(self) -> None:
-        screen = self.screen
-        assert isinstance(screen, FleetScreen)
-        screen.close_filter()
+NO_FAULTS = "Nothing needs you. Press z to see every device."
+FILTER_HINT = "words, temp>80, tag:lab, mode:maxn, name~cam, !lost: all must hold"
 
 
 class FleetScreen(Screen[None]):
@@ -56,8 +48,10 @@ class FleetScreen(Screen[None]):
 
     CSS = """
     FleetScreen { background: $background; }
-    FleetScreen #filter { display: none; height: 1; border: none; padding: 0 1; }
+    FleetScreen #filter { display: none; }
     FleetScreen #filter.open { display: block; }
+    FleetScreen #problem { display: none; height: 1; padding: 0 1; color: $error; }
+    FleetScreen.-problem #problem { display: block; }
     FleetScreen #message { display: none; height: 1fr; padding: 1 2; color: $secondary; }
     FleetScreen.-nothing #message { display: block; }
     FleetScreen.-nothing FleetCanvas { display: none; }
@@ -67,24 +61,26 @@ class FleetScreen(Screen[None]):
         self, store: FleetStore, *, badges: tuple[str, ...] = (), timer: bool = True
     ) -> None:
         super().__init__()
+        self.live_store = store
         self.store = store
         self.order = FleetOrder(store)
         self._badges = badges
         self._timer = timer
+        self._rate_s = FLUSH_S
+        self._flushing: Timer | None = None
         self._asked: set[str] = set()
 
     def compose(self) -> ComposeResult:
-        yield FleetHeader(self.store, self.order, badges=self._badges)
+        yield FleetHeader(self.order, self._status)
         yield Static(NO_MATCH, id="message", markup=False)
         yield FleetCanvas(self.store, self.order, id="canvas")
-        yield FilterInput(placeholder="name, module, mode, tag, state: all words must match",
-                    id="filter", compact=True, select_on_focus=False)  # fmt: skip
+        yield Static("", id="problem", markup=False)
+        yield Prompt(FILTER_HINT, id="filter")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.canvas.focus()
-        if self._timer:
-            self.set_interval(FLUSH_S, self.flush)
+        self._set_rate(self._rate_s)
 
     @property
     def _app(self) -> CoheteApp:
@@ -98,13 +94,20 @@ class FleetScreen(Screen[None]):
         """The widget that draws the devices."""
         return self.query_one("#canvas", FleetCanvas)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether a kept moment is shown instead of now."""
+        return self.store is not self.live_store
+
     def flush(self) -> None:
         """Draw what changed since the last time; nothing while another screen is on top."""
         if not self.is_current:
             return
-        if self.order.update():
-            self._reorder()
-        self.canvas.flush(self.store.take_changed())
+        changed = self.live_store.take_changed()
+        if not self.is_paused:
+            if self.order.update():
+                self._reorder()
+            self.canvas.flush(changed)
         self.query_one(FleetHeader).update()
         self._ask_about_keys()
 
@@ -112,38 +115,95 @@ class FleetScreen(Screen[None]):
         self.order.update(force=True)
         self._reorder()
 
+    def _status(self) -> Status:
+        """What the header says besides the totals."""
+        paused_s = None
+        if self.is_paused:
+            paused_s = self.live_store.clock.monotonic() - self.store.clock.monotonic()
+        return Status(
+            self.store,
+            marked=len(self.canvas.marks.of(self.store)),
+            paused_s=paused_s,
+            rate_s=None if self._rate_s == FLUSH_S else self._rate_s,
+            badges=self._badges,
+        )
+
     def _reorder(self) -> None:
-        self.set_class(not self.order.devices, "-nothing")
+        self.set_class(not self.order.rows, "-nothing")
+        if not self.order.rows:
+            text = NO_FAULTS if self.order.faults_only else NO_MATCH
+            self.query_one("#message", Static).update(text)
         self.canvas.rearrange()
         self.query_one(FleetHeader).update()
 
+    def _update(self) -> None:
+        """The order was changed by a person."""
+        self.order.update(force=True)
+        self._reorder()
+
+    def _set_rate(self, seconds: float) -> None:
+        self._rate_s = seconds
+        if self._flushing is not None:
+            self._flushing.stop()
+        if self._timer:
+            self._flushing = self.set_interval(seconds, self.flush)
+
     def _ask_about_keys(self) -> None:
         """Once for each host that was never seen; later `c` asks again."""
-        pending = [d for d in self.store if d.key_line and d.id not in self._asked]
-        connecting = any(device.state is State.CONNECTING for device in self.store)
-        if pending and not connecting and not self.query_one(FilterInput).has_focus:
+        pending = [d for d in self.live_store if d.key_line and d.id not in self._asked]
+        connecting = any(device.state is State.CONNECTING for device in self.live_store)
+        if pending and not connecting and not self.query_one("#filter").has_focus:
             self._asked.update(device.id for device in pending)
             self._app.ask_about_keys(pending)
 
     # Actions, in the order of the registry.
 
     def action_open(self) -> None:
-        device = self.canvas.current
-        if device is not None:
-            from cohete_tui.screens.device import DeviceScreen
+        row = self.canvas.current_row
+        if isinstance(row, Group):
+            self._fold(row, folded=not row.folded)
+        elif row is not None:
+            self.open_device(row.id)
 
-            screen = DeviceScreen(self.store, device.id, self.order, timer=self._timer)
-            self.app.push_screen(screen, self._back_from)
+    def open_device(self, device_id: str) -> None:
+        """Show one device on a screen of its own."""
+        from cohete_tui.screens.device import DeviceScreen
+
+        screen = DeviceScreen(self.store, device_id, self.order, timer=self._timer)
+        self.app.push_screen(screen, self._back_from)
 
     def action_toggle_view(self) -> None:
-        names = [layout.name for layout in LAYOUTS]
-        at = names.index(self.canvas.layout_of_fleet.name)
-        self.canvas.set_layout(LAYOUTS[(at + 1) % len(LAYOUTS)]())
+        table = isinstance(self.canvas.layout_of_fleet, TableLayout)
+        self.canvas.set_layout(PaneLayout() if table else TableLayout())
+
+    def action_wide(self) -> None:
+        layout = self.canvas.layout_of_fleet
+        wide = isinstance(layout, TableLayout) and layout.wide
+        self.canvas.set_layout(TableLayout(wide=not wide))
 
     def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
+        box = self.query_one("#filter", Prompt)
         box.add_class("open")
         box.focus()
+
+    def action_faults(self) -> None:
+        self.order.faults_only = not self.order.faults_only
+        self._update()
+
+    def action_next_grouping(self) -> None:
+        self.order.next_grouping()
+        self._reorder()
+
+    def action_fold_all(self) -> None:
+        groups = [row for row in self.order.rows if isinstance(row, Group)]
+        folded = not all(group.folded for group in groups)
+        for group in groups:
+            self.order.fold(group, folded=folded)
+        self._reorder()
+
+    def _fold(self, group: Group, *, folded: bool) -> None:
+        self.order.fold(group, folded=folded)
+        self._reorder()
 
     def action_next_sort(self) -> None:
         self.order.next_sort()
@@ -155,42 +215,192 @@ class FleetScreen(Screen[None]):
 
     def action_reverse(self) -> None:
         self.order.reverse = not self.order.reverse
-        self.order.update(force=True)
-        self._reorder()
+        self._update()
 
     def action_clear(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.value = ""
+        if self.canvas.marks.of(self.store):
+            self.canvas.marks.clear()
+            self._marks_changed()
+            return
+        self.query_one("#filter", Prompt).value = ""
+        self.order.faults_only = False
+        self._update()
         self.close_filter()
 
+    def action_mark(self) -> None:
+        row = self.canvas.current_row
+        if row is None:
+            return
+        self.canvas.marks.toggle(row.devices if isinstance(row, Group) else (row,))
+        self._marks_changed()
+        self.canvas.move_to(self.canvas.cursor + 1)
+
+    def action_mark_range(self) -> None:
+        device = self.canvas.current
+        if device is not None:
+            self.canvas.marks.extend(self.order.devices, device)
+            self._marks_changed()
+
+    def action_invert_marks(self) -> None:
+        self.canvas.marks.invert(self.order.matching)
+        self._marks_changed()
+
+    def _marks_changed(self) -> None:
+        self.canvas.redraw_all()
+        self.query_one(FleetHeader).update()
+
+    def action_pause(self) -> None:
+        self.store = self.live_store if self.is_paused else self.live_store.snapshot()
+        self.order.watch(self.store)
+        self.canvas.show_store(self.store)
+        self._reorder()
+
+    def action_rate(self, step: int) -> None:
+        at = min(range(len(RATES_S)), key=lambda nth: abs(RATES_S[nth] - self._rate_s))
+        self._set_rate(RATES_S[max(0, min(len(RATES_S) - 1, at - step))])
+        self.notify(f"Drawn every {self._rate_s:g} s.", timeout=2, markup=False)
+        self.query_one(FleetHeader).update()
+
+    def action_copy(self) -> None:
+        self._copy("md" if len(self.canvas.chosen) > 1 else "row")
+
+    def action_copy_json(self) -> None:
+        self._copy("json")
+
+    def _copy(self, kind: str) -> None:
+        devices = self.canvas.chosen
+        if not devices:
+            return
+        now = self.store.clock.monotonic()
+        if kind == "row":
+            text = "  ".join(row(devices[0], now))
+        else:
+            text = export_text(devices, self.store, kind)
+        self.app.copy_to_clipboard(text)
+        self.notify(
+            f"{counted(devices)} copied, where the terminal allows it. ctrl+s writes a file.",
+            timeout=4,
+            markup=False,
+        )
+
+    def action_export(self) -> None:
+        stamp = datetime.fromtimestamp(self.store.clock.time())  # noqa: DTZ006 - a name for whoever looks
+        self._app.type_command(f"export fleet-{stamp:%Y%m%d-%H%M%S}.csv")
+
+    def action_shell(self) -> None:
+        device = self.canvas.current
+        if device is not None:
+            self._app.open_shell(device)
+
     def action_move(self, dx: int, dy: int) -> None:
-        self.canvas.move(dx, dy)
+        row = self.canvas.current_row
+        if dx and isinstance(row, Group):
+            self._fold(row, folded=dx < 0)
+        else:
+            self.canvas.move(dx, dy)
 
     def action_page(self, direction: int) -> None:
         self.canvas.page(direction)
 
     def action_edge(self, which: int) -> None:
-        self.canvas.move_to(which * (len(self.order.devices) - 1))
+        self.canvas.move_to(which * (len(self.order.rows) - 1))
 
     def action_connect(self) -> None:
-        device = self.canvas.current
-        if device is not None:
-            self._app.connect(device)
+        for device in self.canvas.chosen:
+            self._app.connect(self.live_store[device.id])
 
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self.order.filter_text = event.value.strip()
-        self.order.update(force=True)
+    # What can be typed after `:`, in the order of the list of commands.
+
+    def command_filter(self, argument: str) -> None:
+        parse_query(argument)
+        self.query_one("#filter", Prompt).value = argument
+
+    def command_sort(self, argument: str) -> None:
+        self.order.sort = one_of(argument, {sort.name: sort for sort in SORTS}, "column")
+        self._update()
+
+    def command_group(self, argument: str) -> None:
+        names = {name or "none": name for name in GROUPINGS}
+        self.order.group(one_of(argument, names, "grouping"))
         self._reorder()
 
+    def command_view(self, argument: str) -> None:
+        layouts = {"panes": PaneLayout(), "table": TableLayout(), "wide": TableLayout(wide=True)}
+        self.canvas.set_layout(one_of(argument, layouts, "view"))
+
+    def command_mark(self, argument: str) -> None:
+        query = parse_query(argument)
+        now = self.store.clock.monotonic()
+        matching = query.of(self.store, now)
+        self.canvas.marks.toggle([d for d in matching if d.id not in self.canvas.marks])
+        self._marks_changed()
+
+    async def command_export(self, argument: str) -> None:
+        if not argument:
+            raise CoheteError("export needs a file name", hint="As in :export fleet.csv")
+        path = await asyncio.to_thread(Path(argument).expanduser)
+        marked = self.canvas.marks.of(self.order.matching)
+        devices = marked or self.order.matching
+        text = export_text(devices, self.store, path.suffix.removeprefix(".").lower())
+        await asyncio.to_thread(write_export, path, text)
+        self.notify(f"{counted(devices)} written to {path}.", timeout=6, markup=False)
+
+    def command_rate(self, argument: str) -> None:
+        try:
+            seconds = float(argument)
+        except ValueError:
+            seconds = 0.0
+        if not RATES_S[0] <= seconds <= 60:
+            raise CoheteError(f"{argument!r} is no rate", hint=f"Seconds, {RATES_S[0]:g} to 60.")
+        self._set_rate(seconds)
+        self.query_one(FleetHeader).update()
+
+    def command_open(self, argument: str) -> None:
+        self.open_device(
+            one_of(argument, {device.id: device.id for device in self.store}, "device")
+        )
+
+    def command_values(self, name: str) -> list[str]:
+        """What can follow a command, for its completion."""
+        return {
+            "sort": [sort.name for sort in SORTS],
+            "group": [name or "none" for name in GROUPINGS],
+            "view": ["panes", "table", "wide"],
+            "open": [device.id for device in self.store],
+            "filter": [f"{field}:" for field in TEXTS] + [f"{field}>" for field in NUMBERS],
+        }.get(name, [])
+
+    @on(Prompt.Changed, "#filter")
+    def _filter_changed(self, event: Prompt.Changed) -> None:
+        self._filter_by(event.value)
+
+    def _filter_by(self, text: str) -> None:
+        problem = self.order.set_filter(text)
+        self.set_class(problem is not None, "-problem")
+        self.query_one("#problem", Static).update(str(problem or ""))
+        self._reorder()
+
+    @on(Prompt.Kept, "#filter")
+    def _filter_kept(self) -> None:
+        self.close_filter()
+
+    @on(Prompt.Dropped, "#filter")
+    def _filter_dropped(self, event: Prompt.Dropped) -> None:
+        self._filter_by("")
+        event.prompt.value = ""
+        self.close_filter()
+
     def close_filter(self) -> None:
-        """Back from typing to the devices; the filter stays as it is."""
-        self.query_one("#filter").remove_class("open")
+        """Back from typing to the devices; the terms that mean something stay."""
+        box = self.query_one("#filter", Prompt)
+        box.remove_class("open")
+        if self.has_class("-problem"):
+            box.value = self.order.query.text
         self.set_focus(self.canvas)
 
     def _back_from(self, device_id: str | None) -> None:
         """The cursor goes to the device that was looked at last."""
-        if device_id is not None:
+        if device_id is not None and device_id in self.store:
             self.canvas.move_to_device(self.store[device_id])
 
     @on(FleetCanvas.Opened)

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import events
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
-from cohete_tui.layouts import Layout, PaneLayout
-from cohete_tui.ordering import FleetOrder
+from cohete_tui.layouts import Layout, Look, PaneLayout, TableLayout
+from cohete_tui.marks import Marks
+from cohete_tui.ordering import FleetOrder, Group, Row
 from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
 
 AGE_STEP_S = 1.0
@@ -25,11 +26,7 @@ class FleetCanvas(ScrollView, can_focus=True):
     """A wall of panes or a table, as its layout says. Costs what is visible, not what exists."""
 
     class Opened(Message):
-        """A device was clicked twice."""
-
-        def __init__(self, device: Device) -> None:
-            super().__init__()
-            self.device = device
+        """The row under the cursor was clicked twice."""
 
     class HeadingClicked(Message):
         """The heading over a column was clicked."""
@@ -50,24 +47,46 @@ class FleetCanvas(ScrollView, can_focus=True):
         self.order = order
         self._painter = Painter(self)
         self.layout_of_fleet: Layout = PaneLayout()
+        self.marks = Marks()
         self.cursor_id: str | None = None
         self._touched = False
-        self._places: dict[int, int] = {}
-        self._drawn_at: dict[int, float] = {}
-        self._strips: dict[int, tuple[tuple[object, ...], list[Strip]]] = {}
+        self._places: dict[str, int] = {}
+        self._drawn_at: dict[str, float] = {}
+        self._strips: dict[str, tuple[tuple[object, ...], list[Strip]]] = {}
 
     @property
     def cursor(self) -> int:
-        """Place of the cursor's device; the first place where it is not shown."""
-        if self.cursor_id is None or self.cursor_id not in self.store:
-            return 0
-        return self._places.get(self.store[self.cursor_id].index, 0)
+        """Place of the cursor's row; the first place where it is not shown."""
+        return self._places.get(self.cursor_id or "", 0)
+
+    @property
+    def current_row(self) -> Row | None:
+        """The device or the group heading under the cursor."""
+        rows = self.order.rows
+        return rows[self.cursor] if rows else None
 
     @property
     def current(self) -> Device | None:
-        """The device under the cursor."""
-        devices = self.order.devices
-        return devices[self.cursor] if devices else None
+        """The device under the cursor; None on a heading."""
+        row = self.current_row
+        return row if isinstance(row, Device) else None
+
+    @property
+    def chosen(self) -> list[Device]:
+        """What an action takes: the marked devices that the filter shows, else the cursor's."""
+        marked = self.marks.of(self.order.matching)
+        if marked:
+            return marked
+        row = self.current_row
+        if isinstance(row, Group):
+            return list(row.devices)
+        return [row] if row is not None else []
+
+    def show_store(self, store: FleetStore) -> None:
+        """Draw another store's devices: the live ones, or a moment that was kept."""
+        self.store = store
+        self._drawn_at.clear()
+        self.rearrange()
 
     def set_layout(self, layout: Layout) -> None:
         """Lay the same devices out in another way; the cursor stays where it is."""
@@ -76,49 +95,65 @@ class FleetCanvas(ScrollView, can_focus=True):
 
     def move_to(self, place: int) -> None:
         """Put the cursor on a place of the order and bring it into view."""
-        devices = self.order.devices
-        if not devices:
+        rows = self.order.rows
+        if not rows:
             return
         self._touched = True
-        before = self.current
-        now_on = devices[max(0, min(len(devices) - 1, place))]
+        before = self.current_row
+        now_on = rows[max(0, min(len(rows) - 1, place))]
         self.cursor_id = now_on.id
         self._bring_into_view()
         if before is not None:
-            self._redraw(before)
-        self._redraw(now_on)
+            self._redraw(before.id)
+        self._redraw(now_on.id)
 
     def move_to_device(self, device: Device) -> None:
         """Put the cursor on a device, if it is shown."""
-        if device.index in self._places:
-            self.move_to(self._places[device.index])
+        if device.id in self._places:
+            self.move_to(self._places[device.id])
 
     def move(self, dx: int, dy: int) -> None:
-        """An arrow key."""
-        target = self.cursor + self.layout_of_fleet.step(dx, dy)
-        if 0 <= target < len(self.order.devices):
+        """An arrow key: to the neighbour, or sideways where the table is wider than the screen."""
+        if dx and self._hidden_cells:
+            self.scroll_to(x=self.scroll_x + 8 * dx, animate=False, force=True)
+            self.refresh()
+            return
+        if dx and isinstance(self.layout_of_fleet, TableLayout):
+            return
+        target = self.layout_of_fleet.neighbour(self.cursor, dx, dy)
+        if target is not None:
             self.move_to(target)
 
     def page(self, direction: int) -> None:
         """A page up or down: as many rows as are visible."""
-        top = self.layout_of_fleet.box(self.cursor)[1]
+        if not self.order.rows:
+            return
+        layout = self.layout_of_fleet
+        x, top, _, _ = layout.box(self.cursor)
         lines = max(1, self.size.height - self._heading_height)
-        places = self.layout_of_fleet.places(top, top + lines - 1)
-        step = max(1, len(places) - self.layout_of_fleet.step(0, 1))
-        self.move_to(self.cursor + direction * step)
+        y = max(0, min(layout.height() - 1, top + direction * max(1, lines - 1)))
+        places = layout.places(y, y)
+        beside = [place for place in places if layout.box(place)[0] <= x] or list(places)
+        self.move_to(beside[-1])
+
+    def redraw_all(self) -> None:
+        """Something changed that every row shows, as the marks do."""
+        self._strips.clear()
+        self.refresh()
 
     def rearrange(self) -> None:
         """Order or size changed: everything has a new place."""
-        devices = self.order.devices
-        self._places = {device.index: place for place, device in enumerate(devices)}
-        if devices and not (self._touched and self._is_shown(self.cursor_id)):
+        rows = self.order.rows
+        self._places = {row.id: place for place, row in enumerate(rows)}
+        if rows and not (self._touched and self.cursor_id in self._places):
             # Until somebody moves it, the cursor stays on top, where trouble is.
-            self.cursor_id = devices[0].id
+            self.cursor_id = next((row.id for row in rows if isinstance(row, Device)), rows[0].id)
         self._strips.clear()
         layout = self.layout_of_fleet
-        cells = self._cells
-        layout.arrange(devices, cells)
-        self.virtual_size = Size(cells, layout.height() + self._heading_height)
+        layout.arrange(rows, self._cells)
+        self.virtual_size = Size(
+            layout.full_cells(self._cells), layout.height() + self._heading_height
+        )
         self._bring_into_view()
         self.refresh()
 
@@ -126,31 +161,31 @@ class FleetCanvas(ScrollView, can_focus=True):
         """Draw what is visible and has changed, or has not been drawn for AGE_STEP_S."""
         wanted = set(changed)
         now = self.store.clock.monotonic()
-        for device in self.visible_devices():
-            at = device.index
-            if at in wanted or now - self._drawn_at.get(at, 0.0) >= AGE_STEP_S:
-                self._drawn_at[at] = now
-                self._redraw(device)
+        for row in self._visible_rows():
+            fresh = isinstance(row, Device) and row.index in wanted
+            if fresh or now - self._drawn_at.get(row.id, 0.0) >= AGE_STEP_S:
+                self._drawn_at[row.id] = now
+                self._redraw(row.id)
 
     def visible_devices(self) -> list[Device]:
         """Devices of which something can be seen."""
-        top = int(self.scroll_y)
-        last = top + self.size.height - self._heading_height - 1
-        devices = self.order.devices
-        return [devices[place] for place in self.layout_of_fleet.places(top, last)]
+        return [row for row in self._visible_rows() if isinstance(row, Device)]
 
     def render_line(self, y: int) -> Strip:
         cells = self._cells
+        layout = self.layout_of_fleet
+        full = layout.full_cells(cells)
         heading = self._heading_height
         if y < heading:
             order = self.order
-            lines = self.layout_of_fleet.heading(order.sort.name, reverse=order.reverse)
-            return self._painter.strip(lines[y], cells)
-        row = self.layout_of_fleet.row(y - heading + int(self.scroll_y))
+            lines = layout.heading(order.sort.name, reverse=order.reverse)
+            return self._sideways(self._painter.strip(lines[y], full), cells)
+        row = layout.row(y - heading + int(self.scroll_y))
         strips = [self._strips_of(place)[line] for place, line in row]
         if not strips:
             return self._painter.blank(cells)
-        return Strip.join(strips).adjust_cell_length(cells, self._painter.style(""))
+        drawn = Strip.join(strips).adjust_cell_length(full, self._painter.style(""))
+        return self._sideways(drawn, cells)
 
     def notify_style_update(self) -> None:
         self._painter.clear()
@@ -163,7 +198,7 @@ class FleetCanvas(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         y = event.y - self._heading_height
         if y < 0:
-            sort = self.layout_of_fleet.sort_at(event.x)
+            sort = self.layout_of_fleet.sort_at(event.x + int(self.scroll_x))
             if sort:
                 self.post_message(self.HeadingClicked(sort))
             return
@@ -171,11 +206,26 @@ class FleetCanvas(ScrollView, can_focus=True):
         if place is None:
             return
         self.move_to(place)
-        if event.chain > 1 and self.current is not None:
-            self.post_message(self.Opened(self.current))
+        if event.chain > 1 and self.current_row is not None:
+            self.post_message(self.Opened())
 
-    def _is_shown(self, device_id: str | None) -> bool:
-        return device_id in self.store and self.store[str(device_id)].index in self._places
+    def _visible_rows(self) -> list[Row]:
+        top = int(self.scroll_y)
+        last = top + self.size.height - self._heading_height - 1
+        rows = self.order.rows
+        return [rows[place] for place in self.layout_of_fleet.places(top, last)]
+
+    @property
+    def _hidden_cells(self) -> int:
+        return self.layout_of_fleet.full_cells(self._cells) - self._cells
+
+    def _sideways(self, strip: Strip, cells: int) -> Strip:
+        """The part that can be seen of a line that is wider than the screen."""
+        at = min(int(self.scroll_x), self._hidden_cells)
+        if at <= 0:
+            return strip.crop(0, cells)
+        pinned = min(self.layout_of_fleet.pinned_cells(), cells)
+        return Strip.join([strip.crop(0, pinned), strip.crop(pinned + at, at + cells)])
 
     @property
     def _cells(self) -> int:
@@ -186,26 +236,28 @@ class FleetCanvas(ScrollView, can_focus=True):
         return len(self.layout_of_fleet.heading("", reverse=False))
 
     def _strips_of(self, place: int) -> list[Strip]:
-        device = self.order.devices[place]
-        focused = place == self.cursor
-        key = (device.version, focused)
-        known = self._strips.get(device.index)
+        row = self.order.rows[place]
+        look = Look(place == self.cursor, row.id in self.marks)
+        version = row.version if isinstance(row, Device) else row.devices
+        key = (version, look)
+        known = self._strips.get(row.id)
         if known is not None and known[0] == key:
             return known[1]
         layout = self.layout_of_fleet
         cells = layout.cells(place)
-        base = "cursor" if focused and layout.name == "table" else ""
-        lines = layout.draw(device, self.store.clock.monotonic(), focused=focused)
+        flat = isinstance(layout, TableLayout) or isinstance(row, Group)
+        base = "cursor" if look.focused and flat else ""
+        lines = layout.draw(row, self.store.clock.monotonic(), look)
         strips = [self._painter.strip(line, cells, base) for line in lines]
-        self._strips[device.index] = (key, strips)
+        self._strips[row.id] = (key, strips)
         return strips
 
-    def _redraw(self, device: Device) -> None:
-        place = self._places.get(device.index)
+    def _redraw(self, row_id: str) -> None:
+        place = self._places.get(row_id)
         if place is None:
             return
-        self._strips.pop(device.index, None)
-        self.refresh(self._region(place).translate(-self.scroll_offset))
+        self._strips.pop(row_id, None)
+        self.refresh(self._region(place).translate(Offset(0, -int(self.scroll_y))))
 
     def _region(self, place: int) -> Region:
         x, y, width, height = self.layout_of_fleet.box(place)
@@ -213,7 +265,7 @@ class FleetCanvas(ScrollView, can_focus=True):
 
     def _bring_into_view(self) -> None:
         """Scroll by as little as shows the cursor's device whole."""
-        if not self.order.devices or not self.size.height:
+        if not self.order.rows or not self.size.height:
             return
         _, y, _, height = self.layout_of_fleet.box(self.cursor)
         lines = self.size.height - self._heading_height

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
@@ -10,7 +12,7 @@ from textual.widget import Widget
 
 from cohete.fleet.store import FleetStore, Totals
 from cohete.fleet.words import percent, watts
-from cohete_tui.draw import Line, Span, cut, fit, spread, width
+from cohete_tui.draw import MARK, Line, Span, cut, fit, spread, width
 from cohete_tui.ordering import FleetOrder
 from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
 
@@ -45,18 +47,50 @@ def resources_line(totals: Totals) -> Line:
     return line
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the header shows: a store, and how it is looked at."""
+
+    store: FleetStore
+    marked: int = 0
+    paused_s: float | None = None
+    rate_s: float | None = None
+    badges: tuple[str, ...] = ()
+
+
+def chips(status: Status, order: FleetOrder) -> Line:
+    """What is shown of the fleet and how, where it is not as it comes."""
+    line: Line = []
+    if status.paused_s is not None:
+        minutes, seconds = divmod(int(status.paused_s), 60)
+        line.append((f"PAUSED {minutes:02}:{seconds:02}  ", "warn"))
+    if status.marked:
+        line.append((f"{MARK} {status.marked} marked  ", "accent"))
+    if order.faults_only:
+        line.append((f"faults only shows {len(order.matching)}  ", "accent"))
+    if order.query.text:
+        line.append((f"/{order.query.text} shows {len(order.matching)}  ", "accent"))
+    if order.group_by:
+        line.append((f"by {order.group_by}  ", "accent"))
+    if order.sort.name != "trouble" or order.reverse:
+        arrow = "▲" if order.reverse else "▼"
+        line.append((f"by {order.sort.name}{arrow}  ", "accent"))
+    if status.rate_s is not None:
+        line.append((f"every {status.rate_s:g}s  ", "dim"))
+    return [*line, *((f"{badge}  ", "warn") for badge in status.badges)]
+
+
 class FleetHeader(Widget):
     """Fleet name, totals, what is filtered, how it is ordered, and the clock."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = "FleetHeader { height: 1; width: 1fr; background: $panel; }"
 
-    def __init__(self, store: FleetStore, order: FleetOrder, *, badges: tuple[str, ...]) -> None:
+    def __init__(self, order: FleetOrder, status: Callable[[], Status]) -> None:
         super().__init__()
         self._painter = Painter(self)
-        self._store = store
         self._order = order
-        self._badges = badges
+        self._status = status
         self._line: Line = []
 
     def update(self) -> None:
@@ -77,18 +111,13 @@ class FleetHeader(Widget):
         self._line = []
 
     def _content(self) -> Line:
-        order = self._order
-        clock = datetime.fromtimestamp(self._store.clock.time()).strftime("%H:%M")  # noqa: DTZ006 - the wall clock of whoever looks
-        totals = self._store.totals()
-        view: Line = []
-        if order.filter_text:
-            view.append((f"/{order.filter_text} shows {len(order.devices)}  ", "accent"))
-        if order.sort.name != "trouble" or order.reverse:
-            arrow = "▲" if order.reverse else "▼"
-            view.append((f"by {order.sort.name}{arrow}  ", "accent"))
-        view += [(f"{badge}  ", "warn") for badge in self._badges]
+        status = self._status()
+        store = status.store
+        clock = datetime.fromtimestamp(store.clock.time()).strftime("%H:%M")  # noqa: DTZ006 - the wall clock of whoever looks
+        totals = store.totals()
+        view = chips(status, self._order)
         time: Line = [(f"{clock} ", "")]
-        name: Line = [(f"  {fit(self._store.name, min(NAME_MAX, len(self._store.name)))}", "title")]
+        name: Line = [(f"  {fit(store.name, min(NAME_MAX, len(store.name)))}", "title")]
         brand: Line = [(" cohete", "accent")]
         cells = self.size.width
         counts = totals_line(totals)
@@ -102,4 +131,5 @@ class FleetHeader(Widget):
         ):
             if width(left) + width(right) <= cells:
                 return spread(left, right, cells)
-        return spread(counts, cut(view, max(0, cells - width(counts))), cells)
+        # Both ends are too much: what was asked for stays readable beside what needs somebody.
+        return spread(counts, cut([("  ", ""), *view], max(0, cells - width(counts))), cells)

@@ -45,6 +45,9 @@ class StillSession:
     def retry(self, device_id: str) -> None:
         self.retried.append(device_id)
 
+    def shell_argv(self, device: Device) -> list[str]:
+        return ["ssh", device.spec.target.host]
+
 
 def spec(name: str, **changes: object) -> DeviceSpec:
     return DeviceSpec(name, Target("10.0.0.7", "nvidia"), **changes)  # type: ignore[arg-type]
@@ -151,6 +154,11 @@ def shown(screen: Screen[object]) -> str:
     rows = screen._compositor.render_strips()
     text = ["".join(segment.text for segment in strip) for strip in rows[:height]]
     return "\n".join(line.ljust(width).rstrip() for line in text)
+
+
+def notices(app: CoheteApp) -> str:
+    """What was said to the person in passing."""
+    return " ".join(notice.message for notice in app._notifications)
 
 
 def text_of(app: CoheteApp) -> str:

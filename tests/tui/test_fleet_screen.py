@@ -100,7 +100,7 @@ async def test_keys_typed_in_the_filter_are_text_and_ctrl_c_still_quits() -> Non
     async with dashboard(mixed_store()) as (pilot, app, _):
         await pilot.press("slash", *"tqs?")
         await settle(pilot)
-        assert fleet_screen(app).order.filter_text == "tqs?"
+        assert fleet_screen(app).order.query.text == "tqs?"
         assert "No device matches" in text_of(app)
         await pilot.press("ctrl+c")
         assert app._exit
@@ -136,7 +136,7 @@ async def test_a_click_moves_and_a_double_click_opens() -> None:
 
 
 async def test_help_lists_what_works_here() -> None:
-    async with dashboard(mixed_store(), (100, 50)) as (pilot, app, _):
+    async with dashboard(mixed_store(), (100, 90)) as (pilot, app, _):
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
         text = text_of(app)
@@ -152,7 +152,7 @@ async def test_help_lists_what_works_here() -> None:
 async def test_the_footer_has_the_keys_that_work() -> None:
     async with dashboard(mixed_store()) as (_, app, _):
         footer = text_of(app).splitlines()[-1]
-        for part in ("open", "panes/table", "filter", "sort", "connect", "help", "quit"):
+        for part in ("open", "view", "filter", "sort", "mark", "command", "help", "quit"):
             assert part in footer
 
 

@@ -157,3 +157,30 @@ async def test_a_broken_configuration_is_said_before_anything_is_drawn(tmp_path:
         assert "Did you mean 'port'?" in shown.text()
         assert _LEAVE_ALTERNATE_SCREEN not in shown.output
     await asyncio.sleep(0)
+
+
+async def test_a_shell_takes_the_terminal_and_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    ssh = tools / "ssh"
+    ssh.write_text('#!/bin/sh\ntrap "echo INT" INT\necho "ARGV $*"\nread a\nread b\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    async with simulated("nano", folder=tmp_path) as (fleet, _, _):
+        port = next(iter(fleet.hosts.values())).port
+        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
+            await until(lambda: "● live" in shown.text())
+            shown.press(b"!")
+            await until(lambda: "ARGV" in shown.text())
+            assert f"-p {port} -l nvidia -- 127.0.0.1" in shown.text()
+            quiet = len(shown.read())
+            shown.press(b"\x03")
+            await until(lambda: b"INT" in shown.read()[quiet:])
+            assert b"\x1b[" not in shown.read()[quiet:]
+            shown.press(b"a\nb\n")
+            await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
+            shown.press(b"q")
+            await until(shown.ended)
+        assert shown.status == 0
