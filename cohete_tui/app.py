@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import os
 import signal
 import termios
@@ -21,7 +20,7 @@ from textual.screen import Screen
 from cohete.errors import CoheteError
 from cohete_tui import themes
 from cohete_tui.actions import Scope, bindings, in_scope, key_names
-from cohete_tui.commands import one_of
+from cohete_tui.commands import Command, choices, find, one_of, typed_on
 from cohete_tui.screens.start import StartScreen
 from cohete_tui.widgets.paint import PAINT_CSS
 
@@ -61,12 +60,28 @@ HISTORY_MAX = 200
 """Command lines that are kept."""
 
 
+def _app_of(screen: Screen[object]) -> CoheteApp:
+    app = screen.app
+    assert isinstance(app, CoheteApp)
+    return app
+
+
+def _theme_names(screen: Screen[object]) -> list[str]:
+    return [theme.name for theme in _app_of(screen).own_themes]
+
+
+def _set_theme(screen: Screen[object], name: str) -> None:
+    app = _app_of(screen)
+    app.theme = one_of(name, {theme: theme for theme in _theme_names(screen)}, "theme")
+
+
 class CoheteApp(App[None], inherit_bindings=False):
     """The dashboard."""
 
     TITLE = "cohete"
     CSS = PAINT_CSS
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE)]
+    TYPED = (Command("theme", "NAME", "Change the colours", _set_theme, _theme_names),)
 
     def __init__(
         self, launch: Launch, *, session: Session | None = None, timer: bool = True
@@ -192,25 +207,21 @@ class CoheteApp(App[None], inherit_bindings=False):
     @work(exit_on_error=False, exclusive=True, group="command")
     async def type_command(self, text: str = "") -> None:
         """Ask for a command line, beginning with `text`, and run it on the screen beneath."""
-        from cohete_tui.commands import find, values_of
         from cohete_tui.screens.command_line import CommandLine
 
         screen = self.screen
-        scope = _scope_of(screen)
-        asking = CommandLine(scope, lambda name: values_of(screen, name), self._typed, text)
-        line = await self.push_screen_wait(asking)
+        known = choices(_scope_of(screen), typed_on(screen))
+        line = await self.push_screen_wait(CommandLine(known, screen, self._typed, text))
         if not line:
             return
         self._typed = [*(typed for typed in self._typed if typed != line), line][-HISTORY_MAX:]
         try:
-            choice, argument = find(line, scope)
-            if choice.action:
+            choice, argument = find(line, known)
+            if choice.command is None:
                 await self._run_action(choice.action)
                 return
-            method = f"command_{choice.name}"
-            run = getattr(screen, method, None) or getattr(self, method)
-            done = run(argument)
-            if inspect.isawaitable(done):
+            done = choice.command.run(screen, argument)
+            if done is not None:
                 await done
         except CoheteError as error:
             self.show_error(error)
@@ -218,15 +229,6 @@ class CoheteApp(App[None], inherit_bindings=False):
     def show_error(self, error: CoheteError) -> None:
         """Say what went wrong and what to do."""
         self.notify(str(error), severity="error", timeout=10, markup=False)
-
-    def command_theme(self, argument: str) -> None:
-        self.theme = one_of(
-            argument, {theme.name: theme.name for theme in self.own_themes}, "theme"
-        )
-
-    def command_values(self, name: str) -> list[str]:
-        """What can follow a command that works everywhere."""
-        return [theme.name for theme in self.own_themes] if name == "theme" else []
 
     # Actions, in the order of the registry.
 

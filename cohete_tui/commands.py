@@ -1,13 +1,13 @@
-"""What can be typed after `:`; one list for the command line, its completion and its help.
+"""The command line's grammar: names, their completion, and what is said of a wrong one.
 
-An action of the registry is a command too, by its name; these here take an argument.
+An action of the registry is a command too, by its name. What takes an argument is a `Command`,
+which a screen or the app lists as TYPED.
 """
 
 from __future__ import annotations
 
 import difflib
-import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +17,10 @@ from cohete_tui.actions import Scope, in_scope
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+T = TypeVar("T")
+Run = Callable[["Screen[object]", str], Awaitable[None] | None]
+Values = Callable[["Screen[object]"], Sequence[str]]
+
 
 class CommandError(CoheteError):
     """A command line that means nothing here."""
@@ -24,76 +28,55 @@ class CommandError(CoheteError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: `name` is the method `command_<name>` of its screen or of the app."""
+    """A name that takes an argument, what it does, and what can follow it."""
 
     name: str
     argument: str
-    scope: Scope
     help: str
+    run: Run
+    values: Values = lambda screen: ()
 
     @property
     def usage(self) -> str:
         """How it is typed."""
-        return f"{self.name} {self.argument}".strip()
-
-
-_F, _E = Scope.FLEET, Scope.EVERYWHERE
-
-COMMANDS: tuple[Command, ...] = (
-    Command("filter", "TERMS", _F, "Show only devices that match: temp>80 tag:lab !lost"),
-    Command("sort", "COLUMN", _F, "Order by a column"),
-    Command("group", "tag|site|module|none", _F, "Group devices under headings"),
-    Command("view", "panes|table|wide", _F, "How devices are laid out"),
-    Command("mark", "TERMS", _F, "Mark the devices that match"),
-    Command(
-        "export", "FILE.csv|.json|.md", _F, "Write what is shown, or what is marked, to a file"
-    ),
-    Command("rate", "SECONDS", _F, "How often the screen is drawn"),
-    Command("open", "DEVICE", _F, "Open a device"),
-    Command("theme", "NAME", _E, "Change the colours"),
-)
+        return f"{self.name} {self.argument}"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A name that can be typed on a screen, with what it does."""
+    """A name that can be typed on a screen: an action, or a command with an argument."""
 
     name: str
     usage: str
     help: str
     action: str = ""
-    """The action to run; empty for a command with an argument."""
+    command: Command | None = None
 
 
-def choices(scope: Scope) -> dict[str, Choice]:
+def typed_on(screen: Screen[object]) -> list[Command]:
+    """The commands of a screen and of the app."""
+    return [*getattr(screen, "TYPED", ()), *getattr(screen.app, "TYPED", ())]
+
+
+def choices(scope: Scope, commands: Sequence[Command]) -> dict[str, Choice]:
     """Everything that can be typed on a screen, by name."""
     found: dict[str, Choice] = {}
     for action in in_scope(scope):
         if "(" not in action.name:
             name = action.name.replace("_", "-")
             found.setdefault(name, Choice(name, name, action.help, action.name))
-    for command in COMMANDS:
-        if command.scope in (scope, Scope.EVERYWHERE):
-            found[command.name] = Choice(command.name, command.usage, command.help)
+    for command in commands:
+        found[command.name] = Choice(command.name, command.usage, command.help, command=command)
     return found
 
 
-def split(line: str) -> tuple[str, str]:
-    """A command line as name and argument; quotes around the whole argument are taken off."""
-    name, _, argument = line.strip().partition(" ")
-    argument = argument.strip()
-    if len(argument) > 1 and argument[0] == argument[-1] == "'":
-        argument = shlex.split(argument)[0]
-    return name.lower(), argument
-
-
-def find(line: str, scope: Scope) -> tuple[Choice, str]:
+def find(line: str, known: Mapping[str, Choice]) -> tuple[Choice, str]:
     """The choice a line means and its argument; a unique beginning is enough.
 
     Raises CommandError.
     """
-    name, argument = split(line)
-    known = choices(scope)
+    name, _, argument = line.strip().partition(" ")
+    name, argument = name.lower(), argument.strip()
     choice = known.get(name)
     if choice is None:
         begun = [each for each in known if each.startswith(name)]
@@ -105,25 +88,23 @@ def find(line: str, scope: Scope) -> tuple[Choice, str]:
             f"there is no command {name!r} here",
             hint=f"Did you mean {near[0]}?" if near else "Press ? for what works here.",
         )
-    if choice.action and argument:
+    if choice.command is None and argument:
         raise CommandError(f"{choice.name} takes nothing after it")
     return choice, argument
 
 
-def complete(line: str, scope: Scope, values: Callable[[str], Iterable[str]]) -> str | None:
-    """How a line could go on: a command's name, or a value that `values(name)` offers."""
+def complete(line: str, known: Mapping[str, Choice], screen: Screen[object]) -> str | None:
+    """How a line could go on: a command's name, or one of the values that can follow it."""
     name, blank, argument = line.partition(" ")
-    if not line:
+    if not name:
         return None
     if not blank:
-        return next((each for each in sorted(choices(scope)) if each.startswith(name)), None)
-    for value in values(name):
-        if value.startswith(argument) and argument:
-            return f"{name} {value}"
-    return None
-
-
-T = TypeVar("T")
+        return next((each for each in sorted(known) if each.startswith(name)), None)
+    command = known[name].command if name in known else None
+    if command is None or not argument:
+        return None
+    values = (value for value in command.values(screen) if value.startswith(argument))
+    return next((f"{name} {value}" for value in values), None)
 
 
 def one_of(name: str, known: Mapping[str, T], what: str) -> T:
@@ -132,17 +113,5 @@ def one_of(name: str, known: Mapping[str, T], what: str) -> T:
         return known[name]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"Did you mean {near[0]}?" if near else f"One of {', '.join(list(known)[:12])}."
-    raise CommandError(
-        f"there is no {what} {name!r}" if name else f"a {what} is missing", hint=hint
-    )
-
-
-def values_of(screen: Screen[object], name: str) -> list[str]:
-    """What can follow a command on this screen."""
-    for owner in (screen, screen.app):
-        offer = getattr(owner, "command_values", None)
-        if offer is not None:
-            offered = offer(name)
-            if offered:
-                return list(offered)
-    return []
+    problem = f"there is no {what} {name!r}" if name else f"a {what} is missing"
+    raise CommandError(problem, hint=hint)

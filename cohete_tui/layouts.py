@@ -132,6 +132,13 @@ class Layout(ABC):
         # A shorter row is entered at its end.
         return there.first + min(place - here.first, there.end - there.first - 1)
 
+    def page(self, place: int, lines: int) -> int:
+        """The place in the same column so many lines further down, or up."""
+        x, top, _, _ = self.box(place)
+        places = self.places(*[max(0, min(self.height() - 1, top + lines))] * 2)
+        beside = [each for each in places if self.box(each)[0] <= x]
+        return (beside or list(places))[-1]
+
     def _band_at(self, y: int) -> _Band | None:
         at = bisect_right(self._tops, y) - 1
         if at < 0:

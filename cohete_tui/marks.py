@@ -28,6 +28,10 @@ class Marks:
         self._ids = self._ids - ids if ids <= self._ids else self._ids | ids
         self._anchor = devices[-1].id
 
+    def add(self, devices: Iterable[Device]) -> None:
+        """Mark these too."""
+        self._ids |= {device.id for device in devices}
+
     def extend(self, shown: Sequence[Device], to: Device) -> None:
         """Mark everything that is shown between the last mark and `to`, both with it."""
         places = {device.id: place for place, device in enumerate(shown)}

@@ -90,6 +90,13 @@ Row = Device | Group
 """What has a place on the fleet screen."""
 
 
+def devices_of(row: Row | None) -> list[Device]:
+    """What a row stands for: its device, or the devices of its group."""
+    if isinstance(row, Group):
+        return list(row.devices)
+    return [row] if row is not None else []
+
+
 def group_value(device: Device, by: str) -> str:
     """Which group a device belongs to; empty where it has none."""
     if by == "tag":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Label, Static
 
-from cohete_tui.actions import Scope
-from cohete_tui.commands import choices, complete
+from cohete_tui.commands import Choice, complete
 from cohete_tui.widgets.prompt import Prompt
 
 EXAMPLES = "tab completes, up and down are earlier commands, esc leaves"
@@ -33,14 +32,14 @@ class CommandLine(ModalScreen[str | None]):
 
     def __init__(
         self,
-        scope: Scope,
-        values: Callable[[str], Iterable[str]],
+        known: Mapping[str, Choice],
+        beneath: Screen[object],
         history: Sequence[str],
         text: str = "",
     ) -> None:
         super().__init__()
-        self._scope = scope
-        self._values = values
+        self._known = known
+        self._beneath = beneath
         self._history = history
         self._text = text
 
@@ -53,7 +52,7 @@ class CommandLine(ModalScreen[str | None]):
                     "a command",
                     id="line",
                     history=self._history,
-                    complete=lambda line: complete(line, self._scope, self._values),
+                    complete=lambda line: complete(line, self._known, self._beneath),
                 )
 
     def on_mount(self) -> None:
@@ -65,7 +64,7 @@ class CommandLine(ModalScreen[str | None]):
     def _about(self, event: Prompt.Changed) -> None:
         """What the command does that is being typed."""
         name = event.value.strip().partition(" ")[0]
-        known = choices(self._scope)
+        known = self._known
         begun = [known[each] for each in sorted(known) if each.startswith(name)] if name else []
         if len(begun) == 1 or (begun and begun[0].name == name):
             text = f"{begun[0].usage}: {begun[0].help}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -14,15 +12,13 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
-from cohete.errors import CoheteError
-from cohete.fleet.export import export_text, write_export
-from cohete.fleet.query import NUMBERS, TEXTS, parse_query
+from cohete.fleet.export import export_text
 from cohete.fleet.state import State
 from cohete.fleet.words import counted, row
 from cohete_tui.actions import Scope, bindings
-from cohete_tui.commands import one_of
+from cohete_tui.fleet_commands import FLEET_COMMANDS
 from cohete_tui.layouts import PaneLayout, TableLayout
-from cohete_tui.ordering import GROUPINGS, SORTS, FleetOrder, Group
+from cohete_tui.ordering import FleetOrder, Group
 from cohete_tui.widgets.canvas import FleetCanvas
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.status import FleetHeader, Status
@@ -44,6 +40,7 @@ class FleetScreen(Screen[None]):
     """Header, devices, keys. Draws on its own timer: what changed and can be seen."""
 
     SCOPE = Scope.FLEET
+    TYPED = FLEET_COMMANDS
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.FLEET)]
 
     CSS = """
@@ -80,7 +77,7 @@ class FleetScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.canvas.focus()
-        self._set_rate(self._rate_s)
+        self.set_rate(self._rate_s)
 
     @property
     def _app(self) -> CoheteApp:
@@ -106,14 +103,14 @@ class FleetScreen(Screen[None]):
         changed = self.live_store.take_changed()
         if not self.is_paused:
             if self.order.update():
-                self._reorder()
+                self.redraw()
             self.canvas.flush(changed)
         self.query_one(FleetHeader).update()
         self._ask_about_keys()
 
     def on_screen_resume(self) -> None:
         self.order.update(force=True)
-        self._reorder()
+        self.redraw()
 
     def _status(self) -> Status:
         """What the header says besides the totals."""
@@ -128,7 +125,8 @@ class FleetScreen(Screen[None]):
             badges=self._badges,
         )
 
-    def _reorder(self) -> None:
+    def redraw(self) -> None:
+        """The rows are others, or lie in other places."""
         self.set_class(not self.order.rows, "-nothing")
         if not self.order.rows:
             text = NO_FAULTS if self.order.faults_only else NO_MATCH
@@ -136,17 +134,19 @@ class FleetScreen(Screen[None]):
         self.canvas.rearrange()
         self.query_one(FleetHeader).update()
 
-    def _update(self) -> None:
-        """The order was changed by a person."""
+    def reorder(self) -> None:
+        """A person changed what is shown, or its order."""
         self.order.update(force=True)
-        self._reorder()
+        self.redraw()
 
-    def _set_rate(self, seconds: float) -> None:
+    def set_rate(self, seconds: float) -> None:
+        """Draw this often."""
         self._rate_s = seconds
         if self._flushing is not None:
             self._flushing.stop()
         if self._timer:
             self._flushing = self.set_interval(seconds, self.flush)
+        self.query_one(FleetHeader).update()
 
     def _ask_about_keys(self) -> None:
         """Once for each host that was never seen; later `c` asks again."""
@@ -188,43 +188,43 @@ class FleetScreen(Screen[None]):
 
     def action_faults(self) -> None:
         self.order.faults_only = not self.order.faults_only
-        self._update()
+        self.reorder()
 
     def action_next_grouping(self) -> None:
         self.order.next_grouping()
-        self._reorder()
+        self.redraw()
 
     def action_fold_all(self) -> None:
         groups = [row for row in self.order.rows if isinstance(row, Group)]
         folded = not all(group.folded for group in groups)
         for group in groups:
             self.order.fold(group, folded=folded)
-        self._reorder()
+        self.redraw()
 
     def _fold(self, group: Group, *, folded: bool) -> None:
         self.order.fold(group, folded=folded)
-        self._reorder()
+        self.redraw()
 
     def action_next_sort(self) -> None:
         self.order.next_sort()
-        self._reorder()
+        self.redraw()
 
     def action_previous_sort(self) -> None:
         self.order.next_sort(-1)
-        self._reorder()
+        self.redraw()
 
     def action_reverse(self) -> None:
         self.order.reverse = not self.order.reverse
-        self._update()
+        self.reorder()
 
     def action_clear(self) -> None:
         if self.canvas.marks.of(self.store):
             self.canvas.marks.clear()
-            self._marks_changed()
+            self.marks_changed()
             return
         self.query_one("#filter", Prompt).value = ""
         self.order.faults_only = False
-        self._update()
+        self.reorder()
         self.close_filter()
 
     def action_mark(self) -> None:
@@ -232,20 +232,21 @@ class FleetScreen(Screen[None]):
         if row is None:
             return
         self.canvas.marks.toggle(row.devices if isinstance(row, Group) else (row,))
-        self._marks_changed()
+        self.marks_changed()
         self.canvas.move_to(self.canvas.cursor + 1)
 
     def action_mark_range(self) -> None:
         device = self.canvas.current
         if device is not None:
             self.canvas.marks.extend(self.order.devices, device)
-            self._marks_changed()
+            self.marks_changed()
 
     def action_invert_marks(self) -> None:
         self.canvas.marks.invert(self.order.matching)
-        self._marks_changed()
+        self.marks_changed()
 
-    def _marks_changed(self) -> None:
+    def marks_changed(self) -> None:
+        """Draw what the marks change."""
         self.canvas.redraw_all()
         self.query_one(FleetHeader).update()
 
@@ -253,13 +254,12 @@ class FleetScreen(Screen[None]):
         self.store = self.live_store if self.is_paused else self.live_store.snapshot()
         self.order.watch(self.store)
         self.canvas.show_store(self.store)
-        self._reorder()
+        self.redraw()
 
     def action_rate(self, step: int) -> None:
         at = min(range(len(RATES_S)), key=lambda nth: abs(RATES_S[nth] - self._rate_s))
-        self._set_rate(RATES_S[max(0, min(len(RATES_S) - 1, at - step))])
+        self.set_rate(RATES_S[max(0, min(len(RATES_S) - 1, at - step))])
         self.notify(f"Drawn every {self._rate_s:g} s.", timeout=2, markup=False)
-        self.query_one(FleetHeader).update()
 
     def action_copy(self) -> None:
         self._copy("md" if len(self.canvas.chosen) > 1 else "row")
@@ -309,67 +309,6 @@ class FleetScreen(Screen[None]):
         for device in self.canvas.chosen:
             self._app.connect(self.live_store[device.id])
 
-    # What can be typed after `:`, in the order of the list of commands.
-
-    def command_filter(self, argument: str) -> None:
-        parse_query(argument)
-        self.query_one("#filter", Prompt).value = argument
-
-    def command_sort(self, argument: str) -> None:
-        self.order.sort = one_of(argument, {sort.name: sort for sort in SORTS}, "column")
-        self._update()
-
-    def command_group(self, argument: str) -> None:
-        names = {name or "none": name for name in GROUPINGS}
-        self.order.group(one_of(argument, names, "grouping"))
-        self._reorder()
-
-    def command_view(self, argument: str) -> None:
-        layouts = {"panes": PaneLayout(), "table": TableLayout(), "wide": TableLayout(wide=True)}
-        self.canvas.set_layout(one_of(argument, layouts, "view"))
-
-    def command_mark(self, argument: str) -> None:
-        query = parse_query(argument)
-        now = self.store.clock.monotonic()
-        matching = query.of(self.store, now)
-        self.canvas.marks.toggle([d for d in matching if d.id not in self.canvas.marks])
-        self._marks_changed()
-
-    async def command_export(self, argument: str) -> None:
-        if not argument:
-            raise CoheteError("export needs a file name", hint="As in :export fleet.csv")
-        path = await asyncio.to_thread(Path(argument).expanduser)
-        marked = self.canvas.marks.of(self.order.matching)
-        devices = marked or self.order.matching
-        text = export_text(devices, self.store, path.suffix.removeprefix(".").lower())
-        await asyncio.to_thread(write_export, path, text)
-        self.notify(f"{counted(devices)} written to {path}.", timeout=6, markup=False)
-
-    def command_rate(self, argument: str) -> None:
-        try:
-            seconds = float(argument)
-        except ValueError:
-            seconds = 0.0
-        if not RATES_S[0] <= seconds <= 60:
-            raise CoheteError(f"{argument!r} is no rate", hint=f"Seconds, {RATES_S[0]:g} to 60.")
-        self._set_rate(seconds)
-        self.query_one(FleetHeader).update()
-
-    def command_open(self, argument: str) -> None:
-        self.open_device(
-            one_of(argument, {device.id: device.id for device in self.store}, "device")
-        )
-
-    def command_values(self, name: str) -> list[str]:
-        """What can follow a command, for its completion."""
-        return {
-            "sort": [sort.name for sort in SORTS],
-            "group": [name or "none" for name in GROUPINGS],
-            "view": ["panes", "table", "wide"],
-            "open": [device.id for device in self.store],
-            "filter": [f"{field}:" for field in TEXTS] + [f"{field}>" for field in NUMBERS],
-        }.get(name, [])
-
     @on(Prompt.Changed, "#filter")
     def _filter_changed(self, event: Prompt.Changed) -> None:
         self._filter_by(event.value)
@@ -378,7 +317,7 @@ class FleetScreen(Screen[None]):
         problem = self.order.set_filter(text)
         self.set_class(problem is not None, "-problem")
         self.query_one("#problem", Static).update(str(problem or ""))
-        self._reorder()
+        self.redraw()
 
     @on(Prompt.Kept, "#filter")
     def _filter_kept(self) -> None:
@@ -410,4 +349,4 @@ class FleetScreen(Screen[None]):
     @on(FleetCanvas.HeadingClicked)
     def _heading_clicked(self, event: FleetCanvas.HeadingClicked) -> None:
         self.order.sort_by(event.sort)
-        self._reorder()
+        self.redraw()

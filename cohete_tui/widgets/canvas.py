@@ -15,8 +15,8 @@ from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete_tui.layouts import Layout, Look, PaneLayout, TableLayout
 from cohete_tui.marks import Marks
-from cohete_tui.ordering import FleetOrder, Group, Row
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
+from cohete_tui.ordering import FleetOrder, Group, Row, devices_of
+from cohete_tui.widgets.paint import PAINT_CLASSES, Painter, sideways
 
 AGE_STEP_S = 1.0
 """How often a device is drawn anew only because what it shows gets older."""
@@ -74,13 +74,7 @@ class FleetCanvas(ScrollView, can_focus=True):
     @property
     def chosen(self) -> list[Device]:
         """What an action takes: the marked devices that the filter shows, else the cursor's."""
-        marked = self.marks.of(self.order.matching)
-        if marked:
-            return marked
-        row = self.current_row
-        if isinstance(row, Group):
-            return list(row.devices)
-        return [row] if row is not None else []
+        return self.marks.of(self.order.matching) or devices_of(self.current_row)
 
     def show_store(self, store: FleetStore) -> None:
         """Draw another store's devices: the live ones, or a moment that was kept."""
@@ -126,15 +120,9 @@ class FleetCanvas(ScrollView, can_focus=True):
 
     def page(self, direction: int) -> None:
         """A page up or down: as many rows as are visible."""
-        if not self.order.rows:
-            return
-        layout = self.layout_of_fleet
-        x, top, _, _ = layout.box(self.cursor)
-        lines = max(1, self.size.height - self._heading_height)
-        y = max(0, min(layout.height() - 1, top + direction * max(1, lines - 1)))
-        places = layout.places(y, y)
-        beside = [place for place in places if layout.box(place)[0] <= x] or list(places)
-        self.move_to(beside[-1])
+        if self.order.rows:
+            lines = max(1, self.size.height - self._heading_height)
+            self.move_to(self.layout_of_fleet.page(self.cursor, direction * max(1, lines - 1)))
 
     def redraw_all(self) -> None:
         """Something changed that every row shows, as the marks do."""
@@ -175,17 +163,18 @@ class FleetCanvas(ScrollView, can_focus=True):
         cells = self._cells
         layout = self.layout_of_fleet
         full = layout.full_cells(cells)
+        at, pinned = min(int(self.scroll_x), full - cells), layout.pinned_cells()
         heading = self._heading_height
         if y < heading:
             order = self.order
             lines = layout.heading(order.sort.name, reverse=order.reverse)
-            return self._sideways(self._painter.strip(lines[y], full), cells)
+            return sideways(self._painter.strip(lines[y], full), cells, at, pinned)
         row = layout.row(y - heading + int(self.scroll_y))
         strips = [self._strips_of(place)[line] for place, line in row]
         if not strips:
             return self._painter.blank(cells)
         drawn = Strip.join(strips).adjust_cell_length(full, self._painter.style(""))
-        return self._sideways(drawn, cells)
+        return sideways(drawn, cells, at, pinned)
 
     def notify_style_update(self) -> None:
         self._painter.clear()
@@ -218,14 +207,6 @@ class FleetCanvas(ScrollView, can_focus=True):
     @property
     def _hidden_cells(self) -> int:
         return self.layout_of_fleet.full_cells(self._cells) - self._cells
-
-    def _sideways(self, strip: Strip, cells: int) -> Strip:
-        """The part that can be seen of a line that is wider than the screen."""
-        at = min(int(self.scroll_x), self._hidden_cells)
-        if at <= 0:
-            return strip.crop(0, cells)
-        pinned = min(self.layout_of_fleet.pinned_cells(), cells)
-        return Strip.join([strip.crop(0, pinned), strip.crop(pinned + at, at + cells)])
 
     @property
     def _cells(self) -> int:

@@ -65,3 +65,11 @@ class Painter:
     def blank(self, cells: int) -> Strip:
         """An empty strip."""
         return Strip.blank(cells, self.style(""))
+
+
+def sideways(strip: Strip, cells: int, at: int, pinned: int) -> Strip:
+    """The part of a wide line that can be seen: `pinned` cells, then what lies from `at` on."""
+    if at <= 0:
+        return strip.crop(0, cells)
+    pinned = min(pinned, cells)
+    return Strip.join([strip.crop(0, pinned), strip.crop(pinned + at, at + cells)])

@@ -110,7 +110,7 @@ async def test_the_cursor_stays_on_its_device_while_groups_fold_above_it() -> No
         assert screen.canvas.cursor_id == "lab-thor"
         before = screen.canvas.cursor
         screen.order.fold(screen.order.rows[0], folded=True)  # type: ignore[arg-type]
-        screen._reorder()
+        screen.redraw()
         assert screen.canvas.cursor_id == "lab-thor"
         assert screen.canvas.cursor == before - 2
 
