@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint types layers unit snapshots system-packages schema benchmark clean
+.PHONY: demo test lint types layers unit snapshots system-packages keys schema benchmark clean
 
 demo: $(READY)
 	$(BIN)/cohete-tui --demo
@@ -28,6 +28,9 @@ unit: $(READY)
 
 snapshots: $(READY)
 	$(BIN)/pytest tests/tui/test_snapshots.py --snapshot-update
+
+keys: $(READY)
+	$(BIN)/python -m cohete_tui.keys_page > docs/keys.md
 
 schema: $(READY)
 	$(BIN)/cohete config schema > cohete/config/cohete.schema.json

@@ -32,11 +32,12 @@ class Action:
     help: str
     label: str = ""
     priority: bool = False
+    slug: str = ""
 
     @property
     def id(self) -> str:
         """Stable name for keymaps."""
-        return f"{self.scope}.{self.name.replace('(', '.').replace(')', '').replace(chr(39), '')}"
+        return f"{self.scope}.{(self.slug or self.name).replace('_', '-')}"
 
 
 _F, _D, _S, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVERYWHERE
@@ -61,29 +62,29 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "pause", "p", _F, "Time", "Stop the screen and look at this moment; again goes on", "pause"
     ),
-    Action("rate(1)", "plus", _F, "Time", "Draw more often"),
-    Action("rate(-1)", "minus", _F, "Time", "Draw less often"),
+    Action("rate(1)", "plus", _F, "Time", "Draw more often", slug="faster"),
+    Action("rate(-1)", "minus", _F, "Time", "Draw less often", slug="slower"),
     Action("copy", "y", _F, "Take away", "Copy the rows to the clipboard"),
     Action("copy_json", "Y", _F, "Take away", "Copy all that is known as JSON"),
     Action(
         "export", "ctrl+s", _F, "Take away", "Write what is shown to a file: CSV, JSON, Markdown"
     ),
     Action("shell", "exclamation_mark", _F, "Connection", "A shell on the device; exit comes back"),
-    Action("move(0,-1)", "up,k", _F, "Move", "Up"),
-    Action("move(0,1)", "down,j", _F, "Move", "Down"),
-    Action("move(-1,0)", "left,h", _F, "Move", "Left"),
-    Action("move(1,0)", "right,l", _F, "Move", "Right"),
-    Action("page(-1)", "pageup", _F, "Move", "A page up"),
-    Action("page(1)", "pagedown", _F, "Move", "A page down"),
-    Action("edge(0)", "home,g", _F, "Move", "To the first device"),
-    Action("edge(1)", "end,G", _F, "Move", "To the last device"),
+    Action("move(0,-1)", "up,k", _F, "Move", "Up", slug="up"),
+    Action("move(0,1)", "down,j", _F, "Move", "Down", slug="down"),
+    Action("move(-1,0)", "left,h", _F, "Move", "Left", slug="left"),
+    Action("move(1,0)", "right,l", _F, "Move", "Right", slug="right"),
+    Action("page(-1)", "pageup", _F, "Move", "A page up", slug="page-up"),
+    Action("page(1)", "pagedown", _F, "Move", "A page down", slug="page-down"),
+    Action("edge(0)", "home,g", _F, "Move", "To the first device", slug="first"),
+    Action("edge(1)", "end,G", _F, "Move", "To the last device", slug="last"),
     Action("back", "escape,backspace", _D, "Device", "Back to the fleet", "back"),
-    Action("neighbour(1)", "n", _D, "Device", "Next device", "next"),
-    Action("neighbour(-1)", "N", _D, "Device", "Previous device"),
-    Action("scroll(-1)", "up,k", _D, "Move", "Scroll up"),
-    Action("scroll(1)", "down,j", _D, "Move", "Scroll down"),
-    Action("scroll(-10)", "pageup", _D, "Move", "A page up"),
-    Action("scroll(10)", "pagedown", _D, "Move", "A page down"),
+    Action("neighbour(1)", "n", _D, "Device", "Next device", "next", slug="next"),
+    Action("neighbour(-1)", "N", _D, "Device", "Previous device", slug="previous"),
+    Action("scroll(-1)", "up,k", _D, "Move", "Scroll up", slug="up"),
+    Action("scroll(1)", "down,j", _D, "Move", "Scroll down", slug="down"),
+    Action("scroll(-10)", "pageup", _D, "Move", "A page up", slug="page-up"),
+    Action("scroll(10)", "pagedown", _D, "Move", "A page down", slug="page-down"),
     Action("connect", "c", _F, "Connection", "Try again now, or look at a new host key"),
     Action("connect", "c", _D, "Connection", "Try again now, or look at a new host key", "connect"),
     Action("shell", "exclamation_mark", _D, "Connection", "A shell on the device; exit comes back"),
@@ -122,11 +123,11 @@ def in_scope(scope: Scope) -> list[Action]:
     return [action for each in scopes for action in ACTIONS if action.scope is each]
 
 
-_KEY_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup",
+KEY_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup",
               "pagedown": "pgdn", "f1": "F1", "colon": ":", "asterisk": "*", "plus": "+",
               "minus": "-", "exclamation_mark": "!", "ctrl+@": "ctrl+space"}  # fmt: skip
 
 
-def key_names(action: Action) -> str:
-    """The keys of an action as they stand on a keyboard."""
-    return " ".join(_KEY_NAMES.get(key, key) for key in action.keys.split(","))
+def key_names(keys: str) -> str:
+    """Keys as they stand on a keyboard."""
+    return " ".join(KEY_NAMES.get(key, key) for key in keys.split(","))

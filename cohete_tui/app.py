@@ -8,19 +8,22 @@ import os
 import signal
 import termios
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from textual import on, work
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from cohete.errors import CoheteError
 from cohete_tui import themes
-from cohete_tui.actions import Scope, bindings, in_scope, key_names
+from cohete_tui.actions import Action, Scope, bindings, in_scope, key_names
+from cohete_tui.ascii import AsciiFilter
 from cohete_tui.commands import Command, choices, find, one_of, typed_on
+from cohete_tui.looks import Looks
 from cohete_tui.screens.start import StartScreen
 from cohete_tui.widgets.paint import PAINT_CSS
 
@@ -54,7 +57,12 @@ class Launch:
     demo: bool = False
     accept_new: bool = False
     read_only: bool = False
+    looks: Looks = field(default_factory=Looks)
 
+
+_TO_ASCII = AsciiFilter()
+THEMES_S = 1.0
+"""How often a person's folder of themes is looked at."""
 
 HISTORY_MAX = 200
 """Command lines that are kept."""
@@ -71,8 +79,7 @@ def _theme_names(screen: Screen[object]) -> list[str]:
 
 
 def _set_theme(screen: Screen[object], name: str) -> None:
-    app = _app_of(screen)
-    app.theme = one_of(name, {theme: theme for theme in _theme_names(screen)}, "theme")
+    _app_of(screen).use_theme(name)
 
 
 class CoheteApp(App[None], inherit_bindings=False):
@@ -92,6 +99,7 @@ class CoheteApp(App[None], inherit_bindings=False):
         self._timer = timer
         self._in_front = True
         self._typed: list[str] = []
+        self.looks = launch.looks
         self.own_themes = themes.built_in()
         for theme in self.own_themes:
             self.register_theme(theme)
@@ -99,11 +107,37 @@ class CoheteApp(App[None], inherit_bindings=False):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """For themes that do not name them: our own colour roles."""
-        return {"track": "#808080", "border": "#808080"}
+        theme = self.current_theme
+        return {
+            "track": "#808080",
+            "border": "#808080",
+            "row-cursor": theme.panel or theme.primary,
+            "row-cursor-text": theme.foreground or "#ffffff",
+        }
 
-    def on_mount(self) -> None:
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What is done to every line on its way to the terminal."""
+        filters = super().get_line_filters()
+        return [*filters, _TO_ASCII] if self.looks.ascii else filters
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as it stands in the footer."""
+        shown = super().get_key_display(binding)
+        return shown if shown.isascii() or not self.looks.ascii else binding.key
+
+    def keys_of(self, action: Action) -> str:
+        """The keys of an action as they are now, as they stand on a keyboard."""
+        return key_names(self.looks.keys.get(action.id, action.keys))
+
+    async def on_mount(self) -> None:
         # From Python 3.12 Textual makes tasks eager; a login of asyncssh 2.24 hangs with those.
         asyncio.get_running_loop().set_task_factory(None)
+        self.set_keymap(self.looks.keys)
+        await self._look_for_themes()
+        if self.looks.theme:
+            self.use_theme(self.looks.theme)
+        if self._timer and self.looks.themes is not None:
+            self.set_interval(THEMES_S, self._look_for_themes)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
@@ -113,6 +147,27 @@ class CoheteApp(App[None], inherit_bindings=False):
             self.call_after_refresh(self._begin, self._launch)
         else:
             self.push_screen(StartScreen())
+
+    async def _look_for_themes(self) -> None:
+        """Take a person's own themes as they are in their folder now."""
+        if self.looks.themes is None:
+            return
+        found, problems = await asyncio.to_thread(self.looks.themes.changed)
+        for theme in found:
+            self.own_themes = [own for own in self.own_themes if own.name != theme.name]
+            self.own_themes.append(theme)
+            self.register_theme(theme)
+            if theme.name == self.theme:
+                self.refresh_css()
+        for problem in problems:
+            self.show_error(problem)
+
+    def use_theme(self, name: str) -> None:
+        """Change the colours; says so where there is no such theme."""
+        try:
+            self.theme = one_of(name, {own.name: own.name for own in self.own_themes}, "theme")
+        except CoheteError as error:
+            self.show_error(error)
 
     async def on_unmount(self) -> None:
         if self._session is not None:
@@ -137,7 +192,8 @@ class CoheteApp(App[None], inherit_bindings=False):
         badges: tuple[str, ...] = ("DEMO",) if self._launch.demo else ()
         if self._launch.read_only:
             badges += ("READ-ONLY",)
-        self.push_screen(FleetScreen(session.store, badges=badges, timer=self._timer))
+        start = self._launch.plan.dashboard if self._launch.plan is not None else None
+        self.push_screen(FleetScreen(session.store, start, badges=badges, timer=self._timer))
 
     @on(StartScreen.Chosen)
     async def _door_chosen(self, event: StartScreen.Chosen) -> None:
@@ -263,7 +319,7 @@ class CoheteApp(App[None], inherit_bindings=False):
                 title = f"{action.area}: {action.help}"
                 yield SystemCommand(
                     title,
-                    f"Key: {key_names(action)}" if action.keys else "Only here",
+                    f"Key: {self.keys_of(action)}" if action.keys else "Only here",
                     lambda name=action.name: self.call_later(self._run_action, name),
                 )
         for theme in self.own_themes:

@@ -27,6 +27,20 @@ from cohete.cli.entry import run_command
     is_flag=True,
     help="Accept the key of a host never seen before. Never a changed one.",
 )
+@click.option("--theme", metavar="NAME", help="Colours to begin with; T goes through them.")
+@click.option(
+    "--ascii/--unicode",
+    "ascii_only",
+    default=None,
+    help="Draw with plain ASCII only, or with all signs. Else as the terminal allows.",
+)
+@click.option(
+    "--keys",
+    "keys_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Own keys. Else keys.yaml in the user's configuration folder.",
+)
 @click.version_option(__version__, prog_name="cohete-tui")
 def command(
     targets: tuple[str, ...],
@@ -34,6 +48,9 @@ def command(
     demo: bool,
     read_only: bool,
     accept_new: bool,
+    theme: str | None,
+    ascii_only: bool | None,
+    keys_path: str | None,
 ) -> None:
     """A fleet of NVIDIA Jetsons, live over SSH; nothing is installed on them.
 
@@ -57,9 +74,19 @@ def command(
         plan = plan_fleet(targets, config_path, accept_new=accept_new)
         if plan is None and config_path is not None:
             raise ConfigError("there is no device in this configuration", path=config_path)
-    from cohete_tui.app import CoheteApp, Launch
+    from platformdirs import user_config_path
 
-    app = CoheteApp(Launch(plan, demo=demo, accept_new=accept_new, read_only=read_only))
+    from cohete_tui.app import CoheteApp, Launch
+    from cohete_tui.looks import looks_of
+
+    looks = looks_of(
+        user_config_path("cohete"),
+        plan.dashboard if plan else None,
+        theme=theme,
+        ascii_only=ascii_only,
+        keys_path=keys_path,
+    )
+    app = CoheteApp(Launch(plan, demo, accept_new, read_only, looks))
     app.run()
     sys.exit(app.return_code or 0)
 

@@ -230,6 +230,26 @@ class Watch(Strict):
     )
 
 
+class Dashboard(Strict):
+    """How the dashboard begins; every key can change it while it runs."""
+
+    theme: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")] | None = Field(
+        default=None, description="A theme that comes with Cohete, or one of your own."
+    )
+    ascii: bool | None = Field(
+        default=None, description="Plain ASCII only; else as the terminal allows."
+    )
+    view: Literal["panes", "table", "wide"] = Field(default="panes")
+    filter: str = Field(default="", max_length=500, description="As typed after /: temp>80 tag:lab")
+    sort: Literal["trouble", "name", "gpu", "cpu", "ram", "temp", "power", "age"] = "trouble"
+    reverse: bool = Field(default=False, description="Turn the order round.")
+    group: Literal["none", "tag", "site", "module"] = "none"
+    faults_only: bool = Field(default=False, description="Only what needs somebody.")
+    rate_s: Annotated[float, Field(ge=0.25, le=60, allow_inf_nan=False)] = Field(
+        default=0.5, description="How often the screen is drawn."
+    )
+
+
 BUILT_IN_THERMAL: dict[str, ThermalPolicy] = {
     "conservative": ThermalPolicy(threshold_c=65, cooldown_c=55, check_interval_ms=500),
     "aggressive": ThermalPolicy(threshold_c=75, cooldown_c=65, check_interval_ms=1000),
@@ -250,6 +270,7 @@ class Config(Strict):
     provision: Provision = Field(default_factory=Provision)
     ssh: Ssh = Field(default_factory=Ssh)
     watch: Watch = Field(default_factory=Watch)
+    dashboard: Dashboard = Field(default_factory=Dashboard)
 
     @field_validator("version", mode="before")
     @classmethod

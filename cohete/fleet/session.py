@@ -11,7 +11,7 @@ from pathlib import Path
 from cohete.clock import Clock, SystemClock
 from cohete.config.devices import specs_from_config, specs_from_targets
 from cohete.config.loading import find_config, load
-from cohete.config.schema import Ssh, Watch
+from cohete.config.schema import Dashboard, Ssh, Watch
 from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target
 from cohete.errors import ConfigError
@@ -33,6 +33,7 @@ class FleetPlan:
     name: str = ""
     ssh: Ssh = field(default_factory=Ssh)
     watch: Watch = field(default_factory=Watch)
+    dashboard: Dashboard = field(default_factory=Dashboard)
 
 
 def plan_fleet(
@@ -58,6 +59,7 @@ def plan_fleet(
             config.fleet.name,
             config.ssh,
             config.watch,
+            config.dashboard,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)

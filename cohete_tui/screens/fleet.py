@@ -18,12 +18,13 @@ from cohete.fleet.words import counted, row
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.fleet_commands import FLEET_COMMANDS
 from cohete_tui.layouts import PaneLayout, TableLayout
-from cohete_tui.ordering import FleetOrder, Group
+from cohete_tui.ordering import SORTS, FleetOrder, Group
 from cohete_tui.widgets.canvas import FleetCanvas
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.status import FleetHeader, Status
 
 if TYPE_CHECKING:
+    from cohete.config.schema import Dashboard
     from cohete.fleet.store import FleetStore
     from cohete_tui.app import CoheteApp
 
@@ -55,7 +56,12 @@ class FleetScreen(Screen[None]):
     """
 
     def __init__(
-        self, store: FleetStore, *, badges: tuple[str, ...] = (), timer: bool = True
+        self,
+        store: FleetStore,
+        start: Dashboard | None = None,
+        *,
+        badges: tuple[str, ...] = (),
+        timer: bool = True,
     ) -> None:
         super().__init__()
         self.live_store = store
@@ -63,7 +69,8 @@ class FleetScreen(Screen[None]):
         self.order = FleetOrder(store)
         self._badges = badges
         self._timer = timer
-        self._rate_s = FLUSH_S
+        self._start = start
+        self._rate_s = start.rate_s if start is not None else FLUSH_S
         self._flushing: Timer | None = None
         self._asked: set[str] = set()
 
@@ -77,7 +84,21 @@ class FleetScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.canvas.focus()
+        if self._start is not None:
+            self._begin_as(self._start)
         self.set_rate(self._rate_s)
+
+    def _begin_as(self, start: Dashboard) -> None:
+        """What the configuration says about this screen."""
+        order = self.order
+        order.sort = next(sort for sort in SORTS if sort.name == start.sort)
+        order.reverse = start.reverse
+        order.faults_only = start.faults_only
+        order.group_by = "" if start.group == "none" else start.group
+        if start.view != "panes":
+            self.canvas.set_layout(TableLayout(wide=start.view == "wide"))
+        self.query_one("#filter", Prompt).value = start.filter
+        self.reorder()
 
     @property
     def _app(self) -> CoheteApp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from cohete_tui.actions import Scope, in_scope, key_names
+from cohete_tui.actions import Action, Scope, in_scope
 
 _KEY_CELLS = 16
 
@@ -27,11 +28,11 @@ Values
   │ in a bar    the memory budget"""
 
 
-def help_text(scope: Scope) -> str:
+def help_text(scope: Scope, keys_of: Callable[[Action], str]) -> str:
     """Keys by area, then what the signs mean."""
     areas: dict[str, list[str]] = {}
     for action in in_scope(scope):
-        line = f"  {key_names(action):{_KEY_CELLS}}{action.help}"
+        line = f"  {keys_of(action) or '(palette)':{_KEY_CELLS}}{action.help}"
         areas.setdefault(action.area, []).append(line)
     parts = ["\n".join([area, *lines]) for area, lines in areas.items()]
     parts.append("Palette\n  " + f"{'ctrl+p':{_KEY_CELLS}}Every action by name, and the themes")
@@ -58,10 +59,14 @@ class HelpScreen(ModalScreen[None]):
         self._scope = scope
 
     def compose(self) -> ComposeResult:
+        from cohete_tui.app import CoheteApp
+
         with VerticalScroll() as box:
             box.border_title = "Keys"
             box.border_subtitle = "esc closes, ↑↓ scrolls"
-            yield Static(help_text(self._scope), markup=False)
+            app = self.app
+            assert isinstance(app, CoheteApp)
+            yield Static(help_text(self._scope, app.keys_of), markup=False)
 
     def action_close(self) -> None:
         """Back to where it was opened."""

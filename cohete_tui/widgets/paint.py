@@ -16,7 +16,7 @@ _RULES = {
     "border-danger": "color: $error",
     "border-focus": "color: $accent; text-style: bold",
     "budget": "color: $foreground; text-style: bold",
-    "cursor": "background: $panel; color: $foreground; text-style: bold",
+    "cursor": "background: $row-cursor; color: $row-cursor-text; text-style: bold",
     "danger": "color: $error; text-style: bold",
     "dim": "color: $secondary",
     "good": "color: $success",
