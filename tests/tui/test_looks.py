@@ -150,11 +150,12 @@ async def test_own_themes_are_taken_and_taken_again_when_they_change(tmp_path: P
         mine.write_text("[colors]\nprimary = '#ff0000'\nerror = '#00aa00'\n# later\n")
         await app._look_for_themes()
         await pilot.pause()
-        assert app.theme_variables["error"] == "#00A900"
+        assert app.theme_variables["error"] == "#00AA00"
         mine.write_text("[colors]\nprimary = 'x'\n")
         await app._look_for_themes()
+        await pilot.pause()
         assert "is no colour" in notices(app)
-        assert app.theme_variables["error"] == "#00A900"
+        assert app.theme_variables["error"] == "#00AA00"
 
 
 async def test_a_theme_that_does_not_exist_is_said() -> None:
