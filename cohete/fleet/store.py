@@ -45,6 +45,29 @@ class Totals:
     oldest_age_s: float | None
 
 
+TAP_SAMPLES = 200_000
+Sample = tuple[int, float, TegraStats, int | None]
+"""Index of the device, monotonic seconds, what tegrastats said, GPU load from wherever."""
+
+
+class Tap:
+    """Samples in the order they came, for one reader that takes them now and then.
+
+    Holds TAP_SAMPLES; of a reader that does not come the oldest are lost.
+    """
+
+    __slots__ = ("samples",)
+
+    def __init__(self) -> None:
+        self.samples: deque[Sample] = deque(maxlen=TAP_SAMPLES)
+
+    def take(self) -> list[Sample]:
+        """What came since the last call."""
+        taken = list(self.samples)
+        self.samples.clear()
+        return taken
+
+
 class FleetStore:
     """Devices in their order, latest state by id, and the rare events."""
 
@@ -60,6 +83,7 @@ class FleetStore:
         self._changed: set[int] = set()
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._event_count = 0
+        self._taps: tuple[Tap, ...] = ()
 
     def __getitem__(self, device_id: str) -> Device:
         return self._by_id[device_id]
@@ -102,21 +126,35 @@ class FleetStore:
         hottest = stats.hottest
         power_mw = stats.power_mw
         gpu = stats.gpu_percent
+        if gpu is None:
+            gpu = device.gpu_percent(now)
         device.history.add(
             now,
             (
                 hottest.celsius if hottest else None,
                 None if power_mw is None else power_mw / 1000,
                 stats.ram_percent,
-                device.gpu_percent(now) if gpu is None else gpu,
+                gpu,
                 stats.cpu_percent,
             ),
         )
         if device.state is not State.LIVE:
             self._went_live(device, now)
+        for tap in self._taps:
+            tap.samples.append((device.index, now, stats, gpu))
         self.version += 1
         device.version = self.version
         self._changed.add(device.index)
+
+    def open_tap(self) -> Tap:
+        """A place where every sample from now on can be taken; close it when done."""
+        tap = Tap()
+        self._taps = (*self._taps, tap)
+        return tap
+
+    def close_tap(self, tap: Tap) -> None:
+        """Nothing is put there any more."""
+        self._taps = tuple(each for each in self._taps if each is not tap)
 
     def apply_facts(self, device: Device, facts: Facts) -> None:
         """Facts were read."""
