@@ -8,7 +8,7 @@ import os
 import signal
 import termios
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -57,6 +57,7 @@ class Launch:
     demo: bool = False
     accept_new: bool = False
     read_only: bool = False
+    history: bool = False
     looks: Looks = field(default_factory=Looks)
 
 
@@ -213,7 +214,7 @@ class CoheteApp(App[None], inherit_bindings=False):
         if not demo and plan is None:
             start.show_error("There is no device in this configuration.")
             return
-        self._launch = Launch(plan, demo=demo, read_only=self._launch.read_only)
+        self._launch = replace(self._launch, plan=plan, demo=demo)
         while self.screen is not start:
             self.pop_screen()
         start.dismiss()

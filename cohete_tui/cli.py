@@ -27,6 +27,11 @@ from cohete.cli.entry import run_command
     is_flag=True,
     help="Accept the key of a host never seen before. Never a changed one.",
 )
+@click.option(
+    "--history/--no-history",
+    default=True,
+    help="Keep what is measured on disk, as telemetry.history says; or not this time.",
+)
 @click.option("--theme", metavar="NAME", help="Colours to begin with; T goes through them.")
 @click.option(
     "--ascii/--unicode",
@@ -48,6 +53,7 @@ def command(
     demo: bool,
     read_only: bool,
     accept_new: bool,
+    history: bool,
     theme: str | None,
     ascii_only: bool | None,
     keys_path: str | None,
@@ -86,7 +92,7 @@ def command(
         ascii_only=ascii_only,
         keys_path=keys_path,
     )
-    app = CoheteApp(Launch(plan, demo, accept_new, read_only, looks))
+    app = CoheteApp(Launch(plan, demo, accept_new, read_only, history, looks))
     app.run()
     sys.exit(app.return_code or 0)
 

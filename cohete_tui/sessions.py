@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ async def open_session(launch: Launch) -> Session:
     from cohete.fleet.session import FleetSession
 
     assert launch.plan is not None
-    return PlannedSession(FleetSession(launch.plan))
+    return PlannedSession(FleetSession(launch.plan, keep_history=launch.history))
 
 
 def _load_ssh() -> None:
@@ -89,6 +90,7 @@ class DemoSession(PlannedSession):
 
 async def _open_demo() -> DemoSession:
     from cohete.clock import SystemClock
+    from cohete.config.schema import History, Telemetry
     from cohete.fleet.session import FleetSession, plan_fleet, require_fleet
     from cohete.simulator.scenario import build
     from cohete.simulator.server import SimFleet
@@ -100,4 +102,6 @@ async def _open_demo() -> DemoSession:
     folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="cohete-demo-")
     path = await asyncio.to_thread(boards.write_files, Path(folder), "demo")
     plan = require_fleet(await asyncio.to_thread(plan_fleet, (), str(path)))
-    return DemoSession(FleetSession(plan, clock=clock), boards, scenario, folder)
+    plan = replace(plan, telemetry=Telemetry(history=History(folder=f"{folder}/history")))
+    fleet = FleetSession(plan, clock=clock, keep_history=True)
+    return DemoSession(fleet, boards, scenario, folder)

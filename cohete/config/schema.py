@@ -230,6 +230,31 @@ class Watch(Strict):
     )
 
 
+class History(Strict):
+    """What is kept on disk of every sample: raw, by the minute, by ten minutes."""
+
+    enabled: bool = Field(default=True, description="Keep history while the dashboard runs.")
+    folder: str | None = Field(default=None, description="Else in the user's state folder.")
+    raw_hours: Annotated[float, Field(ge=1, le=24 * 31, allow_inf_nan=False)] = Field(
+        default=24, description="How long every sample is kept."
+    )
+    minutes_days: Annotated[float, Field(ge=1, le=366, allow_inf_nan=False)] = Field(
+        default=7, description="How long a point each minute is kept."
+    )
+    ten_minutes_days: Annotated[float, Field(ge=1, le=3660, allow_inf_nan=False)] = Field(
+        default=90, description="How long a point each ten minutes is kept."
+    )
+    max_mb: Annotated[int, Field(ge=16, le=1_048_576)] = Field(
+        default=2048, description="Room on disk for all of it; the oldest goes first."
+    )
+
+
+class Telemetry(Strict):
+    """What is kept of what was measured."""
+
+    history: History = Field(default_factory=History)
+
+
 class Dashboard(Strict):
     """How the dashboard begins; every key can change it while it runs."""
 
@@ -270,6 +295,7 @@ class Config(Strict):
     provision: Provision = Field(default_factory=Provision)
     ssh: Ssh = Field(default_factory=Ssh)
     watch: Watch = Field(default_factory=Watch)
+    telemetry: Telemetry = Field(default_factory=Telemetry)
     dashboard: Dashboard = Field(default_factory=Dashboard)
 
     @field_validator("version", mode="before")

@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from cohete.fleet.store import FleetStore, Sample
 from cohete.tegra import TegraStats
 from cohete.telemetry.codec import Chunk
 from cohete.telemetry.files import HistoryFiles, Limits, NewChunk
 from cohete.telemetry.series import UNKNOWN, columns_of, row_of
+
+T = TypeVar("T")
 
 STEP_S = 1.0
 _SLOTS = 60
@@ -58,7 +62,8 @@ class HistoryKeeper:
         self._finished: list[tuple[int, _Held]] = []
         self._slot: dict[int, int] = {}
         self._rolled: dict[int, int] = {}
-        self._busy = asyncio.Lock()
+        # One thread, so that whatever is cancelled here, the files see one job after the other.
+        self._thread = ThreadPoolExecutor(1, "history")
 
     async def run(self) -> None:
         """Until cancelled; then what is held is written."""
@@ -67,6 +72,11 @@ class HistoryKeeper:
         tap = store.open_tap()
         swept_at = clock.monotonic() - _SWEEP_S
         try:
+            if not await self._in_thread(self.files.claim):
+                text = "another cohete keeps the history; this one only reads it"
+                store.event(None, "history", text)
+                tap.samples.clear()
+                return
             while True:
                 await clock.sleep(STEP_S)
                 self._collect(tap.take())
@@ -85,6 +95,7 @@ class HistoryKeeper:
     async def _last_words(self) -> None:
         await self._write(None)
         await self._in_thread(self.files.close)
+        self._thread.shutdown(wait=False)
 
     def _collect(self, samples: list[Sample]) -> None:
         clock = self._store.clock
@@ -137,12 +148,14 @@ class HistoryKeeper:
                 due[index] = name
         return due
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        async with self._busy:
-            await asyncio.to_thread(work)
-            troubles, self.files.troubles = self.files.troubles, []
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        # What was handed over is written, also where whoever waits for it is cancelled.
+        job = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        done = await asyncio.shield(job)
+        troubles, self.files.troubles = self.files.troubles, []
         for trouble in troubles:
             self._store.event(None, "history", trouble)
+        return done
 
 
 def _shape(stats: TegraStats) -> Shape:

@@ -11,16 +11,18 @@ from pathlib import Path
 from cohete.clock import Clock, SystemClock
 from cohete.config.devices import specs_from_config, specs_from_targets
 from cohete.config.loading import find_config, load
-from cohete.config.schema import Dashboard, Ssh, Watch
+from cohete.config.schema import Dashboard, History, Ssh, Telemetry, Watch
 from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target
 from cohete.errors import ConfigError
+from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
 from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
 from cohete.links.ssh import SshConnector
+from cohete.telemetry.files import Limits
 
 GC_THRESHOLDS = (10_000, 20, 100)
 
@@ -34,6 +36,7 @@ class FleetPlan:
     ssh: Ssh = field(default_factory=Ssh)
     watch: Watch = field(default_factory=Watch)
     dashboard: Dashboard = field(default_factory=Dashboard)
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
 
 def plan_fleet(
@@ -60,6 +63,7 @@ def plan_fleet(
             config.ssh,
             config.watch,
             config.dashboard,
+            config.telemetry,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)
@@ -99,7 +103,12 @@ class FleetSession:
     """A running fleet: `async with FleetSession(plan) as session: session.store ...`."""
 
     def __init__(
-        self, plan: FleetPlan, *, clock: Clock | None = None, connector: SshConnector | None = None
+        self,
+        plan: FleetPlan,
+        *,
+        clock: Clock | None = None,
+        connector: SshConnector | None = None,
+        keep_history: bool = False,
     ) -> None:
         self.clock = clock or SystemClock()
         self.store = FleetStore(plan.specs, self.clock, plan.name)
@@ -110,7 +119,13 @@ class FleetSession:
             self.clock,
             Settings(facts_ttl_s=plan.watch.facts_ttl_s, max_connecting=plan.ssh.max_connecting),
         )
+        history = plan.telemetry.history
+        self.keeper: HistoryKeeper | None = None
+        if keep_history and history.enabled:
+            folder = history_folder(plan.telemetry)
+            self.keeper = HistoryKeeper(self.store, folder, _limits(history))
         self._task: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> FleetSession:
         self.start()
@@ -125,16 +140,21 @@ class FleetSession:
         # them would stall a large fleet for nothing.
         gc.set_threshold(*GC_THRESHOLDS)
         self._task = asyncio.create_task(self.supervisor.run(), name="supervisor")
+        if self.keeper is not None:
+            self._keeping = asyncio.create_task(self.keeper.run(), name="history")
 
     async def stop(self) -> None:
         """Leave every device as it was, with nothing of ours running on it."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = [task for task in (self._task, self._keeping) if task is not None]
+        self._task = self._keeping = None
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
         await self.connector.close()
-        if task is not None and not task.cancelled() and (error := task.exception()):
-            raise error
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
 
     def shell_argv(self, device: Device) -> list[str]:
         """What to run for a shell on a device. Raises CoheteError where it has none."""
@@ -151,6 +171,23 @@ class FleetSession:
             await self.connector.host_keys.add_line(device.key_line)
             device.key_line = ""
             self.supervisor.retry(device.id)
+
+
+def history_folder(telemetry: Telemetry) -> Path:
+    """Where history is kept: as the configuration says, else in the user's state folder."""
+    from platformdirs import user_state_path
+
+    folder = telemetry.history.folder
+    return Path(folder).expanduser() if folder else user_state_path("cohete") / "history"
+
+
+def _limits(history: History) -> Limits:
+    return Limits(
+        raw_s=history.raw_hours * 3600,
+        minutes_s=history.minutes_days * 86_400,
+        tens_s=history.ten_minutes_days * 86_400,
+        max_bytes=history.max_mb * 1024 * 1024,
+    )
 
 
 def default_folder() -> Path:

@@ -73,6 +73,7 @@ class HistoryFiles:
         self.troubles: list[str] = []
         self._told: set[str] = set()
         self._open: dict[Path, sqlite3.Connection] = {}
+        self._claim: int | None = None
 
     def add(self, chunks: Sequence[NewChunk]) -> int:
         """Write raw chunks; how many were written."""
@@ -151,8 +152,27 @@ class HistoryFiles:
             return False
         return usage.free < usage.total * self.limits.free_share
 
+    def claim(self) -> bool:
+        """Be the one that writes here; False while another program is."""
+        if self._claim is not None:
+            return True
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self.folder / "writer.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError:
+            # Whatever is wrong with the folder is told by the first write.
+            return True
+        if not _locked(descriptor):
+            os.close(descriptor)
+            return False
+        self._claim = descriptor
+        return True
+
     def close(self) -> None:
         """Let go of every file."""
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
         for database in self._open.values():
             with contextlib.suppress(sqlite3.Error):
                 database.close()
@@ -323,6 +343,18 @@ def condensed(chunks: Iterable[Chunk], begin_ms: int, end_ms: int, step_ms: int)
         columns[f"{name}<"] = [None if cell is None else cell[2] for cell in cells]
         columns[f"{name}>"] = [None if cell is None else cell[3] for cell in cells]
     return Chunk([step * step_ms for step in steps], columns)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _devices(database: sqlite3.Connection) -> list[str]:

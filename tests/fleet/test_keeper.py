@@ -1,0 +1,90 @@
+"""The fleet's history as it is kept: exact, a minute at a time, told as an event when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from cohete.clock import ManualClock
+from cohete.fleet.keeper import HistoryKeeper
+from cohete.fleet.store import FleetStore
+from cohete.tegra import parse
+from cohete.telemetry.files import HOUR_MS, HistoryFiles
+from cohete.telemetry.query import Past, past
+from tests import lines
+from tests.tui.support import feed, store_of
+
+
+async def kept(store: FleetStore, folder: Path, lines_by_second: list[str]) -> Past:
+    """Feed `a` a line a second while its history is kept; what can be read afterwards."""
+    clock = store.clock
+    assert isinstance(clock, ManualClock)
+    keeper = HistoryKeeper(store, folder)
+    task = asyncio.create_task(keeper.run())
+    await clock.advance(0)
+    for line in lines_by_second:
+        feed(store, "a", line)
+        await clock.advance(1)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    now_ms = int(clock.time() * 1000)
+    return past(HistoryFiles(folder), "a", now_ms - HOUR_MS, now_ms + 1000, 1)
+
+
+async def test_every_sample_is_kept(tmp_path: Path) -> None:
+    store = store_of(["a", "b"])
+    printed = [lines.ORIN_R36.replace("12479mW", f"{11000 + nth}mW") for nth in range(150)]
+    found = await kept(store, tmp_path, printed)
+    assert len(found.times_ms) == 150
+    parsed = [parse(line) for line in printed]
+    assert found.means["power_mw"] == [stats.power_mw for stats in parsed if stats]
+    assert len(set(found.means["power_mw"])) == 150
+    assert set(found.means["hottest_mc"]) == {53968}
+    assert "zone_mc.tj" in found.means
+    gaps = {b - a for a, b in zip(found.times_ms, found.times_ms[1:], strict=False)}
+    assert gaps == {1000}
+
+
+async def test_another_tegrastats_begins_another_chunk(tmp_path: Path) -> None:
+    store = store_of(["a"])
+    found = await kept(store, tmp_path, [*[lines.ORIN_R36] * 5, *[lines.NANO] * 5])
+    assert len(found.times_ms) == 10
+    assert found.means["zone_mc.tj"][:5] == [53968] * 5
+    assert found.means["zone_mc.tj"][5:] == [None] * 5
+    assert found.means["emc_percent"] is not None
+
+
+async def test_a_second_program_only_reads(tmp_path: Path) -> None:
+    first = HistoryFiles(tmp_path)
+    assert first.claim()
+    store = store_of(["a"])
+    await HistoryKeeper(store, tmp_path).run()
+    assert "only reads it" in store.events[0].text
+    first.close()
+    again = HistoryFiles(tmp_path)
+    assert again.claim()
+    again.close()
+
+
+async def test_trouble_is_an_event_and_watching_goes_on(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    store = store_of(["a"])
+    clock = store.clock
+    assert isinstance(clock, ManualClock)
+    task = asyncio.create_task(HistoryKeeper(store, blocked / "history").run())
+    await clock.advance(0)
+    for _ in range(70):
+        feed(store, "a", lines.NANO)
+        await clock.advance(1)
+    for _ in range(200):
+        if store.events:
+            break
+        await asyncio.sleep(0.01)
+    told = [event.text for event in store.events if event.kind == "history"]
+    assert told
+    assert "history cannot be written for now" in told[0]
+    task.cancel()
+    await asyncio.wait([task])
