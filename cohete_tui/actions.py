@@ -91,6 +91,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("demo", "d", _S, "Start", "Demo: simulated boards through real SSH", "demo"),
     Action("board", "b", _S, "Start", "Connect to a board", "board"),
     Action("config", "o", _S, "Start", "Open a configuration", "config"),
+    Action("record", "R", _E, "Time", "Record the fleet into a file here; again ends it"),
+    Action("play_pause", "p", _E, "Replay", "Play or pause the recording", slug="play-pause"),
+    Action("seek(-10)", "left_square_bracket", _E, "Replay", "10 s back", slug="back-10s"),
+    Action("seek(10)", "right_square_bracket", _E, "Replay", "10 s on", slug="on-10s"),
+    Action("seek(-300)", "left_curly_bracket", _E, "Replay", "5 minutes back", slug="back-5min"),
+    Action("seek(300)", "right_curly_bracket", _E, "Replay", "5 minutes on", slug="on-5min"),
+    Action("speed(-1)", "less_than_sign", _E, "Replay", "Slower", slug="replay-slower"),
+    Action("speed(1)", "greater_than_sign", _E, "Replay", "Faster", slug="replay-faster"),
+    Action("next_event", "E", _E, "Replay", "To the next event"),
     Action("command", "colon", _E, "Cohete", "Type a command", "command"),
     Action("save_screenshot", "", _E, "Take away", "Save a picture of the screen (SVG)"),
     Action("next_theme", "T", _E, "View", "Next theme"),
@@ -117,15 +126,27 @@ def bindings(scope: Scope) -> list[Binding]:
     ]
 
 
-def in_scope(scope: Scope) -> list[Action]:
+REPLAY_AREA = "Replay"
+"""Actions that work only while a recording is played."""
+
+
+def in_scope(scope: Scope, *, replay: bool = False) -> list[Action]:
     """What works on a screen: its own actions first, then those that work everywhere."""
     scopes = dict.fromkeys((scope, Scope.EVERYWHERE))
-    return [action for each in scopes for action in ACTIONS if action.scope is each]
+    return [
+        action
+        for each in scopes
+        for action in ACTIONS
+        if action.scope is each and (replay or action.area != REPLAY_AREA)
+    ]
 
 
 KEY_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgup",
               "pagedown": "pgdn", "f1": "F1", "colon": ":", "asterisk": "*", "plus": "+",
-              "minus": "-", "exclamation_mark": "!", "ctrl+@": "ctrl+space"}  # fmt: skip
+              "minus": "-", "exclamation_mark": "!", "ctrl+@": "ctrl+space",
+              "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{",
+              "right_curly_bracket": "}", "less_than_sign": "<",
+              "greater_than_sign": ">"}  # fmt: skip
 
 
 def key_names(keys: str) -> str:

@@ -10,43 +10,35 @@ import termios
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 
 from cohete.errors import CoheteError
 from cohete_tui import themes
-from cohete_tui.actions import Action, Scope, bindings, in_scope, key_names
+from cohete_tui.actions import (
+    Action,
+    Scope,
+    bindings,
+    in_scope,
+    key_names,
+)
+from cohete_tui.app_commands import APP_COMMANDS
 from cohete_tui.ascii import AsciiFilter
-from cohete_tui.commands import Command, choices, find, one_of, typed_on
+from cohete_tui.commands import choices, find, one_of, typed_on
 from cohete_tui.looks import Looks
+from cohete_tui.replay_app import ReplayApp, Session
+from cohete_tui.replaying import open_replay
 from cohete_tui.screens.start import StartScreen
 from cohete_tui.widgets.paint import PAINT_CSS
 
 if TYPE_CHECKING:
     from cohete.fleet.session import FleetPlan
     from cohete.fleet.state import Device
-    from cohete.fleet.store import FleetStore
-
-
-class Session(Protocol):
-    """A running fleet, as the dashboard needs it."""
-
-    store: FleetStore
-
-    def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def accept_key(self, device: Device) -> None: ...
-
-    def retry(self, device_id: str) -> None: ...
-
-    def shell_argv(self, device: Device) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +50,7 @@ class Launch:
     accept_new: bool = False
     read_only: bool = False
     history: bool = False
+    replay: Path | None = None
     looks: Looks = field(default_factory=Looks)
 
 
@@ -69,34 +62,19 @@ HISTORY_MAX = 200
 """Command lines that are kept."""
 
 
-def _app_of(screen: Screen[object]) -> CoheteApp:
-    app = screen.app
-    assert isinstance(app, CoheteApp)
-    return app
-
-
-def _theme_names(screen: Screen[object]) -> list[str]:
-    return [theme.name for theme in _app_of(screen).own_themes]
-
-
-def _set_theme(screen: Screen[object], name: str) -> None:
-    _app_of(screen).use_theme(name)
-
-
-class CoheteApp(App[None], inherit_bindings=False):
+class CoheteApp(ReplayApp, inherit_bindings=False):
     """The dashboard."""
 
     TITLE = "cohete"
     CSS = PAINT_CSS
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE)]
-    TYPED = (Command("theme", "NAME", "Change the colours", _set_theme, _theme_names),)
+    TYPED = APP_COMMANDS
 
     def __init__(
         self, launch: Launch, *, session: Session | None = None, timer: bool = True
     ) -> None:
-        super().__init__()
+        super().__init__(session)
         self._launch = launch
-        self._session = session
         self._timer = timer
         self._in_front = True
         self._typed: list[str] = []
@@ -144,7 +122,7 @@ class CoheteApp(App[None], inherit_bindings=False):
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
         if self._session is not None:
             self._show_fleet(self._session)
-        elif self._launch.plan is not None or self._launch.demo:
+        elif self._launch.plan is not None or self._launch.demo or self._launch.replay:
             self.call_after_refresh(self._begin, self._launch)
         else:
             self.push_screen(StartScreen())
@@ -171,6 +149,7 @@ class CoheteApp(App[None], inherit_bindings=False):
             self.show_error(error)
 
     async def on_unmount(self) -> None:
+        await self.recordings.stop()
         if self._session is not None:
             await self._session.stop()
 
@@ -179,7 +158,10 @@ class CoheteApp(App[None], inherit_bindings=False):
         from cohete_tui.sessions import open_session
 
         try:
-            session = await open_session(launch)
+            if launch.replay is not None:
+                session: Session = await open_replay(launch.replay)
+            else:
+                session = await open_session(launch)
         except CoheteError as error:
             self.exit(return_code=2, message=f"cohete-tui: {error}")
             return
@@ -193,6 +175,8 @@ class CoheteApp(App[None], inherit_bindings=False):
         badges: tuple[str, ...] = ("DEMO",) if self._launch.demo else ()
         if self._launch.read_only:
             badges += ("READ-ONLY",)
+        if self.player is not None:
+            badges += ("REPLAY",)
         start = self._launch.plan.dashboard if self._launch.plan is not None else None
         self.push_screen(FleetScreen(session.store, start, badges=badges, timer=self._timer))
 
@@ -222,7 +206,9 @@ class CoheteApp(App[None], inherit_bindings=False):
 
     def connect(self, device: Device) -> None:
         """Try a device again now; where its key is unknown, ask about it first."""
-        if device.key_line:
+        if self.player is not None:
+            self.notify("This is a recording.", timeout=3, markup=False)
+        elif device.key_line:
             self.ask_about_keys([device])
         elif not device.spec.enabled:
             self.notify(f"{device.id} is disabled in the configuration.", timeout=4, markup=False)
@@ -267,7 +253,7 @@ class CoheteApp(App[None], inherit_bindings=False):
         from cohete_tui.screens.command_line import CommandLine
 
         screen = self.screen
-        known = choices(_scope_of(screen), typed_on(screen))
+        known = choices(_scope_of(screen), typed_on(screen), replay=self.player is not None)
         line = await self.push_screen_wait(CommandLine(known, screen, self._typed, text))
         if not line:
             return
@@ -282,10 +268,6 @@ class CoheteApp(App[None], inherit_bindings=False):
                 await done
         except CoheteError as error:
             self.show_error(error)
-
-    def show_error(self, error: CoheteError) -> None:
-        """Say what went wrong and what to do."""
-        self.notify(str(error), severity="error", timeout=10, markup=False)
 
     # Actions, in the order of the registry.
 
@@ -315,7 +297,7 @@ class CoheteApp(App[None], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the same list of actions, then the themes."""
-        for action in in_scope(_scope_of(screen)):
+        for action in in_scope(_scope_of(screen), replay=self.player is not None):
             if action.area != "Move":
                 title = f"{action.area}: {action.help}"
                 yield SystemCommand(

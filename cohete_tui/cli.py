@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -21,6 +22,13 @@ from cohete.cli.entry import run_command
     help="A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.",
 )
 @click.option("--demo", is_flag=True, help="Twelve simulated boards; no Jetson needed.")
+@click.option(
+    "--replay",
+    "replay_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Show a recording, or a plain tegrastats log, as if it were now.",
+)
 @click.option("--read-only", is_flag=True, help="Refuse every change to a device.")
 @click.option(
     "--accept-new",
@@ -51,6 +59,7 @@ def command(
     targets: tuple[str, ...],
     config_path: str | None,
     demo: bool,
+    replay_path: Path | None,
     read_only: bool,
     accept_new: bool,
     history: bool,
@@ -72,8 +81,10 @@ def command(
         os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     if demo and (targets or config_path):
         raise click.UsageError("--demo shows simulated boards; leave out --config and TARGET.")
+    if replay_path is not None and (demo or targets or config_path):
+        raise click.UsageError("--replay shows a recording; leave out --demo, --config and TARGET.")
     plan = None
-    if not demo:
+    if not demo and replay_path is None:
         from cohete.errors import ConfigError
         from cohete.fleet.session import plan_fleet
 
@@ -92,7 +103,7 @@ def command(
         ascii_only=ascii_only,
         keys_path=keys_path,
     )
-    app = CoheteApp(Launch(plan, demo, accept_new, read_only, history, looks))
+    app = CoheteApp(Launch(plan, demo, accept_new, read_only, history, replay_path, looks))
     app.run()
     sys.exit(app.return_code or 0)
 

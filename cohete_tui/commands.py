@@ -58,10 +58,12 @@ def typed_on(screen: Screen[object]) -> list[Command]:
     return [*getattr(screen, "TYPED", ()), *getattr(screen.app, "TYPED", ())]
 
 
-def choices(scope: Scope, commands: Sequence[Command]) -> dict[str, Choice]:
+def choices(
+    scope: Scope, commands: Sequence[Command], *, replay: bool = False
+) -> dict[str, Choice]:
     """Everything that can be typed on a screen, by name."""
     found: dict[str, Choice] = {}
-    for action in in_scope(scope):
+    for action in in_scope(scope, replay=replay):
         if "(" not in action.name:
             name = action.name.replace("_", "-")
             found.setdefault(name, Choice(name, name, action.help, action.name))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cohete.fleet.store import FleetStore
     from cohete.simulator.scenario import Scenario
     from cohete.simulator.server import SimFleet
-    from cohete_tui.app import Launch, Session
+    from cohete_tui.app import Launch
+    from cohete_tui.replay_app import Session
 
 DEMO_BOARDS = 12
 

@@ -11,6 +11,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "config": ("cohete.cli.config", "Check a cohete.yaml, or print its schema."),
     "decode": ("cohete.cli.decode", "tegrastats lines in, one JSON object a sample out."),
     "history": ("cohete.cli.history", "What was measured on a device, from what was kept."),
+    "record": ("cohete.cli.record", "A fleet into one file, to be looked at later."),
     "simulate": ("cohete.cli.simulate", "Serve Jetsons that do not exist, over real SSH."),
     "status": (
         "cohete.cli.status",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from cohete import hardware
@@ -167,3 +168,56 @@ def _hex(text: str) -> str:
 def _seconds(text: str) -> float | None:
     match = re.match(r"\d{1,12}(?:\.\d{1,6})?", text)
     return float(match[0]) if match else None
+
+
+def facts_as_dict(facts: Facts) -> dict[str, object]:
+    """Facts in plain types, for a file."""
+    return {
+        **asdict(facts),
+        "module": facts.module.name if facts.module is not None else None,
+        "compatible": list(facts.compatible),
+    }
+
+
+def facts_from_dict(found: Mapping[str, object]) -> Facts:
+    """Facts from `facts_as_dict`, or from whatever else a file holds: what is not of its type or
+    not known is unknown, and every text is safe to show."""
+    texts = {
+        name: sanitise(value, 120) if isinstance(value := found.get(name), str) else ""
+        for name in ("model", "hostname", "kernel", "machine_id", "serial", "power_mode_note")
+    }
+    mode = found.get("power_mode")
+    name, number = (mode.get("name"), mode.get("id")) if isinstance(mode, dict) else (None, None)
+    compatible = found.get("compatible")
+    return Facts(
+        **texts,
+        compatible=tuple(sanitise(part, 120) for part in compatible if isinstance(part, str))
+        if isinstance(compatible, list)
+        else (),
+        module=next((m for m in hardware.MODULES if m.name == found.get("module")), None),
+        is_super=found.get("is_super") is True,
+        l4t=_text_or_none(found.get("l4t")),
+        jetpack=_text_or_none(found.get("jetpack")),
+        memory_total_mb=_int_or_none(found.get("memory_total_mb")),
+        memory_available_mb=_int_or_none(found.get("memory_available_mb")),
+        power_mode=PowerMode(sanitise(name, 48), number)
+        if isinstance(name, str) and isinstance(number, int)
+        else None,
+        uptime_s=float(uptime)
+        if isinstance(uptime := found.get("uptime_s"), int | float)
+        else None,
+        has_neon=_bool_or_none(found.get("has_neon")),
+        has_cuda=_bool_or_none(found.get("has_cuda")),
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return sanitise(value, 120) if isinstance(value, str) else None
+
+
+def _int_or_none(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _bool_or_none(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None

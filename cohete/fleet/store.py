@@ -50,21 +50,32 @@ Sample = tuple[int, float, TegraStats, int | None]
 """Index of the device, monotonic seconds, what tegrastats said, GPU load from wherever."""
 
 
+RawLine = tuple[int, float, bytes]
+"""Index of the device, monotonic seconds, what it printed."""
+
+
 class Tap:
-    """Samples in the order they came, for one reader that takes them now and then.
+    """Samples or raw lines in the order they came, for one reader that takes them now and then.
 
     Holds TAP_SAMPLES; of a reader that does not come the oldest are lost.
     """
 
-    __slots__ = ("samples",)
+    __slots__ = ("lines", "samples")
 
     def __init__(self) -> None:
         self.samples: deque[Sample] = deque(maxlen=TAP_SAMPLES)
+        self.lines: deque[RawLine] = deque(maxlen=TAP_SAMPLES)
 
     def take(self) -> list[Sample]:
         """What came since the last call."""
         taken = list(self.samples)
         self.samples.clear()
+        return taken
+
+    def take_lines(self) -> list[RawLine]:
+        """What was printed since the last call."""
+        taken = list(self.lines)
+        self.lines.clear()
         return taken
 
 
@@ -84,6 +95,7 @@ class FleetStore:
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._event_count = 0
         self._taps: tuple[Tap, ...] = ()
+        self.line_taps: tuple[Tap, ...] = ()
 
     def __getitem__(self, device_id: str) -> Device:
         return self._by_id[device_id]
@@ -105,6 +117,14 @@ class FleetStore:
         kept.version = self.version
         kept.events = self.events.copy()
         return kept
+
+    def reset(self) -> None:
+        """Forget everything but who the devices are; for a jump to another time."""
+        now = self.clock.monotonic()
+        for device in self.devices:
+            device.__init__(device.spec, device.index, now)  # type: ignore[misc]
+            self.touch(device)
+        self.events.clear()
 
     def take_changed(self) -> set[int]:
         """Indexes of the devices that changed since the last call; for one reader, the screen."""
@@ -146,15 +166,20 @@ class FleetStore:
         device.version = self.version
         self._changed.add(device.index)
 
-    def open_tap(self) -> Tap:
-        """A place where every sample from now on can be taken; close it when done."""
+    def open_tap(self, *, lines: bool = False) -> Tap:
+        """A place where every sample, or every raw line, from now on can be taken; close it when
+        done."""
         tap = Tap()
-        self._taps = (*self._taps, tap)
+        if lines:
+            self.line_taps = (*self.line_taps, tap)
+        else:
+            self._taps = (*self._taps, tap)
         return tap
 
     def close_tap(self, tap: Tap) -> None:
         """Nothing is put there any more."""
         self._taps = tuple(each for each in self._taps if each is not tap)
+        self.line_taps = tuple(each for each in self.line_taps if each is not tap)
 
     def apply_facts(self, device: Device, facts: Facts) -> None:
         """Facts were read."""
@@ -207,12 +232,18 @@ class FleetStore:
         self.event(device, "refused", error.what, error.hint)
 
     def event(self, device: Device | None, kind: str, text: str, hint: str = "") -> None:
-        """Something rare happened."""
+        """Something rare happened now."""
+        self.event_at(self.clock.time(), device, kind, text, hint)
+
+    def event_at(
+        self, wall_s: float, device: Device | None, kind: str, text: str, hint: str = ""
+    ) -> None:
+        """Something rare happened then."""
         self._event_count += 1
         self.events.append(
             Event(
                 self._event_count,
-                self.clock.time(),
+                wall_s,
                 device.id if device else "",
                 kind,
                 text,

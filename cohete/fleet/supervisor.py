@@ -186,6 +186,9 @@ class Supervisor:
         watched = self._watched.get(device.index)
         if watched is not None:
             watched.heard_at = self._clock.monotonic()
+        for tap in self._store.line_taps:
+            now = self._clock.monotonic()
+            tap.lines.extend((device.index, now, line) for line in lines)
         if len(lines) > BACKLOG_LINES:
             device.dropped_lines += len(lines) - 1
             lines = lines[-1:]

@@ -86,6 +86,20 @@ class _ReplayStream:
         self._task.cancel()
 
 
+def read_log(file: Path, interval_s: float = 1.0) -> tuple[float, list[tuple[float, str]]]:
+    """When a plain tegrastats log begins (wall seconds, by its stamps in this time zone, else by
+    the file's age) and its samples with seconds since then. Blocks; raises OSError."""
+    at_s = 0.0
+    samples: list[tuple[float, str]] = []
+    for pause_s, line in _load(file, interval_s):
+        at_s += pause_s
+        samples.append((at_s, decode(line)))
+    first = tegra.parse(samples[0][1]) if samples else None
+    stamp = _stamp(first.time) if first is not None else None
+    began_s = stamp.timestamp() if stamp is not None else file.stat().st_mtime - at_s
+    return began_s, samples
+
+
 def _load(file: Path, interval_s: float) -> list[tuple[float, bytes]]:
     """Samples with the pause before each: from their own stamps, else the interval."""
     with file.open("rb") as stream:

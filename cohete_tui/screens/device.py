@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid, VerticalScroll
@@ -14,10 +15,12 @@ from cohete_tui import panels
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.widgets.charts import CHARTS, HistoryChart
 from cohete_tui.widgets.lines import LinesPanel
+from cohete_tui.widgets.replay import ReplayBar
 
 if TYPE_CHECKING:
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
+    from cohete_tui.app import CoheteApp
     from cohete_tui.ordering import FleetOrder
 
 FLUSH_S = 0.5
@@ -60,6 +63,13 @@ class DeviceScreen(Screen[str]):
         self._charted_at = 0.0
 
     @property
+    def _app(self) -> CoheteApp:
+        from cohete_tui.app import CoheteApp
+
+        assert isinstance(self.app, CoheteApp)
+        return self.app
+
+    @property
     def device(self) -> Device:
         """The device that is shown."""
         return self.store[self.device_id]
@@ -97,6 +107,8 @@ class DeviceScreen(Screen[str]):
                 for chart in CHARTS:
                     yield HistoryChart(chart)
             yield identity("below")
+        if self._app.player is not None:
+            yield ReplayBar(self._app.player)
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -112,6 +124,8 @@ class DeviceScreen(Screen[str]):
         for panel in self.query(LinesPanel):
             if panel.display:
                 panel.update()
+        for bar in self.query(ReplayBar):
+            bar.update()
         now = self.store.clock.monotonic()
         if now - self._charted_at >= CHART_S:
             self._charted_at = now
@@ -135,13 +149,16 @@ class DeviceScreen(Screen[str]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False, immediate=True)
 
     def action_shell(self) -> None:
-        from cohete_tui.app import CoheteApp
-
-        assert isinstance(self.app, CoheteApp)
-        self.app.open_shell(self.device)
+        self._app.open_shell(self.device)
 
     def action_connect(self) -> None:
-        from cohete_tui.app import CoheteApp
+        self._app.connect(self.device)
 
-        assert isinstance(self.app, CoheteApp)
-        self.app.connect(self.device)
+    @on(ReplayBar.Sought)
+    async def _sought(self, event: ReplayBar.Sought) -> None:
+        await self._app.seek(event.at_ms)
+
+    def on_jumped(self) -> None:
+        """Another moment of a recording: nothing that was drawn holds."""
+        self._charted_at = 0.0
+        self.flush()

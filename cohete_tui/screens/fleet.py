@@ -21,6 +21,7 @@ from cohete_tui.layouts import PaneLayout, TableLayout
 from cohete_tui.ordering import SORTS, FleetOrder, Group
 from cohete_tui.widgets.canvas import FleetCanvas
 from cohete_tui.widgets.prompt import Prompt
+from cohete_tui.widgets.replay import ReplayBar
 from cohete_tui.widgets.status import FleetHeader, Status
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class FleetScreen(Screen[None]):
         yield Static(NO_MATCH, id="message", markup=False)
         yield FleetCanvas(self.store, self.order, id="canvas")
         yield Static("", id="problem", markup=False)
+        if self._app.player is not None:
+            yield ReplayBar(self._app.player)
         yield Prompt(FILTER_HINT, id="filter")
         yield Footer(show_command_palette=False, compact=True)
 
@@ -127,6 +130,8 @@ class FleetScreen(Screen[None]):
                 self.redraw()
             self.canvas.flush(changed)
         self.query_one(FleetHeader).update()
+        for bar in self.query(ReplayBar):
+            bar.update()
         self._ask_about_keys()
 
     def on_screen_resume(self) -> None:
@@ -143,7 +148,7 @@ class FleetScreen(Screen[None]):
             marked=len(self.canvas.marks.of(self.store)),
             paused_s=paused_s,
             rate_s=None if self._rate_s == FLUSH_S else self._rate_s,
-            badges=self._badges,
+            badges=self._badges + ((badge,) if (badge := self._app.recordings.badge) else ()),
         )
 
     def redraw(self) -> None:
@@ -272,6 +277,9 @@ class FleetScreen(Screen[None]):
         self.query_one(FleetHeader).update()
 
     def action_pause(self) -> None:
+        if self._app.player is not None:
+            self._app.action_play_pause()
+            return
         self.store = self.live_store if self.is_paused else self.live_store.snapshot()
         self.order.watch(self.store)
         self.canvas.show_store(self.store)
@@ -362,6 +370,15 @@ class FleetScreen(Screen[None]):
         """The cursor goes to the device that was looked at last."""
         if device_id is not None and device_id in self.store:
             self.canvas.move_to_device(self.store[device_id])
+
+    @on(ReplayBar.Sought)
+    async def _sought(self, event: ReplayBar.Sought) -> None:
+        await self._app.seek(event.at_ms)
+
+    def on_jumped(self) -> None:
+        """Another moment of a recording: nothing that was drawn holds."""
+        self.reorder()
+        self.flush()
 
     @on(FleetCanvas.Opened)
     def _opened(self) -> None:

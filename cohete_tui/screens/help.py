@@ -28,10 +28,10 @@ Values
   │ in a bar    the memory budget"""
 
 
-def help_text(scope: Scope, keys_of: Callable[[Action], str]) -> str:
+def help_text(scope: Scope, keys_of: Callable[[Action], str], *, replay: bool = False) -> str:
     """Keys by area, then what the signs mean."""
     areas: dict[str, list[str]] = {}
-    for action in in_scope(scope):
+    for action in in_scope(scope, replay=replay):
         line = f"  {keys_of(action) or '(palette)':{_KEY_CELLS}}{action.help}"
         areas.setdefault(action.area, []).append(line)
     parts = ["\n".join([area, *lines]) for area, lines in areas.items()]
@@ -66,7 +66,9 @@ class HelpScreen(ModalScreen[None]):
             box.border_subtitle = "esc closes, ↑↓ scrolls"
             app = self.app
             assert isinstance(app, CoheteApp)
-            yield Static(help_text(self._scope, app.keys_of), markup=False)
+            yield Static(
+                help_text(self._scope, app.keys_of, replay=app.player is not None), markup=False
+            )
 
     def action_close(self) -> None:
         """Back to where it was opened."""

@@ -88,7 +88,8 @@ class HistoryChart(PlotextPlot):
         middle = (low + high) / 2
         plot.yticks([low, middle, high], [f"{value:5.0f}" for value in (low, middle, high)])
         plot.frame(False)
-        age = "" if device.state is State.LIVE else f", {span(device.age_s(now_s))} ago"
+        age_s = None if device.state is State.LIVE else device.age_s(now_s)
+        age = "" if age_s is None else f", {span(age_s)} ago"
         self.border_title = f"{chart.title}  {', '.join(newest)}{age}"
         self.refresh()
 

@@ -1,0 +1,104 @@
+"""The part of the application that knows of recordings: it makes them, and plays them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from textual.app import App
+from textual.message import Message
+
+from cohete.errors import CoheteError
+from cohete_tui.actions import ACTIONS, REPLAY_AREA
+from cohete_tui.replaying import Recordings
+
+if TYPE_CHECKING:
+    from cohete.fleet.player import Player
+    from cohete.fleet.state import Device
+    from cohete.fleet.store import FleetStore
+
+_REPLAY_ACTIONS = frozenset(
+    action.name.partition("(")[0] for action in ACTIONS if action.area == REPLAY_AREA
+)
+
+
+class Session(Protocol):
+    """A running fleet, as the dashboard needs it."""
+
+    store: FleetStore
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def accept_key(self, device: Device) -> None: ...
+
+    def retry(self, device_id: str) -> None: ...
+
+    def shell_argv(self, device: Device) -> list[str]: ...
+
+
+class Jumped(Message):
+    """The recording is at another moment: everything on the screen is another."""
+
+
+class ReplayApp(App[None], inherit_bindings=False):
+    """An application over a session, which may be a recording."""
+
+    def __init__(self, session: Session | None) -> None:
+        super().__init__()
+        self._session = session
+        self.recordings = Recordings()
+
+    def show_error(self, error: CoheteError) -> None:
+        """Say what went wrong and what to do."""
+        self.notify(str(error), severity="error", timeout=10, markup=False)
+
+    @property
+    def player(self) -> Player | None:
+        """What plays the recording that is shown; None where the present is."""
+        return getattr(self._session, "player", None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Actions of a replay exist only in one, and nothing is recorded there."""
+        if action in _REPLAY_ACTIONS:
+            return self.player is not None
+        if action == "record":
+            return self._session is not None and self.player is None
+        return True
+
+    async def action_record(self) -> None:
+        assert self._session is not None
+        try:
+            if self.recordings.is_running:
+                path = await self.recordings.stop()
+                self.notify(f"Recorded in {path}.", timeout=6, markup=False)
+            else:
+                path = await self.recordings.start(self._session.store)
+                self.notify(f"Recording to {path}; R ends it.", timeout=4, markup=False)
+        except CoheteError as error:
+            self.show_error(error)
+
+    def action_play_pause(self) -> None:
+        if self.player is not None:
+            self.player.playing = not self.player.playing
+
+    async def action_seek(self, seconds: int) -> None:
+        if self.player is not None:
+            await self.seek(self.player.now_ms + 1000 * seconds)
+
+    async def seek(self, at_ms: int) -> None:
+        """Jump to a moment of the recording."""
+        if self.player is not None:
+            await self.player.seek(at_ms)
+            self.screen.post_message(Jumped())
+
+    def action_speed(self, step: int) -> None:
+        if self.player is not None:
+            self.player.faster(step)
+
+    async def action_next_event(self) -> None:
+        if self.player is not None:
+            if await self.player.next_event():
+                self.screen.post_message(Jumped())
+            else:
+                self.notify("Nothing more happened.", timeout=3, markup=False)
