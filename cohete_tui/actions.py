@@ -15,6 +15,7 @@ class Scope(StrEnum):
     FLEET = "fleet"
     DEVICE = "device"
     START = "start"
+    EVENTS = "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Action:
         return f"{self.scope}.{(self.slug or self.name).replace('_', '-')}"
 
 
-_F, _D, _S, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVERYWHERE
+_F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope.EVERYWHERE
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
@@ -50,13 +51,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("faults", "z", _F, "Fleet", "Show only what needs somebody"),
     Action("next_grouping", "b", _F, "Fleet", "Group by tag, site, module, or not at all"),
     Action("fold_all", "F", _F, "Fleet", "Fold every group, or unfold them"),
-    Action("next_sort", "s", _F, "Fleet", "Order by the next column", "sort"),
+    Action("next_sort", "s", _F, "Fleet", "Order by the next column"),
     Action("previous_sort", "S", _F, "Fleet", "Order by the previous column"),
     Action("reverse", "r", _F, "Fleet", "Turn the order round"),
     Action("clear", "escape", _F, "Fleet", "Clear the marks, else the filter"),
     Action(
         "mark", "space", _F, "Marks", "Mark the device or the group; again takes it away", "mark"
     ),
+    Action("events", "e", _F, "Events", "Everything that happened", "events"),
     Action("mark_range", "V,ctrl+@", _F, "Marks", "Mark from the last mark to here"),
     Action("invert_marks", "asterisk", _F, "Marks", "Mark what is not marked, and the reverse"),
     Action(
@@ -87,7 +89,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("scroll(10)", "pagedown", _D, "Move", "A page down", slug="page-down"),
     Action("connect", "c", _F, "Connection", "Try again now, or look at a new host key"),
     Action("connect", "c", _D, "Connection", "Try again now, or look at a new host key", "connect"),
+    Action("events", "e", _D, "Events", "Everything that happened", "events"),
     Action("shell", "exclamation_mark", _D, "Connection", "A shell on the device; exit comes back"),
+    Action("back", "escape,backspace", _V, "Events", "Clear the filter, else back", "back"),
+    Action("open", "enter", _V, "Events", "To the device; in a recording, to the moment", "open"),
+    Action("filter", "slash", _V, "Events", "Show only events that match", "filter"),
+    Action("acknowledge", "a", _V, "Events", "Acknowledge the event", "acknowledge"),
+    Action("acknowledge_all", "A", _V, "Events", "Acknowledge all that are shown", "all"),
+    Action("step(-1)", "up,k", _V, "Move", "Up", slug="up"),
+    Action("step(1)", "down,j", _V, "Move", "Down", slug="down"),
+    Action("step(-20)", "pageup", _V, "Move", "A page up", slug="page-up"),
+    Action("step(20)", "pagedown", _V, "Move", "A page down", slug="page-down"),
+    Action("step(-99999)", "home,g", _V, "Move", "To the newest", slug="first"),
+    Action("step(99999)", "end,G", _V, "Move", "To the oldest", slug="last"),
     Action("demo", "d", _S, "Start", "Demo: simulated boards through real SSH", "demo"),
     Action("board", "b", _S, "Start", "Connect to a board", "board"),
     Action("config", "o", _S, "Start", "Open a configuration", "config"),

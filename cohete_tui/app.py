@@ -19,6 +19,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from cohete.errors import CoheteError
+from cohete.fleet.eventlog import EventLog
 from cohete_tui import themes
 from cohete_tui.actions import (
     Action,
@@ -76,6 +77,7 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         super().__init__(session)
         self._launch = launch
         self._timer = timer
+        self.event_log = EventLog()
         self._in_front = True
         self._typed: list[str] = []
         self.looks = launch.looks
@@ -203,6 +205,23 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
             self.pop_screen()
         start.dismiss()
         await self._begin(self._launch)
+
+    @work(exit_on_error=False, exclusive=True, group="events")
+    async def show_events(self) -> None:
+        """The list of events; whoever picks one comes to its device."""
+        from cohete_tui.screens.device import DeviceScreen
+        from cohete_tui.screens.events import EventsScreen
+
+        assert self._session is not None
+        beneath = self.screen
+        screen = EventsScreen(self._session.store, self.event_log, timer=self._timer)
+        device_id = await self.push_screen_wait(screen)
+        if not device_id:
+            return
+        if isinstance(beneath, DeviceScreen):
+            beneath.show_device(device_id)
+        else:
+            getattr(beneath, "open_device", lambda device_id: None)(device_id)
 
     def connect(self, device: Device) -> None:
         """Try a device again now; where its key is unknown, ask about it first."""

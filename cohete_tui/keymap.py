@@ -13,7 +13,7 @@ from cohete.config.loading import read
 from cohete.config.yamltree import Tree, parse_yaml
 from cohete.errors import ConfigError
 from cohete.text import sanitise
-from cohete_tui.actions import ACTIONS, KEY_NAMES, Scope
+from cohete_tui.actions import ACTIONS, KEY_NAMES, REPLAY_AREA, Scope
 
 DEFAULT_NAME = "keys.yaml"
 PROMPT_KEYS = {
@@ -106,12 +106,18 @@ def _clashes(keymap: Keymap) -> list[tuple[str, str, str]]:
     scope_of = {action.id: action.scope for action in ACTIONS}
     taken: dict[tuple[str, str], str] = {}
     found: list[tuple[str, str, str]] = []
-    every = keys_of(keymap)
+    replay = {action.id for action in ACTIONS if action.area == REPLAY_AREA}
+    every = {
+        name: keys
+        for name, keys in keys_of(keymap).items()
+        # A recording's keys mean something else in the present.
+        if name in keymap or name not in replay
+    }
     for name in sorted(every, key=lambda name: name in keymap):
         scope = str(scope_of.get(name, "prompt"))
         scopes = [scope]
         if scope == Scope.EVERYWHERE:
-            scopes += [Scope.FLEET, Scope.DEVICE, Scope.START]
+            scopes += [scope for scope in Scope if scope is not Scope.EVERYWHERE]
         for key in every[name].split(","):
             others = [taken[place, key] for place in scopes if (place, key) in taken]
             if others and name in keymap:

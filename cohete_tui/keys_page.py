@@ -22,7 +22,7 @@ everywhere.quit: ctrl+x
 ```
 """
 _TITLES = {
-    Scope.FLEET: "Fleet", Scope.DEVICE: "Device", Scope.START: "Start",
+    Scope.FLEET: "Fleet", Scope.DEVICE: "Device", Scope.EVENTS: "Events", Scope.START: "Start",
     Scope.EVERYWHERE: "Everywhere",
 }  # fmt: skip
 

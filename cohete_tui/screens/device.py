@@ -145,6 +145,15 @@ class DeviceScreen(Screen[str]):
             self._charted_at = 0.0
             self.flush()
 
+    def show_device(self, device_id: str) -> None:
+        """Show another device."""
+        self.device_id = device_id
+        self._charted_at = 0.0
+        self.flush()
+
+    def action_events(self) -> None:
+        self._app.show_events()
+
     def action_scroll(self, lines: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False, immediate=True)
 

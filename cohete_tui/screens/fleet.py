@@ -74,6 +74,7 @@ class FleetScreen(Screen[None]):
         self._rate_s = start.rate_s if start is not None else FLUSH_S
         self._flushing: Timer | None = None
         self._asked: set[str] = set()
+        self._counted = (-1, -1, 0)
 
     def compose(self) -> ComposeResult:
         yield FleetHeader(self.order, self._status)
@@ -146,10 +147,19 @@ class FleetScreen(Screen[None]):
         return Status(
             self.store,
             marked=len(self.canvas.marks.of(self.store)),
+            new_events=self._new_events(),
             paused_s=paused_s,
             rate_s=None if self._rate_s == FLUSH_S else self._rate_s,
             badges=self._badges + ((badge,) if (badge := self._app.recordings.badge) else ()),
         )
+
+    def _new_events(self) -> int:
+        """Counted anew only when something happened."""
+        store, log = self.live_store, self._app.event_log
+        last = store.events[-1].number if store.events else 0
+        if self._counted[:2] != (last, log.changes):
+            self._counted = (last, log.changes, log.new_trouble(store.events))
+        return self._counted[2]
 
     def redraw(self) -> None:
         """The rows are others, or lie in other places."""
@@ -315,6 +325,9 @@ class FleetScreen(Screen[None]):
     def action_export(self) -> None:
         stamp = datetime.fromtimestamp(self.store.clock.time())  # noqa: DTZ006 - a name for whoever looks
         self._app.type_command(f"export fleet-{stamp:%Y%m%d-%H%M%S}.csv")
+
+    def action_events(self) -> None:
+        self._app.show_events()
 
     def action_shell(self) -> None:
         device = self.canvas.current

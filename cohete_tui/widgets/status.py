@@ -53,6 +53,7 @@ class Status:
 
     store: FleetStore
     marked: int = 0
+    new_events: int = 0
     paused_s: float | None = None
     rate_s: float | None = None
     badges: tuple[str, ...] = ()
@@ -66,6 +67,8 @@ def chips(status: Status, order: FleetOrder) -> Line:
         line.append((f"PAUSED {minutes:02}:{seconds:02}  ", "warn"))
     if status.marked:
         line.append((f"{MARK} {status.marked} marked  ", "accent"))
+    if status.new_events:
+        line.append((f"{status.new_events} new in events  ", "warn"))
     if order.faults_only:
         line.append((f"faults only shows {len(order.matching)}  ", "accent"))
     if order.query.text:

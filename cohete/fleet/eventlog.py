@@ -1,0 +1,81 @@
+"""What happened, for a person: the same thing once with its count, newest first, acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cohete.fleet.state import Event
+
+CALM_KINDS = frozenset({"live", "mode"})
+"""News that ask nothing of anybody."""
+
+_Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened `count` times, last at `last` (wall seconds)."""
+
+    device: str
+    kind: str
+    text: str
+    hint: str
+    first_s: float
+    last_s: float
+    count: int
+    acknowledged: bool
+
+    @property
+    def key(self) -> _Key:
+        """What makes two events the same."""
+        return (self.device, self.kind, self.text)
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether somebody should know."""
+        return self.kind not in CALM_KINDS
+
+
+class EventLog:
+    """Which events a person has acknowledged, and the list as it is read."""
+
+    def __init__(self) -> None:
+        self._seen_to: dict[_Key, int] = {}
+        self.changes = 0
+        """How often somebody acknowledged something."""
+
+    def entries(self, events: Iterable[Event], words: str = "") -> list[Entry]:
+        """Newest first; only those in which every word occurs."""
+        wanted = words.casefold().split()
+        found: dict[_Key, Entry] = {}
+        for event in events:
+            key = (event.device, event.kind, event.text)
+            text = " ".join(key).casefold()
+            if not all(word in text for word in wanted):
+                continue
+            known = found.pop(key, None)
+            found[key] = Entry(
+                event.device,
+                event.kind,
+                event.text,
+                event.hint,
+                known.first_s if known else event.wall_s,
+                event.wall_s,
+                known.count + 1 if known else 1,
+                self._seen_to.get(key, 0) >= event.number,
+            )
+        return list(reversed(found.values()))
+
+    def acknowledge(self, events: Iterable[Event], keys: Iterable[_Key]) -> None:
+        """Somebody has seen these; the next time one of them happens it is new again."""
+        wanted = set(keys)
+        self.changes += 1
+        for event in events:
+            key = (event.device, event.kind, event.text)
+            if key in wanted:
+                self._seen_to[key] = max(event.number, self._seen_to.get(key, 0))
+
+    def new_trouble(self, events: Iterable[Event]) -> int:
+        """How many kinds of trouble nobody has acknowledged."""
+        return sum(entry.is_trouble and not entry.acknowledged for entry in self.entries(events))

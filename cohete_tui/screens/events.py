@@ -1,0 +1,196 @@
+"""Everything that happened: once with its count, newest first, acknowledged by key."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from cohete.fleet.eventlog import Entry, EventLog
+from cohete_tui.actions import Scope, bindings
+from cohete_tui.draw import Line, fit
+from cohete_tui.widgets.lines import LinesPanel
+from cohete_tui.widgets.prompt import Prompt
+from cohete_tui.widgets.rows import RowList
+
+if TYPE_CHECKING:
+    from cohete.fleet.store import FleetStore
+    from cohete_tui.app import CoheteApp
+
+FLUSH_S = 0.5
+NOTHING = "Nothing has happened yet. Devices that come, go or are refused are listed here."
+NO_MATCH = "No event matches. Press esc to clear the filter."
+_KIND_CELLS, _DEVICE_MAX, _TIME_CELLS = 10, 24, 20
+
+
+class EventsScreen(Screen[str]):
+    """The list, its filter, and what to do about the event under the cursor."""
+
+    SCOPE = Scope.EVENTS
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVENTS)]
+    CSS = """
+    EventsScreen { background: $background; }
+    EventsScreen #filter { display: none; }
+    EventsScreen #filter.open { display: block; }
+    EventsScreen #nothing { display: none; height: 1fr; padding: 1 2; color: $secondary; }
+    EventsScreen.-nothing #nothing { display: block; }
+    EventsScreen.-nothing RowList { display: none; }
+    EventsScreen #hint { height: 1; padding: 0 1; color: $secondary; background: $panel; }
+    """
+
+    def __init__(self, store: FleetStore, log: EventLog, *, timer: bool = True) -> None:
+        super().__init__()
+        self.store = store
+        self._log = log
+        self._timer = timer
+        self._words = ""
+        self._entries: list[Entry] = []
+
+    def compose(self) -> ComposeResult:
+        yield LinesPanel(lambda cells: [self._title(cells)], classes="plain")
+        yield Static(NOTHING, id="nothing", markup=False)
+        yield RowList(id="rows")
+        yield Static("", id="hint", markup=False)
+        yield Prompt("words of a device, a kind or the text: all must occur", id="filter")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        self.rows.focus()
+        self.call_after_refresh(self.flush)
+        if self._timer:
+            self.set_interval(FLUSH_S, self.flush)
+
+    @property
+    def rows(self) -> RowList:
+        """The list."""
+        return self.query_one("#rows", RowList)
+
+    @property
+    def current(self) -> Entry | None:
+        """The entry under the cursor."""
+        key = self.rows.current
+        return next((entry for entry in self._entries if entry.key == key), None)
+
+    def flush(self) -> None:
+        """Draw what happened since."""
+        if not self.is_current:
+            return
+        self._entries = self._log.entries(self.store.events, self._words)
+        names = [len(entry.device) for entry in self._entries]
+        cells = min(_DEVICE_MAX, max([6, *names]))
+        now_s = self.store.clock.time()
+        self.rows.show([(entry.key, _line(entry, cells, now_s)) for entry in self._entries])
+        self.set_class(not self._entries, "-nothing")
+        if not self._entries:
+            text = NO_MATCH if self._words else NOTHING
+            self.query_one("#nothing", Static).update(text)
+        self.query_one(LinesPanel).update()
+        entry = self.current
+        hint = f"{entry.text}. {entry.hint}" if entry is not None and entry.hint else ""
+        self.query_one("#hint", Static).update(hint)
+
+    def _title(self, cells: int) -> Line:
+        new = sum(entry.is_trouble and not entry.acknowledged for entry in self._entries)
+        line: Line = [(" Events", "title"), (f"  {len(self._entries)}", "dim")]
+        if new:
+            line.append((f"  {new} new", "danger"))
+        if self._words:
+            line.append((f"  /{self._words}", "accent"))
+        return line
+
+    # Actions, in the order of the registry.
+
+    def action_back(self) -> None:
+        if self._words:
+            self._words = ""
+            self.query_one("#filter", Prompt).value = ""
+            self.flush()
+        else:
+            self.dismiss("")
+
+    async def action_open(self) -> None:
+        """To the device, and in a recording to the moment."""
+        entry = self.current
+        if entry is None:
+            return
+        app = self._app
+        if app.player is not None:
+            await app.seek(int(entry.last_s * 1000))
+        if entry.device in self.store:
+            self.dismiss(entry.device)
+
+    def action_filter(self) -> None:
+        box = self.query_one("#filter", Prompt)
+        box.add_class("open")
+        box.focus()
+
+    def action_acknowledge(self) -> None:
+        entry = self.current
+        if entry is not None:
+            self._log.acknowledge(self.store.events, [entry.key])
+            self.rows.move(1)
+            self.flush()
+
+    def action_acknowledge_all(self) -> None:
+        self._log.acknowledge(self.store.events, [entry.key for entry in self._entries])
+        self.flush()
+
+    def action_step(self, step: int) -> None:
+        self.rows.move(step)
+        self.flush()
+
+    @property
+    def _app(self) -> CoheteApp:
+        from cohete_tui.app import CoheteApp
+
+        assert isinstance(self.app, CoheteApp)
+        return self.app
+
+    @on(Prompt.Changed, "#filter")
+    def _filter_changed(self, event: Prompt.Changed) -> None:
+        self._words = event.value.strip()
+        self.flush()
+
+    @on(Prompt.Kept, "#filter")
+    def _filter_kept(self) -> None:
+        self._close_filter()
+
+    @on(Prompt.Dropped, "#filter")
+    def _filter_dropped(self, event: Prompt.Dropped) -> None:
+        event.prompt.value = ""
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter").remove_class("open")
+        self.set_focus(self.rows)
+
+    @on(RowList.Opened)
+    async def _opened(self) -> None:
+        await self.action_open()
+
+
+def _line(entry: Entry, device_cells: int, now_s: float) -> Line:
+    """`14:02:11  lost      cam-01   no route to host   3 times since 13:40:02`."""
+    style = "" if not entry.is_trouble else "dim" if entry.acknowledged else "danger"
+    sign = " " if not entry.is_trouble else "✓" if entry.acknowledged else "●"
+    line: Line = [
+        (f" {sign} ", style),
+        (fit(_clock(entry.last_s, now_s), _TIME_CELLS - 11), "dim"),
+        (f" {fit(entry.kind, _KIND_CELLS)} ", style or "good"),
+        (f"{fit(entry.device or 'fleet', device_cells)}  ", style or "title"),
+        (entry.text, "dim" if entry.acknowledged else ""),
+    ]
+    if entry.count > 1:
+        line.append((f"  {entry.count} times since {_clock(entry.first_s, now_s)}", "dim"))
+    return line
+
+
+def _clock(wall_s: float, now_s: float) -> str:
+    """The time of the day; with the date where it was not within a day."""
+    form = "%H:%M:%S" if abs(now_s - wall_s) < 86_400 else "%d %b %H:%M"
+    return datetime.fromtimestamp(wall_s).strftime(form)  # noqa: DTZ006 - the wall clock of whoever looks
