@@ -132,7 +132,7 @@ class FleetHeader(Widget):
             (counts, [*view, *time]),
             (counts, view),
         ):
-            if width(left) + width(right) <= cells:
+            if width(left) + width(right) + (2 if right else 0) <= cells:
                 return spread(left, right, cells)
         # Both ends are too much: what was asked for stays readable beside what needs somebody.
         return spread(counts, cut([("  ", ""), *view], max(0, cells - width(counts))), cells)
