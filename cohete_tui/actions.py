@@ -83,6 +83,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("back", "escape,backspace", _D, "Device", "Back to the fleet", "back"),
     Action("neighbour(1)", "n", _D, "Device", "Next device", "next", slug="next"),
     Action("neighbour(-1)", "N", _D, "Device", "Previous device", slug="previous"),
+    Action("zoom(-1)", "plus", _D, "Time", "A shorter time in the charts", slug="zoom-in"),
+    Action(
+        "zoom(1)", "minus", _D, "Time", "A longer time in the charts: up to a day", slug="zoom-out"
+    ),
+    Action("pan(-1)", "left,h", _D, "Move", "The charts back in time", slug="pan-back"),
+    Action("pan(1)", "right,l", _D, "Move", "The charts towards now", slug="pan-on"),
+    Action(
+        "cross(-1)", "comma", _D, "Time", "Read values at a moment: further back", slug="cross-back"
+    ),
+    Action(
+        "cross(1)", "full_stop", _D, "Time", "Read values at a moment: further on", slug="cross-on"
+    ),
+    Action("now", "0", _D, "Time", "Back to now"),
     Action("scroll(-1)", "up,k", _D, "Move", "Scroll up", slug="up"),
     Action("scroll(1)", "down,j", _D, "Move", "Scroll down", slug="down"),
     Action("scroll(-10)", "pageup", _D, "Move", "A page up", slug="page-up"),
@@ -159,7 +172,7 @@ KEY_NAMES = {"slash": "/", "question_mark": "?", "escape": "esc", "pageup": "pgu
               "pagedown": "pgdn", "f1": "F1", "colon": ":", "asterisk": "*", "plus": "+",
               "minus": "-", "exclamation_mark": "!", "ctrl+@": "ctrl+space",
               "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{",
-              "right_curly_bracket": "}", "less_than_sign": "<",
+              "right_curly_bracket": "}", "less_than_sign": "<", "comma": ",", "full_stop": ".",
               "greater_than_sign": ">"}  # fmt: skip
 
 

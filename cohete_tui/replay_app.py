@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cohete.fleet.player import Player
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
+    from cohete.telemetry.query import Past
 
 _REPLAY_ACTIONS = frozenset(
     action.name.partition("(")[0] for action in ACTIONS if action.area == REPLAY_AREA
@@ -35,6 +36,8 @@ class Session(Protocol):
     def retry(self, device_id: str) -> None: ...
 
     def shell_argv(self, device: Device) -> list[str]: ...
+
+    async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None: ...
 
 
 class Jumped(Message):
@@ -57,6 +60,12 @@ class ReplayApp(App[None], inherit_bindings=False):
     def player(self) -> Player | None:
         """What plays the recording that is shown; None where the present is."""
         return getattr(self._session, "player", None)
+
+    async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
+        """What was kept of a device; None where nothing is."""
+        if self._session is None:
+            return None
+        return await self._session.past(device_id, from_ms, to_ms, step_ms)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Actions of a replay exist only in one, and nothing is recorded there."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cohete.fleet.recorder import Recorder
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
+    from cohete.telemetry.query import Past
 
 
 class ReplaySession:
@@ -40,6 +41,10 @@ class ReplaySession:
 
     def retry(self, device_id: str) -> None:
         """Nobody is called in a recording."""
+
+    async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
+        """A recording's past is the recording."""
+        return None
 
     def shell_argv(self, device: Device) -> list[str]:
         raise CoheteError("a recording has no shell", where=device.id)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cohete.fleet.store import FleetStore
     from cohete.simulator.scenario import Scenario
     from cohete.simulator.server import SimFleet
+    from cohete.telemetry.query import Past
     from cohete_tui.app import Launch
     from cohete_tui.replay_app import Session
 
@@ -59,6 +60,9 @@ class PlannedSession:
 
     def shell_argv(self, device: Device) -> list[str]:
         return self._fleet.shell_argv(device)
+
+    async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
+        return await self._fleet.past(device_id, from_ms, to_ms, step_ms)
 
 
 class DemoSession(PlannedSession):

@@ -17,7 +17,8 @@ from cohete.fleet.store import FleetStore, Sample
 from cohete.tegra import TegraStats
 from cohete.telemetry.codec import Chunk
 from cohete.telemetry.files import HistoryFiles, Limits, NewChunk
-from cohete.telemetry.series import UNKNOWN, columns_of, row_of
+from cohete.telemetry.query import Past, past
+from cohete.telemetry.series import BASIC, UNKNOWN, columns_of, row_of
 
 T = TypeVar("T")
 
@@ -64,6 +65,8 @@ class HistoryKeeper:
         self._rolled: dict[int, int] = {}
         # One thread, so that whatever is cancelled here, the files see one job after the other.
         self._thread = ThreadPoolExecutor(1, "history")
+        self._reading = ThreadPoolExecutor(1, "history-reader")
+        self._reader: HistoryFiles | None = None
 
     async def run(self) -> None:
         """Until cancelled; then what is held is written."""
@@ -92,10 +95,21 @@ class HistoryKeeper:
             self._finish(list(self._held))
             await asyncio.shield(self._last_words())
 
+    async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past:
+        """What is on disk of a device, read beside the writing."""
+
+        def read() -> Past:
+            if self._reader is None:
+                self._reader = HistoryFiles(self.files.folder, self.files.limits)
+            return past(self._reader, device_id, from_ms, to_ms, step_ms, BASIC)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reading, read)
+
     async def _last_words(self) -> None:
         await self._write(None)
         await self._in_thread(self.files.close)
         self._thread.shutdown(wait=False)
+        self._reading.shutdown(wait=False)
 
     def _collect(self, samples: list[Sample]) -> None:
         clock = self._store.clock

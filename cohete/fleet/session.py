@@ -23,6 +23,7 @@ from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
 from cohete.links.ssh import SshConnector
 from cohete.telemetry.files import Limits
+from cohete.telemetry.query import Past
 
 GC_THRESHOLDS = (10_000, 20, 100)
 
@@ -161,6 +162,12 @@ class FleetSession:
         from cohete.links.shell import shell_argv
 
         return shell_argv(device.spec, self.connector.settings, self.connector.files)
+
+    async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
+        """What was kept of a device; None where no history is kept."""
+        if self.keeper is None:
+            return None
+        return await self.keeper.past(device_id, from_ms, to_ms, step_ms)
 
     async def accept_key(self, device: Device) -> None:
         """Put the key that a person confirmed on record and connect. No-op without such a key.

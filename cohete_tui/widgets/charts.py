@@ -1,4 +1,4 @@
-"""The last minutes of a device as charts."""
+"""A device's past as charts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from textual.color import Color
 from textual_plotext import PlotextPlot
 
-from cohete.fleet.state import Device, State
-from cohete.fleet.words import UNKNOWN, span
+from cohete.fleet.words import UNKNOWN
+from cohete_tui.window import Points, Window
 
-WINDOW_S = 300.0
-_MAX_POINTS = 240
-_TICKS = ((-300, "-5m"), (-240, "-4m"), (-180, "-3m"), (-120, "-2m"), (-60, "-1m"), (0, "now"))
 _THEME_COLOURS = ("primary", "warning", "success")
 
 
@@ -41,8 +38,18 @@ CHARTS: tuple[Chart, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What all charts of a device show: when, its values, its events, and a word on both."""
+
+    window: Window
+    points: Points
+    event_seconds: tuple[float, ...] = ()
+    note: str = ""
+
+
 class HistoryChart(PlotextPlot):
-    """One chart over the last `WINDOW_S` seconds, on the axis all of them share."""
+    """One chart over a stretch of time, on the axis all of them share."""
 
     DEFAULT_CSS = """
     HistoryChart { height: 100%; width: 1fr; border: round $border; padding: 0;
@@ -54,44 +61,48 @@ class HistoryChart(PlotextPlot):
         self.chart = chart
         self.border_title = chart.title
 
-    def draw(self, device: Device, now_s: float) -> None:
-        """Plot what is known; the newest value stands in the title."""
-        chart = self.chart
+    def draw(self, shown: Shown) -> None:
+        """Plot what is known; the title has the newest value, or the one at the crosshair."""
+        chart, window, points = self.chart, shown.window, shown.points
         plot = self.plt
         plot.clear_figure()
-        times = [when - now_s for when in device.history.times()]
-        inside = [nth for nth, when in enumerate(times) if when >= -WINDOW_S]
-        step = max(1, len(inside) // _MAX_POINTS)
         several = len(chart.series) > 1
-        newest: list[str] = []
+        read: list[str] = []
         drawn: list[float] = []
         for (label, name), role in zip(chart.series, _THEME_COLOURS, strict=False):
-            values = device.history.values(name)
-            kept = [nth for nth in inside[::step] if not math.isnan(values[nth])]
-            last = values[-1] if values and not math.isnan(values[-1]) else None
-            text = UNKNOWN if last is None else f"{last:.{chart.decimals}f}{chart.unit}"
-            newest.append(f"{label} {text}" if several else text)
+            values = points.values[name]
+            kept = [nth for nth, value in enumerate(values) if not math.isnan(value)]
+            at_s = -window.back_s if window.cross_s is None else -window.cross_s
+            value = points.at(name, at_s, window.span_s / 20 + 5)
+            text = UNKNOWN if value is None else f"{value:.{chart.decimals}f}{chart.unit}"
+            read.append(f"{label} {text}" if several else text)
             if len(kept) > 1:
-                points = [values[nth] for nth in kept]
-                drawn += points
+                drawn += [values[nth] for nth in kept]
                 plot.plot(
-                    [times[nth] for nth in kept],
-                    points,
+                    [points.seconds[nth] for nth in kept],
+                    [values[nth] for nth in kept],
                     marker="braille",
-                    color=Color.parse(self.app.theme_variables[role]).rgb,
+                    color=self._colour(role),
                     label=label if several else None,
                 )
-        plot.xlim(-WINDOW_S, 0)
-        plot.xticks([at for at, _ in _TICKS], [word for _, word in _TICKS])
+        for at_s in shown.event_seconds:
+            plot.vline(at_s, self._colour("warning"))
+        if window.cross_s is not None:
+            plot.vline(-window.cross_s, self._colour("foreground"))
+        plot.xlim(-window.back_s - window.span_s, -window.back_s)
+        ticks = window.ticks()
+        plot.xticks([at for at, _ in ticks], [word for _, word in ticks])
         low, high = chart.limits or _axis(drawn, chart.span)
         plot.ylim(low, high)
         middle = (low + high) / 2
         plot.yticks([low, middle, high], [f"{value:5.0f}" for value in (low, middle, high)])
         plot.frame(False)
-        age_s = None if device.state is State.LIVE else device.age_s(now_s)
-        age = "" if age_s is None else f", {span(age_s)} ago"
-        self.border_title = f"{chart.title}  {', '.join(newest)}{age}"
+        when = f", {shown.note}" if shown.note else ""
+        self.border_title = f"{chart.title}  {', '.join(read)}{when}"
         self.refresh()
+
+    def _colour(self, role: str) -> tuple[int, int, int]:
+        return Color.parse(self.app.theme_variables[role]).rgb
 
 
 def _axis(values: list[float], least: float) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from cohete.fleet.state import Device, Refusal, State
 from cohete.fleet.store import FleetStore
 from cohete.hardware import MODULES
 from cohete.tegra import parse
+from cohete.telemetry.query import Past
 from cohete_tui.app import CoheteApp, Launch
 from cohete_tui.screens.fleet import FleetScreen
 from tests import lines
@@ -31,6 +32,8 @@ class StillSession:
         self.retried: list[str] = []
         self.accepted: list[str] = []
         self.stopped = False
+        self.asked: list[tuple[str, int, int, int]] = []
+        self.kept: Past | None = None
 
     def start(self) -> None:
         """Nothing runs."""
@@ -44,6 +47,10 @@ class StillSession:
 
     def retry(self, device_id: str) -> None:
         self.retried.append(device_id)
+
+    async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
+        self.asked.append((device_id, from_ms, to_ms, step_ms))
+        return self.kept
 
     def shell_argv(self, device: Device) -> list[str]:
         return ["ssh", device.spec.target.host]
