@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 VERBS: dict[str, tuple[str, str]] = {
+    "clip": ("cohete.cli.clip", "A part of a recording, masked if you like."),
     "completion": ("cohete.cli.completion", "Print the completion script of your shell."),
     "config": ("cohete.cli.config", "Check a cohete.yaml, or print its schema."),
     "decode": ("cohete.cli.decode", "tegrastats lines in, one JSON object a sample out."),

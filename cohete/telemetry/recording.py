@@ -221,6 +221,11 @@ class RecordingFile:
         # A line that came before its device was lost must not make it live again.
         return sorted([*told, *last.values()], key=lambda record: record.time_ms)
 
+    def rare(self) -> Iterator[Record]:
+        """Everything but lines, from the first to the last block."""
+        for block in self.blocks:
+            yield from self._records(block, rare=True)
+
     def events(self, to_ms: int) -> list[Record]:
         """Every event up to a moment."""
         found = (self._records(b, rare=True) for b in self.blocks if b.tag == DATA and b.events)
