@@ -59,6 +59,43 @@ class Screen:
         select.select([self.master], [], [], 2)
         return (time.perf_counter() - begin) * 1000
 
+    def slow_key_ms(self, key: bytes, until: bytes, kbps: float) -> float:
+        """From the key to what it shows, on a terminal that takes `kbps` kilobytes a second."""
+        begin = time.perf_counter()
+        os.write(self.master, key)
+        seen = b""
+        while until not in seen and time.perf_counter() - begin < 10:
+            seen = (seen + self.drain(kbps))[-400_000:]
+        return (time.perf_counter() - begin) * 1000
+
+    def drain(self, kbps: float, step_s: float = 0.02) -> bytes:
+        """One step of a terminal that takes `kbps` kilobytes a second."""
+        begin = time.perf_counter()
+        data = b""
+        if select.select([self.master], [], [], step_s)[0]:
+            data = os.read(self.master, int(kbps * 1000 * step_s))
+            self.written += len(data)
+        time.sleep(max(0.0, step_s - (time.perf_counter() - begin)))
+        return data
+
+
+def slow_link(screen: Screen, kbps: float) -> None:
+    end = time.perf_counter() + 10
+    while time.perf_counter() < end:
+        screen.drain(kbps)
+    times = []
+    for nth in range(1, KEYS + 1):
+        times.append(screen.slow_key_ms(b" ", f"{nth} marked".encode(), kbps))
+        pause = time.perf_counter() + 0.3
+        while time.perf_counter() < pause:
+            screen.drain(kbps)
+    times.sort()
+    print(
+        f"a terminal that takes {kbps:g} kB/s: key to what it shows p50 {times[KEYS // 2]:.0f} "
+        f"p95 {times[int(KEYS * 0.95)]:.0f} ms (limit 400)",
+        flush=True,
+    )
+
 
 def main() -> None:
     with boards(COUNT) as folder:
@@ -80,6 +117,7 @@ def main() -> None:
                 f"key to paint p50 {keys[KEYS // 2]:.0f} p95 {keys[int(KEYS * 0.95)]:.0f} ms",
                 flush=True,
             )
+        slow_link(screen, 40)
         os.write(screen.master, b"q")
         screen.read_for(2)
         os.close(screen.master)

@@ -31,6 +31,7 @@ from cohete_tui.actions import (
 from cohete_tui.app_commands import APP_COMMANDS
 from cohete_tui.ascii import AsciiFilter
 from cohete_tui.commands import choices, find, one_of, typed_on
+from cohete_tui.link import LinkMeter
 from cohete_tui.looks import Looks
 from cohete_tui.replay_app import ReplayApp, Session
 from cohete_tui.replaying import open_replay
@@ -52,6 +53,7 @@ class Launch:
     read_only: bool = False
     history: bool = False
     replay: Path | None = None
+    max_kbps: float | None = None
     looks: Looks = field(default_factory=Looks)
 
 
@@ -74,7 +76,7 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
     def __init__(
         self, launch: Launch, *, session: Session | None = None, timer: bool = True
     ) -> None:
-        super().__init__(session)
+        super().__init__(session, LinkMeter(launch.max_kbps))
         self._launch = launch
         self._timer = timer
         self.event_log = EventLog()

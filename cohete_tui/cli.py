@@ -40,6 +40,11 @@ from cohete.cli.entry import run_command
     default=True,
     help="Keep what is measured on disk, as telemetry.history says; or not this time.",
 )
+@click.option(
+    "--max-kbps",
+    type=click.FloatRange(1, 100_000),
+    help="Send at most so many kilobytes a second to the terminal by itself.",
+)
 @click.option("--theme", metavar="NAME", help="Colours to begin with; T goes through them.")
 @click.option(
     "--ascii/--unicode",
@@ -63,6 +68,7 @@ def command(
     read_only: bool,
     accept_new: bool,
     history: bool,
+    max_kbps: float | None,
     theme: str | None,
     ascii_only: bool | None,
     keys_path: str | None,
@@ -103,7 +109,9 @@ def command(
         ascii_only=ascii_only,
         keys_path=keys_path,
     )
-    app = CoheteApp(Launch(plan, demo, accept_new, read_only, history, replay_path, looks))
+    app = CoheteApp(
+        Launch(plan, demo, accept_new, read_only, history, replay_path, max_kbps, looks)
+    )
     app.run()
     sys.exit(app.return_code or 0)
 

@@ -9,6 +9,7 @@ from textual.message import Message
 
 from cohete.errors import CoheteError
 from cohete_tui.actions import ACTIONS, REPLAY_AREA
+from cohete_tui.link import LinkMeter, metered_driver
 from cohete_tui.replaying import Recordings
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class Jumped(Message):
 class ReplayApp(App[None], inherit_bindings=False):
     """An application over a session, which may be a recording."""
 
-    def __init__(self, session: Session | None) -> None:
-        super().__init__()
+    def __init__(self, session: Session | None, link: LinkMeter) -> None:
+        super().__init__(driver_class=metered_driver(link))
+        self.link = link
         self._session = session
         self.recordings = Recordings()
 

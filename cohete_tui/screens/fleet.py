@@ -129,7 +129,8 @@ class FleetScreen(Screen[None]):
         if not self.is_paused:
             if self.order.update():
                 self.redraw()
-            self.canvas.flush(changed)
+            link = self._app.link
+            link.drawn(self.canvas.flush(changed, link.rows_allowed(self._rate_s)))
         self.query_one(FleetHeader).update()
         for bar in self.query(ReplayBar):
             bar.update()
@@ -148,6 +149,7 @@ class FleetScreen(Screen[None]):
             self.store,
             marked=len(self.canvas.marks.of(self.store)),
             new_events=self._new_events(),
+            slow_kbps=self._app.link.slow_kbps,
             paused_s=paused_s,
             rate_s=None if self._rate_s == FLUSH_S else self._rate_s,
             badges=self._badges + ((badge,) if (badge := self._app.recordings.badge) else ()),

@@ -16,10 +16,8 @@ from cohete.fleet.store import FleetStore
 from cohete_tui.layouts import Layout, Look, PaneLayout, TableLayout
 from cohete_tui.marks import Marks
 from cohete_tui.ordering import FleetOrder, Group, Row, devices_of
+from cohete_tui.turns import Turns
 from cohete_tui.widgets.paint import PAINT_CLASSES, Painter, sideways
-
-AGE_STEP_S = 1.0
-"""How often a device is drawn anew only because what it shows gets older."""
 
 
 class FleetCanvas(ScrollView, can_focus=True):
@@ -50,8 +48,8 @@ class FleetCanvas(ScrollView, can_focus=True):
         self.marks = Marks()
         self.cursor_id: str | None = None
         self._touched = False
+        self._turns = Turns()
         self._places: dict[str, int] = {}
-        self._drawn_at: dict[str, float] = {}
         self._strips: dict[str, tuple[tuple[object, ...], list[Strip]]] = {}
 
     @property
@@ -79,7 +77,7 @@ class FleetCanvas(ScrollView, can_focus=True):
     def show_store(self, store: FleetStore) -> None:
         """Draw another store's devices: the live ones, or a moment that was kept."""
         self.store = store
-        self._drawn_at.clear()
+        self._turns.clear()
         self.rearrange()
 
     def set_layout(self, layout: Layout) -> None:
@@ -145,15 +143,12 @@ class FleetCanvas(ScrollView, can_focus=True):
         self._bring_into_view()
         self.refresh()
 
-    def flush(self, changed: Iterable[int]) -> None:
-        """Draw what is visible and has changed, or has not been drawn for AGE_STEP_S."""
-        wanted = set(changed)
-        now = self.store.clock.monotonic()
-        for row in self._visible_rows():
-            fresh = isinstance(row, Device) and row.index in wanted
-            if fresh or now - self._drawn_at.get(row.id, 0.0) >= AGE_STEP_S:
-                self._drawn_at[row.id] = now
-                self._redraw(row.id)
+    def flush(self, changed: Iterable[int], limit: int | None = None) -> int:
+        """Draw what is visible and due, at most `limit` rows; how many were drawn."""
+        due = self._turns.take(self._visible_rows(), changed, self.store.clock.monotonic(), limit)
+        for row in due:
+            self._redraw(row.id)
+        return len(due)
 
     def visible_devices(self) -> list[Device]:
         """Devices of which something can be seen."""

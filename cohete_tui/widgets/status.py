@@ -54,6 +54,7 @@ class Status:
     store: FleetStore
     marked: int = 0
     new_events: int = 0
+    slow_kbps: float | None = None
     paused_s: float | None = None
     rate_s: float | None = None
     badges: tuple[str, ...] = ()
@@ -80,6 +81,8 @@ def chips(status: Status, order: FleetOrder) -> Line:
         line.append((f"by {order.sort.name}{arrow}  ", "accent"))
     if status.rate_s is not None:
         line.append((f"every {status.rate_s:g}s  ", "dim"))
+    if status.slow_kbps is not None:
+        line.append((f"slow link {status.slow_kbps:.0f} kB/s  ", "warn"))
     return [*line, *((f"{badge}  ", "warn") for badge in status.badges)]
 
 
