@@ -29,13 +29,16 @@ def cpu_s(pid: int) -> float:
 class Screen:
     """The dashboard in a pty; counts what it writes."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *, history: bool = False) -> None:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.environ["TERM"] = "xterm-256color"
             os.environ["COLORTERM"] = "truecolor"
             code = "from cohete_tui.cli import main; main()"
-            os.execv(sys.executable, [sys.executable, "-c", code, "--config", str(config)])
+            os.environ["XDG_STATE_HOME"] = str(config.parent / "state")
+            keep = "--history" if history else "--no-history"
+            arguments = [sys.executable, "-c", code, "--config", str(config), keep]
+            os.execv(sys.executable, arguments)
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
         self.written = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 # Textual reads these when it is imported, so they are settled first.
 for _name in ("NO_COLOR", "FORCE_COLOR", "TEXTUAL", "TEXTUAL_THEME", "TEXTUAL_DRIVER"):
@@ -15,6 +16,10 @@ os.environ.update(
     LC_ALL="C.UTF-8",
 )
 os.environ.pop("COHETE_CONFIG", None)
+# Neither the history nor the themes and keys of whoever runs the tests are touched.
+_HOME = tempfile.TemporaryDirectory(prefix="cohete-tests-")
+for _name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    os.environ[_name] = f"{_HOME.name}/{_name}"
 os.environ.pop("SSH_AUTH_SOCK", None)
 
 import time  # noqa: E402

@@ -285,7 +285,7 @@ class FleetScreen(Screen[None]):
 
     def marks_changed(self) -> None:
         """Draw what the marks change."""
-        self.canvas.redraw_all()
+        self.canvas.redraw_marks()
         self.query_one(FleetHeader).update()
 
     def action_pause(self) -> None:

@@ -122,10 +122,12 @@ class FleetCanvas(ScrollView, can_focus=True):
             lines = max(1, self.size.height - self._heading_height)
             self.move_to(self.layout_of_fleet.page(self.cursor, direction * max(1, lines - 1)))
 
-    def redraw_all(self) -> None:
-        """Something changed that every row shows, as the marks do."""
-        self._strips.clear()
-        self.refresh()
+    def redraw_marks(self) -> None:
+        """Draw the rows again whose mark is another than it was drawn with."""
+        for row in self._visible_rows():
+            known = self._strips.get(row.id)
+            if known is not None and known[0][1] != self._look(row):
+                self._redraw(row.id)
 
     def rearrange(self) -> None:
         """Order or size changed: everything has a new place."""
@@ -149,10 +151,6 @@ class FleetCanvas(ScrollView, can_focus=True):
         for row in due:
             self._redraw(row.id)
         return len(due)
-
-    def visible_devices(self) -> list[Device]:
-        """Devices of which something can be seen."""
-        return [row for row in self._visible_rows() if isinstance(row, Device)]
 
     def render_line(self, y: int) -> Strip:
         cells = self._cells
@@ -213,7 +211,7 @@ class FleetCanvas(ScrollView, can_focus=True):
 
     def _strips_of(self, place: int) -> list[Strip]:
         row = self.order.rows[place]
-        look = Look(place == self.cursor, row.id in self.marks)
+        look = self._look(row)
         version = row.version if isinstance(row, Device) else row.devices
         key = (version, look)
         known = self._strips.get(row.id)
@@ -228,12 +226,22 @@ class FleetCanvas(ScrollView, can_focus=True):
         self._strips[row.id] = (key, strips)
         return strips
 
+    def _look(self, row: Row) -> Look:
+        return Look(self._places.get(row.id) == self.cursor, row.id in self.marks)
+
     def _redraw(self, row_id: str) -> None:
         place = self._places.get(row_id)
         if place is None:
             return
-        self._strips.pop(row_id, None)
-        self.refresh(self._region(place).translate(Offset(0, -int(self.scroll_y))))
+        before = self._strips.pop(row_id, None)
+        region = self._region(place).translate(Offset(0, -int(self.scroll_y)))
+        if before is None:
+            self.refresh(region)
+            return
+        # Of a pane mostly two lines of seven are others.
+        for nth, (old, new) in enumerate(zip(before[1], self._strips_of(place), strict=True)):
+            if old != new:
+                self.refresh(Region(region.x, region.y + nth, region.width, 1))
 
     def _region(self, place: int) -> Region:
         x, y, width, height = self.layout_of_fleet.box(place)

@@ -184,3 +184,33 @@ async def test_a_shell_takes_the_terminal_and_gives_it_back(
             shown.press(b"q")
             await until(shown.ended)
         assert shown.status == 0
+
+
+async def test_a_recording_is_made_by_command_and_played_in_the_terminal(tmp_path: Path) -> None:
+    recording = tmp_path / "x.cohete"
+    async with simulated("nano", "thor", folder=tmp_path):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cohete", "record", "--config", str(tmp_path / "cohete.yaml"),
+            "-o", str(recording), stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await until(lambda: recording.exists() and recording.stat().st_size > 3_000, 30)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+    assert b"Recording 2 devices" in errors
+    assert b"Traceback" not in errors
+    with terminal("--replay", str(recording)) as shown:
+        await until(lambda: "Thor T5000" in shown.text() and "REPLAY" in shown.text())
+        shown.press(b"q")
+        await until(shown.ended)
+    assert shown.status == 0
+
+
+def test_a_replay_of_something_else_is_said(tmp_path: Path) -> None:
+    noise = tmp_path / "noise"
+    noise.write_text("nothing\n")
+    with terminal("--replay", str(noise)) as shown:
+        end = time.monotonic() + 20
+        while not shown.ended() and time.monotonic() < end:
+            time.sleep(0.05)
+    assert "there is no tegrastats line in it" in shown.text()
+    assert shown.status == 2
