@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cohete.fleet.query import Query, QueryError, parse_terms
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore, is_hot, is_over_budget
+
+if TYPE_CHECKING:
+    from cohete.config.schema import Dashboard
 
 SETTLE_S = 3.0
 """Rows keep their places at least this long, so that they do not dance under the cursor."""
@@ -171,6 +175,13 @@ class FleetOrder:
             else:
                 rows += [group, *devices]
         return rows
+
+    def begin_as(self, start: Dashboard) -> None:
+        """As the configuration says."""
+        self.sort = next(sort for sort in SORTS if sort.name == start.sort)
+        self.reverse = start.reverse
+        self.faults_only = start.faults_only
+        self.group_by = "" if start.group == "none" else start.group
 
     def set_filter(self, text: str) -> QueryError | None:
         """Show only what matches the terms that mean something; what is wrong with another."""

@@ -70,7 +70,8 @@ class Recordings:
         recorder = self._recorder
         if recorder is None or recorder.problem is not None:
             return ""
-        return f"REC {recorder.bytes_written / 1e6:.1f}MB"
+        written = recorder.bytes_written
+        return f"REC {written / 1e6:.1f}MB" if written >= 1e6 else f"REC {written / 1e3:.0f}kB"
 
     @property
     def is_running(self) -> bool:

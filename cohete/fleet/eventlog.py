@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cohete.fleet.state import Event
@@ -42,8 +42,8 @@ class EventLog:
 
     def __init__(self) -> None:
         self._seen_to: dict[_Key, int] = {}
-        self.changes = 0
-        """How often somebody acknowledged something."""
+        self._changes = 0
+        self._counted = (-1, -1, 0)
 
     def entries(self, events: Iterable[Event], words: str = "") -> list[Entry]:
         """Newest first; only those in which every word occurs."""
@@ -70,12 +70,17 @@ class EventLog:
     def acknowledge(self, events: Iterable[Event], keys: Iterable[_Key]) -> None:
         """Somebody has seen these; the next time one of them happens it is new again."""
         wanted = set(keys)
-        self.changes += 1
+        self._changes += 1
         for event in events:
             key = (event.device, event.kind, event.text)
             if key in wanted:
                 self._seen_to[key] = max(event.number, self._seen_to.get(key, 0))
 
-    def new_trouble(self, events: Iterable[Event]) -> int:
-        """How many kinds of trouble nobody has acknowledged."""
-        return sum(entry.is_trouble and not entry.acknowledged for entry in self.entries(events))
+    def new_trouble(self, events: Sequence[Event]) -> int:
+        """How many kinds of trouble nobody has acknowledged; counted anew only after news."""
+        last = events[-1].number if events else 0
+        if self._counted[:2] != (last, self._changes):
+            found = self.entries(events)
+            new = sum(entry.is_trouble and not entry.acknowledged for entry in found)
+            self._counted = (last, self._changes, new)
+        return self._counted[2]

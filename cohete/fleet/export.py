@@ -118,6 +118,15 @@ def export_text(devices: Sequence[Device], store: FleetStore, kind: str) -> str:
     raise CoheteError(f"there is no export as {kind!r}", hint=f"Use {', '.join(EXPORT_KINDS)}.")
 
 
+def copy_text(devices: Sequence[Device], store: FleetStore, *, as_json: bool) -> str:
+    """Devices for a clipboard: all that is known as JSON, else one row, or a table of them."""
+    if as_json:
+        return export_text(devices, store, "json")
+    if len(devices) > 1:
+        return export_text(devices, store, "md")
+    return "  ".join(row(devices[0], store.clock.monotonic())) if devices else ""
+
+
 def write_export(path: Path, text: str) -> None:
     """Write a new file; one that exists is never replaced. Raises CoheteError. Blocks."""
     try:

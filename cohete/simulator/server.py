@@ -330,7 +330,7 @@ class SimFleet:
                 f"      port: {host.port}",
                 f"      user: {USER}",
                 f"      identity_file: {_quoted(key.name)}",
-                f"      tags: [simulated, {host.board.workload}]",
+                f"      tags: [{host.board.workload}, simulated]",
             ]
         path = folder / "cohete.yaml"
         path.write_text("\n".join(lines) + "\n")

@@ -5,21 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
-from cohete.fleet.export import export_text
+from cohete.fleet.export import copy_text
 from cohete.fleet.state import State
-from cohete.fleet.words import counted, row
+from cohete.fleet.words import counted
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.fleet_commands import FLEET_COMMANDS
 from cohete_tui.layouts import PaneLayout, TableLayout
-from cohete_tui.ordering import SORTS, FleetOrder, Group
+from cohete_tui.ordering import FleetOrder, Group
+from cohete_tui.summary import summary
 from cohete_tui.widgets.canvas import FleetCanvas
+from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.replay import ReplayBar
 from cohete_tui.widgets.status import FleetHeader, Status
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 RATES_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 """How often the screen can be drawn."""
+
+TINY = (40, 10)
+"""Cells and lines below which only a summary is drawn."""
 
 FLUSH_S = 0.5
 NO_MATCH = "No device matches. Press esc to clear the filter."
@@ -54,6 +59,10 @@ class FleetScreen(Screen[None]):
     FleetScreen #message { display: none; height: 1fr; padding: 1 2; color: $secondary; }
     FleetScreen.-nothing #message { display: block; }
     FleetScreen.-nothing FleetCanvas { display: none; }
+    FleetScreen #summary { display: none; }
+    FleetScreen.-tiny #summary { display: block; height: 1fr; }
+    FleetScreen.-tiny FleetCanvas, FleetScreen.-tiny #message, FleetScreen.-tiny Footer {
+        display: none; }
     """
 
     def __init__(
@@ -74,11 +83,13 @@ class FleetScreen(Screen[None]):
         self._rate_s = start.rate_s if start is not None else FLUSH_S
         self._flushing: Timer | None = None
         self._asked: set[str] = set()
-        self._counted = (-1, -1, 0)
 
     def compose(self) -> ComposeResult:
         yield FleetHeader(self.order, self._status)
         yield Static(NO_MATCH, id="message", markup=False)
+        yield LinesPanel(
+            lambda cells: summary(self.order.matching, cells), classes="plain", id="summary"
+        )
         yield FleetCanvas(self.store, self.order, id="canvas")
         yield Static("", id="problem", markup=False)
         if self._app.player is not None:
@@ -94,11 +105,7 @@ class FleetScreen(Screen[None]):
 
     def _begin_as(self, start: Dashboard) -> None:
         """What the configuration says about this screen."""
-        order = self.order
-        order.sort = next(sort for sort in SORTS if sort.name == start.sort)
-        order.reverse = start.reverse
-        order.faults_only = start.faults_only
-        order.group_by = "" if start.group == "none" else start.group
+        self.order.begin_as(start)
         if start.view != "panes":
             self.canvas.set_layout(TableLayout(wide=start.view == "wide"))
         self.query_one("#filter", Prompt).value = start.filter
@@ -132,9 +139,14 @@ class FleetScreen(Screen[None]):
             link = self._app.link
             link.drawn(self.canvas.flush(changed, link.rows_allowed(self._rate_s)))
         self.query_one(FleetHeader).update()
+        if self.has_class("-tiny"):
+            self.query_one("#summary", LinesPanel).update()
         for bar in self.query(ReplayBar):
             bar.update()
         self._ask_about_keys()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < TINY[0] or event.size.height < TINY[1], "-tiny")
 
     def on_screen_resume(self) -> None:
         self.order.update(force=True)
@@ -148,20 +160,12 @@ class FleetScreen(Screen[None]):
         return Status(
             self.store,
             marked=len(self.canvas.marks.of(self.store)),
-            new_events=self._new_events(),
+            new_events=self._app.event_log.new_trouble(self.live_store.events),
             slow_kbps=self._app.link.slow_kbps,
             paused_s=paused_s,
             rate_s=None if self._rate_s == FLUSH_S else self._rate_s,
             badges=self._badges + ((badge,) if (badge := self._app.recordings.badge) else ()),
         )
-
-    def _new_events(self) -> int:
-        """Counted anew only when something happened."""
-        store, log = self.live_store, self._app.event_log
-        last = store.events[-1].number if store.events else 0
-        if self._counted[:2] != (last, log.changes):
-            self._counted = (last, log.changes, log.new_trouble(store.events))
-        return self._counted[2]
 
     def redraw(self) -> None:
         """The rows are others, or lie in other places."""
@@ -303,7 +307,7 @@ class FleetScreen(Screen[None]):
         self.notify(f"Drawn every {self._rate_s:g} s.", timeout=2, markup=False)
 
     def action_copy(self) -> None:
-        self._copy("md" if len(self.canvas.chosen) > 1 else "row")
+        self._copy("rows")
 
     def action_copy_json(self) -> None:
         self._copy("json")
@@ -312,11 +316,7 @@ class FleetScreen(Screen[None]):
         devices = self.canvas.chosen
         if not devices:
             return
-        now = self.store.clock.monotonic()
-        if kind == "row":
-            text = "  ".join(row(devices[0], now))
-        else:
-            text = export_text(devices, self.store, kind)
+        text = copy_text(devices, self.store, as_json=kind == "json")
         self.app.copy_to_clipboard(text)
         self.notify(
             f"{counted(devices)} copied, where the terminal allows it. ctrl+s writes a file.",

@@ -34,7 +34,7 @@ async def test_one_screen_shows_the_health_of_the_fleet_with_ages() -> None:
         assert "● live" in text
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50), (40, 10), (20, 5), (300, 80)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50), (40, 10), (300, 80)])
 async def test_every_size_draws_both_views(size: tuple[int, int]) -> None:
     async with dashboard(mixed_store(), size) as (pilot, app, _):
         assert "mast" in text_of(app)
@@ -42,6 +42,19 @@ async def test_every_size_draws_both_views(size: tuple[int, int]) -> None:
         await settle(pilot)
         assert "mast" in text_of(app)
         assert all(len(line) <= size[0] for line in text_of(app).splitlines())
+
+
+@pytest.mark.parametrize("size", [(39, 20), (60, 9), (24, 6)])
+async def test_with_no_room_for_devices_there_is_a_summary(size: tuple[int, int]) -> None:
+    async with dashboard(mixed_store(), size) as (pilot, app, _):
+        await settle(pilot)
+        lines_ = text_of(app).splitlines()
+        for nth, said in enumerate(("⊘ 1 refused", "✕ 1 lost", "▲ 1 hot", "◐ 1 stale"), 1):
+            assert said in lines_[nth]
+        assert "mast" in lines_[1]
+        await pilot.resize_terminal(80, 24)
+        await settle(pilot)
+        assert "does not accept" in text_of(app)
 
 
 async def test_arrows_and_letters_move_and_the_cursor_stays_on_its_device() -> None:
