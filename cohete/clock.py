@@ -76,6 +76,11 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
         await future
 
+    @property
+    def sleeping(self) -> int:
+        """How many wait for this clock to move."""
+        return len(self._sleepers)
+
     def step(self, seconds: float) -> None:
         """Move without waking anybody: for pure code that only reads the time."""
         self._now += seconds

@@ -13,6 +13,7 @@ from cohete.tegra import parse
 from cohete.telemetry.files import HOUR_MS, HistoryFiles
 from cohete.telemetry.query import Past, past
 from tests import lines
+from tests.boards import until
 from tests.tui.support import feed, store_of
 
 
@@ -24,6 +25,8 @@ async def kept(store: FleetStore, folder: Path, lines_by_second: list[str]) -> P
     task = asyncio.create_task(keeper.run())
     await clock.advance(0)
     for line in lines_by_second:
+        # The disk is written by a thread, in real time; here the clock waits for it.
+        await until(lambda: clock.sleeping > 0)
         feed(store, "a", line)
         await clock.advance(1)
     task.cancel()

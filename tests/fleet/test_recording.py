@@ -82,8 +82,8 @@ async def story(path: Path) -> FleetStore:
             if second == 10:
                 know(store, "a", "Orin Nano 8GB", "15W")
             await clock.advance(1)
-            # The file is written by a thread, in real time.
-            await asyncio.sleep(0)
+            # The file is written by a thread, in real time; here the clock waits for it.
+            await until(lambda: clock.sleeping > 0)
     return store
 
 
