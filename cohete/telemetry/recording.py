@@ -13,6 +13,7 @@ has no index: it is found again by walking over the block heads.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from bisect import bisect_right
@@ -99,7 +100,9 @@ class RecordingWriter:
         self.bytes_written = 0
         self._blocks: list[Block] = []
         try:
-            self._file: IO[bytes] = path.open("xb")
+            # It names boards, addresses and keys: only its owner reads it.
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            self._file: IO[bytes] = os.fdopen(descriptor, "wb")
             self._put(MAGIC)
         except FileExistsError:
             raise RecordingError(

@@ -300,6 +300,8 @@ def test_a_plain_log_plays_as_one_device(tmp_path: Path) -> None:
 
 def test_a_file_that_exists_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "x"
+    RecordingWriter(path, HEADER).close()
+    assert path.stat().st_mode & 0o077 == 0
     path.write_bytes(MAGIC)
     with pytest.raises(RecordingError, match="a file of this name already"):
         RecordingWriter(path, HEADER)
