@@ -227,6 +227,9 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
 
     def connect(self, device: Device) -> None:
         """Try a device again now; where its key is unknown, ask about it first."""
+        if self._session is not None:
+            # Whoever looks at a kept moment still means the device as it is.
+            device = self._session.store[device.id]
         if self.player is not None:
             self.notify("This is a recording.", timeout=3, markup=False)
         elif device.key_line:

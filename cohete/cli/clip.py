@@ -6,16 +6,12 @@ from pathlib import Path
 
 import click
 
+from cohete.cli.options import new_file_option
+
 
 @click.command()
 @click.argument("recording", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A new file; one that exists is never replaced.",
-)
+@new_file_option
 @click.option("--from", "from_text", help="Since when: 14:30, or 5m before the end. Else all.")
 @click.option("--to", "to_text", help="Until when, likewise.")
 @click.option("--mask", is_flag=True, help="Without addresses, users, hosts, serials and keys.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cohete.cli.options import config_option
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -35,13 +37,7 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False),
     help="Write a Parquet file; needs pyarrow.",
 )
-@click.option(
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(dir_okay=False),
-    help="A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.",
-)
+@config_option
 def command(
     device: str | None,
     from_text: str,

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+config_option = click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.",
+)
+
+new_file_option = click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file; one that exists is never replaced.",
+)
 
 
 def fleet_options(function: _F) -> _F:
@@ -18,13 +36,7 @@ def fleet_options(function: _F) -> _F:
             is_flag=True,
             help="Accept the key of a host never seen before. Never a changed one.",
         ),
-        click.option(
-            "--config",
-            "config_path",
-            metavar="FILE",
-            type=click.Path(dir_okay=False),
-            help="A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.",
-        ),
+        config_option,
         click.argument("targets", nargs=-1, metavar="[TARGET]..."),
     ):
         function = decorate(function)

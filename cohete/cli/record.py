@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cohete.cli.options import fleet_options
+from cohete.cli.options import fleet_options, new_file_option
 
 if TYPE_CHECKING:
     from cohete.fleet.session import FleetPlan
@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @fleet_options
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A new file; one that exists is never replaced.",
-)
+@new_file_option
 @click.option(
     "--for",
     "for_s",

@@ -7,6 +7,7 @@ once. What was not written yet when the program is killed is lost: a minute at m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from array import array
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -65,8 +66,6 @@ class HistoryKeeper:
         self._rolled: dict[int, int] = {}
         # One thread, so that whatever is cancelled here, the files see one job after the other.
         self._thread = ThreadPoolExecutor(1, "history")
-        self._reading = ThreadPoolExecutor(1, "history-reader")
-        self._reader: HistoryFiles | None = None
 
     async def run(self) -> None:
         """Until cancelled; then what is held is written."""
@@ -96,20 +95,18 @@ class HistoryKeeper:
             await asyncio.shield(self._last_words())
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past:
-        """What is on disk of a device, read beside the writing."""
+        """What is on disk of a device, read beside the writing, whoever writes."""
 
         def read() -> Past:
-            if self._reader is None:
-                self._reader = HistoryFiles(self.files.folder, self.files.limits)
-            return past(self._reader, device_id, from_ms, to_ms, step_ms, BASIC)
+            with contextlib.closing(HistoryFiles(self.files.folder, self.files.limits)) as files:
+                return past(files, device_id, from_ms, to_ms, step_ms, BASIC)
 
-        return await asyncio.get_running_loop().run_in_executor(self._reading, read)
+        return await asyncio.to_thread(read)
 
     async def _last_words(self) -> None:
         await self._write(None)
         await self._in_thread(self.files.close)
         self._thread.shutdown(wait=False)
-        self._reading.shutdown(wait=False)
 
     def _collect(self, samples: list[Sample]) -> None:
         clock = self._store.clock

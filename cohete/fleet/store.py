@@ -118,6 +118,11 @@ class FleetStore:
         kept.events = self.events.copy()
         return kept
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether this is a moment that was kept, and not the fleet as it is."""
+        return isinstance(self.clock, FrozenClock)
+
     def reset(self) -> None:
         """Forget everything but who the devices are; for a jump to another time."""
         now = self.clock.monotonic()

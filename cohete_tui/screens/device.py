@@ -16,6 +16,7 @@ from cohete.fleet.state import State
 from cohete.fleet.words import span
 from cohete_tui import panels
 from cohete_tui.actions import Scope, bindings
+from cohete_tui.draw import Line
 from cohete_tui.widgets.charts import CHARTS, HistoryChart, Shown
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.replay import ReplayBar
@@ -98,9 +99,7 @@ class DeviceScreen(Screen[str]):
                 id=id_,
             )
 
-        yield LinesPanel(
-            lambda cells: [panels.headline(self.device, now(), cells)], classes="plain"
-        )
+        yield LinesPanel(lambda cells: [self._headline(now(), cells)], classes="plain")
         with VerticalScroll(can_focus=True):
             with Grid(id="panels"):
                 yield LinesPanel(
@@ -141,6 +140,14 @@ class DeviceScreen(Screen[str]):
         if now - self._charted_at >= CHART_S:
             self._charted_at = now
             self._draw_charts(now)
+
+    def _headline(self, now_s: float, cells: int) -> Line:
+        """Who and how; a moment that was kept says so, or it would look live."""
+        if not self.store.is_kept:
+            return panels.headline(self.device, now_s, cells)
+        at = datetime.fromtimestamp(self.store.clock.time())  # noqa: DTZ006 - the wall clock of whoever looks
+        mark = f" PAUSED at {at:%H:%M:%S} "
+        return [(mark, "warn"), *panels.headline(self.device, now_s, max(0, cells - len(mark)))]
 
     def _draw_charts(self, now_s: float) -> None:
         window = self._window

@@ -351,7 +351,7 @@ class FleetScreen(Screen[None]):
 
     def action_connect(self) -> None:
         for device in self.canvas.chosen:
-            self._app.connect(self.live_store[device.id])
+            self._app.connect(device)
 
     @on(Prompt.Changed, "#filter")
     def _filter_changed(self, event: Prompt.Changed) -> None:

@@ -10,7 +10,8 @@ from cohete.clock import ManualClock
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.store import FleetStore
 from cohete.tegra import parse
-from cohete.telemetry.files import HOUR_MS, HistoryFiles
+from cohete.telemetry.codec import Chunk
+from cohete.telemetry.files import HOUR_MS, HistoryFiles, NewChunk
 from cohete.telemetry.query import Past, past
 from tests import lines
 from tests.boards import until
@@ -62,9 +63,12 @@ async def test_another_tegrastats_begins_another_chunk(tmp_path: Path) -> None:
 async def test_a_second_program_only_reads(tmp_path: Path) -> None:
     first = HistoryFiles(tmp_path)
     assert first.claim()
+    first.add([NewChunk("a", Chunk([1_000, 2_000], {"power_mw": [5, 7]}))])
     store = store_of(["a"])
-    await HistoryKeeper(store, tmp_path).run()
+    keeper = HistoryKeeper(store, tmp_path)
+    await keeper.run()
     assert "only reads it" in store.events[0].text
+    assert (await keeper.past("a", 0, 9_000, 1)).means == {"power_mw": [5, 7]}
     first.close()
     again = HistoryFiles(tmp_path)
     assert again.claim()

@@ -149,6 +149,11 @@ async def test_pause_keeps_a_moment_and_goes_on() -> None:
         clock.step(12)
         await settle(pilot)
         assert "PAUSED 00:12" in text_of(app)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert " PAUSED at " in text_of(app).splitlines()[0]
+        await pilot.press("escape")
+        await settle(pilot)
         assert text_of(app).splitlines()[1:-1] == before
         await pilot.press("s", "j", "k")
         await settle(pilot)

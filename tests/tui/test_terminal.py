@@ -205,12 +205,10 @@ async def test_a_recording_is_made_by_command_and_played_in_the_terminal(tmp_pat
     assert shown.status == 0
 
 
-def test_a_replay_of_something_else_is_said(tmp_path: Path) -> None:
+async def test_a_replay_of_something_else_is_said(tmp_path: Path) -> None:
     noise = tmp_path / "noise"
     noise.write_text("nothing\n")
     with terminal("--replay", str(noise)) as shown:
-        end = time.monotonic() + 20
-        while not shown.ended() and time.monotonic() < end:
-            time.sleep(0.05)
+        await until(shown.ended)
     assert "there is no tegrastats line in it" in shown.text()
     assert shown.status == 2
