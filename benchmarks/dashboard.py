@@ -1,4 +1,4 @@
-"""The dashboard on the fleet screen in a real pty of 200x50, with 1,000 boards at 1 Hz."""
+"""The dashboard as it is shipped, in a real pty of 200x50, with 1,000 boards at 1 Hz."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cpu_s(pid: int) -> float:
 class Screen:
     """The dashboard in a pty; counts what it writes."""
 
-    def __init__(self, config: Path, *, history: bool = False) -> None:
+    def __init__(self, config: Path, *, history: bool = True) -> None:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.environ["TERM"] = "xterm-256color"
@@ -116,7 +116,7 @@ def main() -> None:
             keys = sorted(screen.key_ms(b"j" if nth % 2 else b"k") for nth in range(KEYS))
             print(
                 f"{view}: core and dashboard {100 * share:.1f} % of a core (limit 25), "
-                f"{rss_mb(screen.pid):.0f} MB (limit 200), {rate:.0f} kB/s; "
+                f"{rss_mb(screen.pid):.0f} MB (limit 200), {rate:.1f} kB/s (limit 30); "
                 f"key to paint p50 {keys[KEYS // 2]:.0f} p95 {keys[int(KEYS * 0.95)]:.0f} ms",
                 flush=True,
             )

@@ -1,7 +1,4 @@
-"""The event loop that headless programs run on.
-
-Not the dashboard's: from Python 3.12 Textual makes its tasks eager, which uvloop's loop refuses.
-"""
+"""The event loop that Cohete's programs run on."""
 
 from __future__ import annotations
 
@@ -21,7 +18,19 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop
-    return uvloop.new_event_loop
+
+    class Loop(uvloop.Loop):
+        """uvloop's, where tasks begin in their turn.
+
+        From Python 3.12 Textual asks for eager tasks: uvloop refuses them, and a login of
+        asyncssh 2.24 hangs with them.
+        """
+
+        def set_task_factory(self, factory: Any) -> None:
+            if factory is None or factory is not getattr(asyncio, "eager_task_factory", None):
+                super().set_task_factory(factory)
+
+    return Loop
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

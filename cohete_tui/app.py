@@ -113,7 +113,8 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         return key_names(self.looks.keys.get(action.id, action.keys))
 
     async def on_mount(self) -> None:
-        # From Python 3.12 Textual makes tasks eager; a login of asyncssh 2.24 hangs with those.
+        # Where uvloop is not installed: from Python 3.12 Textual makes tasks eager, and a login of
+        # asyncssh 2.24 hangs with those.
         asyncio.get_running_loop().set_task_factory(None)
         self.set_keymap(self.looks.keys)
         await self._look_for_themes()

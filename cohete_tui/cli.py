@@ -112,7 +112,9 @@ def command(
     app = CoheteApp(
         Launch(plan, demo, accept_new, read_only, history, replay_path, max_kbps, looks)
     )
-    app.run()
+    from cohete.loop import run
+
+    run(app.run_async())
     sys.exit(app.return_code or 0)
 
 

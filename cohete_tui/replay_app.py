@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cohete.fleet.player import Player
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
-    from cohete.telemetry.query import Past
+    from cohete.telemetry.past import Past
 
 _REPLAY_ACTIONS = frozenset(
     action.name.partition("(")[0] for action in ACTIONS if action.area == REPLAY_AREA

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cohete.fleet.recorder import Recorder
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
-    from cohete.telemetry.query import Past
+    from cohete.telemetry.past import Past
 
 
 class ReplaySession:

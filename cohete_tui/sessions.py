@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cohete.fleet.store import FleetStore
     from cohete.simulator.scenario import Scenario
     from cohete.simulator.server import SimFleet
-    from cohete.telemetry.query import Past
+    from cohete.telemetry.past import Past
     from cohete_tui.app import Launch
     from cohete_tui.replay_app import Session
 

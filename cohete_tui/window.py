@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from cohete.fleet.state import SERIES, Device
-from cohete.telemetry.query import Past
+from cohete.telemetry.past import Past
 
 SPANS_S = (60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0)
 """One minute to one day."""

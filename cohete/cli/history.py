@@ -13,7 +13,7 @@ from cohete.cli.options import config_option
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cohete.telemetry.query import Past
+    from cohete.telemetry.past import Past
 
 
 @click.command()

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from array import array
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cohete.fleet.store import FleetStore, Sample
 from cohete.tegra import TegraStats
-from cohete.telemetry.codec import Chunk
-from cohete.telemetry.files import HistoryFiles, Limits, NewChunk
-from cohete.telemetry.query import Past, past
-from cohete.telemetry.series import BASIC, UNKNOWN, columns_of, row_of
+from cohete.telemetry.claim import Claim
+from cohete.telemetry.past import Limits, Past
+from cohete.telemetry.series import BASIC, columns_of, row_of, scales_of
+from cohete.threads import OneThread
+
+if TYPE_CHECKING:
+    # numpy comes with these: they are loaded in the thread that needs them, after the first paint.
+    from cohete.telemetry.chunk import Chunk
+    from cohete.telemetry.files import HistoryFiles
 
 T = TypeVar("T")
 
@@ -33,7 +38,7 @@ Shape = tuple[list[str], list[str]]
 
 
 class _Held:
-    """The minute of one device that is not written yet: rows of 32-bit integers."""
+    """The minute of one device that is not written yet: rows of numbers, NaN is unknown."""
 
     __slots__ = ("columns", "rows", "shape", "times_ms")
 
@@ -41,31 +46,34 @@ class _Held:
         self.shape = shape
         self.columns = columns
         self.times_ms = array("q")
-        self.rows = array("i")
+        # Nine digits at most: what is rounded off is less than what any sensor resolves.
+        self.rows = array("f")
+
+    def add(self, time_ms: int, row: list[float | None]) -> None:
+        if len(self.times_ms) < _MAX_ROWS:
+            self.times_ms.append(time_ms)
+            self.rows.extend([math.nan if value is None else value for value in row])
 
     def chunk(self) -> Chunk:
-        width = len(self.columns)
-        return Chunk(
-            list(self.times_ms),
-            {
-                name: [None if value == UNKNOWN else value for value in self.rows[nth::width]]
-                for nth, name in enumerate(self.columns)
-            },
-        )
+        from cohete.telemetry.chunk import Chunk
+
+        return Chunk.of_rows(self.times_ms, self.columns, self.rows, scales_of(self.columns))
 
 
 class HistoryKeeper:
     """Owns the history of a running fleet. Trouble becomes an event, never an error."""
 
     def __init__(self, store: FleetStore, folder: Path, limits: Limits | None = None) -> None:
-        self.files = HistoryFiles(folder, limits)
         self._store = store
+        self._folder = folder
+        self._limits = limits
+        self._claim = Claim(folder)
+        self._files: HistoryFiles | None = None
         self._held: dict[int, _Held] = {}
         self._finished: list[tuple[int, _Held]] = []
         self._slot: dict[int, int] = {}
         self._rolled: dict[int, int] = {}
-        # One thread, so that whatever is cancelled here, the files see one job after the other.
-        self._thread = ThreadPoolExecutor(1, "history")
+        self._thread = OneThread("history")
 
     async def run(self) -> None:
         """Until cancelled; then what is held is written."""
@@ -74,7 +82,7 @@ class HistoryKeeper:
         tap = store.open_tap()
         swept_at = clock.monotonic() - _SWEEP_S
         try:
-            if not await self._in_thread(self.files.claim):
+            if not await self._thread.run(self._claim.take):
                 text = "another cohete keeps the history; this one only reads it"
                 store.event(None, "history", text)
                 tap.samples.clear()
@@ -84,10 +92,10 @@ class HistoryKeeper:
                 self._collect(tap.take())
                 now_s = clock.time()
                 self._finish(index for index in list(self._held) if self._is_due(index, now_s))
+                await self._write(int(now_s * 1000))
                 if clock.monotonic() - swept_at >= _SWEEP_S:
                     swept_at = clock.monotonic()
-                    await self._in_thread(lambda: self.files.sweep(int(clock.time() * 1000)))
-                await self._write(int(now_s * 1000))
+                    await self._with_files(lambda files: files.sweep(int(clock.time() * 1000)))
         finally:
             store.close_tap(tap)
             self._collect(tap.take())
@@ -98,29 +106,32 @@ class HistoryKeeper:
         """What is on disk of a device, read beside the writing, whoever writes."""
 
         def read() -> Past:
-            with contextlib.closing(HistoryFiles(self.files.folder, self.files.limits)) as files:
+            from cohete.telemetry.files import HistoryFiles
+            from cohete.telemetry.query import past
+
+            with contextlib.closing(HistoryFiles(self._folder, self._limits)) as files:
                 return past(files, device_id, from_ms, to_ms, step_ms, BASIC)
 
         return await asyncio.to_thread(read)
 
     async def _last_words(self) -> None:
         await self._write(None)
-        await self._in_thread(self.files.close)
-        self._thread.shutdown(wait=False)
+        if self._files is not None:
+            await self._thread.run(self._files.close)
+        self._claim.drop()
+        self._thread.close()
 
     def _collect(self, samples: list[Sample]) -> None:
         clock = self._store.clock
         offset_s = clock.time() - clock.monotonic()
-        for index, at_s, stats, gpu_percent in samples:
+        for index, at_s, stats, reading in samples:
             held = self._held.get(index)
             shape = _shape(stats)
             if held is None or held.shape != shape:
                 # Another tegrastats prints other fields: a chunk has one set of columns.
                 self._finish((index,))
                 held = self._held[index] = _Held(shape, columns_of(stats))
-            if len(held.times_ms) < _MAX_ROWS:
-                held.times_ms.append(int((at_s + offset_s) * 1000))
-                held.rows.extend(row_of(stats, gpu_percent))
+            held.add(int((at_s + offset_s) * 1000), row_of(stats, reading))
 
     def _is_due(self, index: int, now_s: float) -> bool:
         slot = int(now_s - index % _SLOTS) // _SLOTS
@@ -141,12 +152,14 @@ class HistoryKeeper:
         names = {index: self._store.devices[index].id for index, _ in finished}
         due = {} if now_ms is None else self._due_for_rolling(names, now_ms)
 
-        def work() -> None:
-            self.files.add([NewChunk(names[index], held.chunk()) for index, held in finished])
-            for name in due.values():
-                self.files.roll_up(name, now_ms or 0)
+        def work(files: HistoryFiles) -> None:
+            from cohete.telemetry.files import NewChunk
 
-        await self._in_thread(work)
+            files.add([NewChunk(names[index], held.chunk()) for index, held in finished])
+            for name in due.values():
+                files.roll_up(name, now_ms or 0)
+
+        await self._with_files(work)
 
     def _due_for_rolling(self, names: dict[int, str], now_ms: int) -> dict[int, str]:
         """Devices whose turn it is to have their hours condensed: once an hour, each at its own
@@ -159,13 +172,21 @@ class HistoryKeeper:
                 due[index] = name
         return due
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        # What was handed over is written, also where whoever waits for it is cancelled.
-        job = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        done = await asyncio.shield(job)
-        troubles, self.files.troubles = self.files.troubles, []
-        for trouble in troubles:
-            self._store.event(None, "history", trouble)
+    async def _with_files(self, work: Callable[[HistoryFiles], T]) -> T:
+        """Do this with the files, in their thread; what went wrong becomes events."""
+
+        def job() -> T:
+            from cohete.telemetry.files import HistoryFiles
+
+            if self._files is None:
+                self._files = HistoryFiles(self._folder, self._limits)
+            return work(self._files)
+
+        done = await self._thread.run(job)
+        if self._files is not None:
+            troubles, self._files.troubles = self._files.troubles, []
+            for trouble in troubles:
+                self._store.event(None, "history", trouble)
         return done
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from cohete import tegra
 from cohete.clock import Clock, SystemClock
@@ -32,8 +31,7 @@ from cohete.telemetry.recording import (
     RecordingFile,
 )
 from cohete.text import sanitise
-
-T = TypeVar("T")
+from cohete.threads import OneThread
 
 TICK_S = 0.1
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0)
@@ -141,7 +139,7 @@ class Player:
         self.playing = True
         self.speed = 1.0
         self._real = clock or SystemClock()
-        self._thread = ThreadPoolExecutor(1, "player")
+        self._thread = OneThread("player")
         self._busy = asyncio.Lock()
 
     @property
@@ -170,7 +168,7 @@ class Player:
         async with self._busy:
             to_ms = min(to_ms, self.source.end_ms)
             after_ms = self.now_ms
-            records = await self._read(lambda: list(self.source.between(after_ms, to_ms)))
+            records = await self._thread.run(lambda: list(self.source.between(after_ms, to_ms)))
             if self.speed > _EVERY_LINE_UP_TO:
                 records = _last_lines(records)
             for record in records:
@@ -182,7 +180,7 @@ class Player:
         """Jump; the fleet is as it was then, its charts begin there."""
         async with self._busy:
             to_ms = max(self.source.begin_ms, min(self.source.end_ms, to_ms))
-            records, events = await self._read(
+            records, events = await self._thread.run(
                 lambda: (self.source.known_at(to_ms), self.source.events(to_ms))
             )
             self.clock.now_ms = to_ms
@@ -196,7 +194,7 @@ class Player:
 
     async def next_event(self) -> bool:
         """Jump to when the next thing happened; False where nothing more does."""
-        at_ms = await self._read(lambda: self.source.event_after(self.now_ms))
+        at_ms = await self._thread.run(lambda: self.source.event_after(self.now_ms))
         if at_ms is not None:
             await self.seek(at_ms)
         return at_ms is not None
@@ -208,12 +206,8 @@ class Player:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._thread.shutdown(wait=True)
+        self._thread.close(wait=True)
         self.source.close()
-
-    async def _read(self, work: Callable[[], T]) -> T:
-        job = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        return await asyncio.shield(job)
 
     def _tell(self, record: Record) -> None:
         store = self.store

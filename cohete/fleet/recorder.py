@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from cohete.device.identity import Facts, facts_as_dict
 from cohete.fleet.state import Device, State
@@ -26,8 +23,7 @@ from cohete.telemetry.recording import (
     RecordingWriter,
 )
 from cohete.text import decode
-
-T = TypeVar("T")
+from cohete.threads import OneThread
 
 STEP_S = 0.5
 BLOCK_S = 2.0
@@ -46,7 +42,7 @@ class Recorder:
         self.bytes_written = 0
         self.problem: RecordingError | None = None
         self._store = store
-        self._thread = ThreadPoolExecutor(1, "recorder")
+        self._thread = OneThread("recorder")
         self._writer: RecordingWriter | None = None
         self._records: list[Record] = []
         self._shown: dict[int, _Shown] = {}
@@ -66,7 +62,7 @@ class Recorder:
             for d in store
         )  # fmt: skip
         header = Header(store.name, self._written_ms, devices)
-        self._writer = await self._in_thread(lambda: RecordingWriter(self.path, header))
+        self._writer = await self._thread.run(lambda: RecordingWriter(self.path, header))
 
     async def run(self) -> None:
         """Until cancelled, or until the file cannot be written; then `problem` says why."""
@@ -99,10 +95,10 @@ class Recorder:
         try:
             if self.problem is None:
                 await self._block(writer)
-            await self._in_thread(writer.close)
+            await self._thread.run(writer.close)
         except (RecordingError, OSError) as error:
             self.problem = self.problem or RecordingError(str(error))
-        self._thread.shutdown(wait=False)
+        self._thread.close()
 
     def _collect(self, lines: list[tuple[int, float, bytes]]) -> None:
         """Lines that came, and what else changed since the last time."""
@@ -147,7 +143,7 @@ class Recorder:
         if records:
             first_ms = min(first_ms, records[0].time_ms)
             last_ms = max(self._written_ms, records[-1].time_ms)
-            await self._in_thread(lambda: writer.data(first_ms, last_ms, records))
+            await self._thread.run(lambda: writer.data(first_ms, last_ms, records))
             self.bytes_written = writer.bytes_written
 
     async def _keyframe(self, writer: RecordingWriter) -> None:
@@ -157,7 +153,7 @@ class Recorder:
             records.append(Record(STATE, device.index, now_ms, self._state_text(device)))
             if device.facts is not None:
                 records.append(Record(FACTS, device.index, now_ms, _facts_text(device.facts)))
-        await self._in_thread(lambda: writer.keyframe(now_ms, records))
+        await self._thread.run(lambda: writer.keyframe(now_ms, records))
 
     def _state_text(self, device: Device) -> str:
         clock = self._store.clock
@@ -176,10 +172,6 @@ class Recorder:
                 "sudo_note": device.sudo_note,
             }
         )
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        job = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        return await asyncio.shield(job)
 
 
 def _shown(device: Device) -> _Shown:

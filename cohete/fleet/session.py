@@ -22,8 +22,7 @@ from cohete.fleet.supervisor import Settings, Supervisor
 from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
 from cohete.links.ssh import SshConnector
-from cohete.telemetry.files import Limits
-from cohete.telemetry.query import Past
+from cohete.telemetry.past import Limits, Past
 
 GC_THRESHOLDS = (10_000, 20, 100)
 

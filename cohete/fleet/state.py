@@ -12,6 +12,7 @@ from enum import StrEnum
 from cohete.config.spec import DeviceSpec
 from cohete.device.identity import Facts
 from cohete.tegra import TegraStats
+from cohete.tegra.rules import Reading
 
 HISTORY_SAMPLES = 900
 TREND_WINDOW_S = 60.0
@@ -174,6 +175,7 @@ class Device:
         "lives",
         "next_try_at",
         "noise_lines",
+        "reading",
         "reasons",
         "refusal",
         "samples",
@@ -218,6 +220,7 @@ class Device:
         self.live_since: float | None = None
         self.lives: deque[float] = deque(maxlen=FLAP_LIMIT + 1)
         self.was_live = False
+        self.reading: Reading | None = None
         self.version = 0
         self._words = ""
         self._words_of: Facts | None = None

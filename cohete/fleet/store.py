@@ -16,6 +16,7 @@ from cohete.device.missing import explain
 from cohete.errors import AuthRefused, CoheteError, HostKeyChanged, HostKeyUnknown
 from cohete.fleet.state import Device, Event, Refusal, State
 from cohete.tegra import TegraStats
+from cohete.tegra.rules import Reading, reading_of
 
 MAX_EVENTS = 1_000
 HOT_C = 80.0
@@ -46,8 +47,8 @@ class Totals:
 
 
 TAP_SAMPLES = 200_000
-Sample = tuple[int, float, TegraStats, int | None]
-"""Index of the device, monotonic seconds, what tegrastats said, GPU load from wherever."""
+Sample = tuple[int, float, TegraStats, Reading]
+"""Index of the device, monotonic seconds, what tegrastats said, and what it means as a whole."""
 
 
 RawLine = tuple[int, float, bytes]
@@ -148,25 +149,17 @@ class FleetStore:
         device.stats = stats
         device.stats_at = device.last_line_at = now
         device.samples += 1
-        hottest = stats.hottest
-        power_mw = stats.power_mw
-        gpu = stats.gpu_percent
-        if gpu is None:
-            gpu = device.gpu_percent(now)
-        device.history.add(
-            now,
-            (
-                hottest.celsius if hottest else None,
-                None if power_mw is None else power_mw / 1000,
-                stats.ram_percent,
-                gpu,
-                stats.cpu_percent,
-            ),
-        )
+        reading = reading_of(stats)
+        if reading.gpu_percent is None:
+            reading = reading._replace(gpu_percent=device.gpu_percent(now))
+        device.reading = reading
+        hottest_c, power_mw, ram_percent, gpu_percent, cpu_percent = reading
+        power_w = None if power_mw is None else power_mw / 1000
+        device.history.add(now, (hottest_c, power_w, ram_percent, gpu_percent, cpu_percent))
         if device.state is not State.LIVE:
             self._went_live(device, now)
         for tap in self._taps:
-            tap.samples.append((device.index, now, stats, gpu))
+            tap.samples.append((device.index, now, stats, reading))
         self.version += 1
         device.version = self.version
         self._changed.add(device.index)
@@ -264,16 +257,16 @@ class FleetStore:
         oldest: float | None = None
         for device in self.devices:
             counts[device.state] += 1
-            stats = device.stats
-            if stats is None or device.state is not State.LIVE:
+            stats, reading = device.stats, device.reading
+            if stats is None or reading is None or device.state is not State.LIVE:
                 continue
             used += stats.ram_used_mb
             total += stats.ram_total_mb
             oldest = max(oldest or 0.0, now - device.stats_at)
             hot += is_hot(device)
             over += is_over_budget(device)
-            if stats.power_mw is not None:
-                power += stats.power_mw
+            if reading.power_mw is not None:
+                power += reading.power_mw
                 measured += 1
         return Totals(
             devices=len(self.devices),
@@ -310,8 +303,8 @@ class FleetStore:
 
 def is_hot(device: Device) -> bool:
     """Whether the hottest zone of the last sample is above what counts as hot."""
-    hottest = device.stats.hottest if device.stats else None
-    return hottest is not None and hottest.celsius is not None and hottest.celsius >= HOT_C
+    hottest_c = device.reading.hottest_c if device.reading else None
+    return hottest_c is not None and hottest_c >= HOT_C
 
 
 def is_over_budget(device: Device) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from cohete.tegra.stats import Rail, Zone
+    from cohete.tegra.stats import Rail, TegraStats, Zone
 
 NOT_THE_MODULE = frozenset({"pmic", "tboard", "iwlwifi"})
 """Zones that are constants (PMIC), the carrier board, or the WLAN card, in lower case."""
@@ -28,37 +29,61 @@ three supplies (VDDQ_VDD2_1V8AO lies inside VIN_SYS_5V0) and AGX Xavier six.
 """
 
 
-def hottest_zone(zones: Iterable[Zone]) -> Zone | None:
+class Reading(NamedTuple):
+    """What a sample says about the module as a whole; None is unknown."""
+
+    hottest_c: float | None
+    power_mw: int | None
+    ram_percent: float | None
+    gpu_percent: int | None
+    cpu_percent: float | None
+
+
+def reading_of(stats: TegraStats) -> Reading:
+    """The whole of a sample, worked out once."""
+    hottest = hottest_zone(stats.zones)
+    return Reading(
+        None if hottest is None else hottest.celsius,
+        module_power_mw(stats.rails),
+        stats.ram_percent,
+        stats.gpu_percent,
+        stats.cpu_percent,
+    )
+
+
+def hottest_zone(zones: Sequence[Zone]) -> Zone | None:
     """The hottest valid zone; at the same heat a real place wins over tj, which only repeats it."""
     best: Zone | None = None
     best_c = -1e9
-    for zone in zones:
+    for nth in _places(tuple([zone.name for zone in zones])):
+        zone = zones[nth]
         celsius = zone.celsius
-        if celsius is None or celsius < best_c:
-            continue
-        name = zone.name.lower()
-        if name in NOT_THE_MODULE or (
-            best is not None and celsius == best_c and not _repeats(best, name)
-        ):
-            continue
-        best, best_c = zone, celsius
+        if celsius is not None and celsius > best_c:
+            best, best_c = zone, celsius
     return best
 
 
-def _repeats(best: Zone, name: str) -> bool:
-    """Whether `name` is a place and the best so far only repeats the hottest place."""
-    return best.name.lower() in DERIVED and name not in DERIVED
+@lru_cache(maxsize=1024)
+def _places(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Which zones measure the module: real places first, then what is derived from them."""
+    lower = [name.lower() for name in names]
+    real = [nth for nth, name in enumerate(lower) if name not in NOT_THE_MODULE | DERIVED]
+    return (*real, *[nth for nth, name in enumerate(lower) if name in DERIVED])
 
 
-def module_power_mw(rails: Iterable[Rail]) -> int | None:
+def module_power_mw(rails: Sequence[Rail]) -> int | None:
     """Total input power in mW by the module's rule; None where no rule is complete."""
-    by_name: dict[str, int] = {}
-    for rail in rails:
-        by_name.setdefault(rail.name, rail.cur_mw)
+    inputs = _inputs(tuple([rail.name for rail in rails]))
+    return sum([rails[nth].cur_mw for nth in inputs]) if inputs else None
+
+
+@lru_cache(maxsize=1024)
+def _inputs(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Which rails make the module's total: of a name that repeats the first."""
     for rule in TOTAL_RULES:
-        if all(map(by_name.__contains__, rule)):
-            return sum(map(by_name.__getitem__, rule))
-    return None
+        if all(name in names for name in rule):
+            return tuple(names.index(name) for name in rule)
+    return ()
 
 
 def contradicted_by(rails: Iterable[Rail]) -> Rail | None:

@@ -1,7 +1,6 @@
 """Samples of one device as a small blob: columns of integers, deltas as varints, deflated. Pure.
 
-A blob holds times in milliseconds and named columns of the same length; None is unknown. Its
-first byte is the version of the format, the rest is deflated:
+Its first byte is the version of the format, the rest is deflated:
 
     count, number of columns, then the times and each column as
     (name), kind, and by kind: one value; all deltas; or a bitmap of what is known and its deltas
@@ -12,57 +11,57 @@ Integers are LEB128 varints, signed ones zigzag. Times are deltas of deltas.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+
+import numpy as np
+
+from cohete.telemetry.chunk import Chunk, Flags, Ints
+from cohete.telemetry.varints import Numbers, Unsigned, lengths_of, pack, pack_one, unzigzag, zigzag
 
 VERSION = 1
 MAX_SAMPLES = 100_000
-MAX_COLUMNS = 512
+MAX_COLUMNS = 1_024
+MAX_VALUES = 8_000_000
 MAX_BYTES = 64 * 1024 * 1024
 _CONSTANT, _DELTAS, _SPARSE, _UNKNOWN = range(4)
 _LEVEL = 6
-
-Column = Sequence[int | None]
 
 
 class CodecError(ValueError):
     """A blob that was not made by `encode`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Samples in the order of time: `times_ms` and, for each name, a value for every time."""
-
-    times_ms: list[int]
-    columns: dict[str, list[int | None]]
-
-
-def encode(times_ms: Sequence[int], columns: Mapping[str, Column]) -> bytes:
-    """A blob of these samples. Raises ValueError where lengths differ."""
-    count = len(times_ms)
-    if any(len(values) != count for values in columns.values()):
-        raise ValueError("every column has as many values as there are times")
-    out = bytearray()
-    _put(out, (count, len(columns)))
-    _put(out, map(_zigzag, _deltas(_deltas(times_ms))))
-    for name, values in columns.items():
+def encode(chunk: Chunk) -> bytes:
+    """A blob of these samples."""
+    count = len(chunk)
+    deltas = zigzag(_deltas(chunk.values))
+    lengths = lengths_of(deltas)
+    packed = pack(deltas.ravel(), lengths.ravel())
+    ends = np.cumsum(lengths.sum(axis=1)).tolist()
+    all_known = np.logical_and.reduce(chunk.known, axis=1).tolist()
+    any_known = np.logical_or.reduce(chunk.known, axis=1).tolist()
+    still = np.logical_and.reduce(chunk.values == chunk.values[:, :1], axis=1).tolist()
+    out = bytearray(pack_one(count) + pack_one(len(chunk.names)))
+    out += _numbers(zigzag(_deltas(_deltas(chunk.at_ms))))
+    begin = 0
+    for nth, name in enumerate(chunk.names):
         raw = name.encode("utf-8")
-        _put(out, (len(raw),))
+        out += pack_one(len(raw))
         out += raw
-        known = [value for value in values if value is not None]
-        if not known:
+        if not any_known[nth]:
             out.append(_UNKNOWN)
-        elif len(known) == count and min(known) == max(known):
+        elif all_known[nth] and still[nth]:
             out.append(_CONSTANT)
-            _put(out, (_zigzag(known[0]),))
-        elif len(known) == count:
+            out += packed[begin : begin + int(lengths[nth, 0])]
+        elif all_known[nth]:
             out.append(_DELTAS)
-            _put(out, map(_zigzag, _deltas(known)))
+            out += packed[begin : ends[nth]]
         else:
+            known = chunk.known[nth]
             out.append(_SPARSE)
-            bits = sum(1 << nth for nth, value in enumerate(values) if value is not None)
-            out += bits.to_bytes((count + 7) // 8, "little")
-            _put(out, map(_zigzag, _deltas(known)))
+            out += np.packbits(known, bitorder="little").tobytes()
+            out += _numbers(zigzag(_deltas(chunk.values[nth, known])))
+        begin = ends[nth]
     return bytes((VERSION,)) + zlib.compress(bytes(out), _LEVEL)
 
 
@@ -77,111 +76,101 @@ def decode(blob: bytes, only: Iterable[str] | None = None) -> Chunk:
         raise CodecError(f"the blob is damaged: {error}") from None
     if not inflate.eof:
         raise CodecError("the blob is cut off or too large")
-    reader = _Reader(data)
-    wanted = None if only is None else set(only)
-    count, width = reader.take(2)
-    if count > MAX_SAMPLES or width > MAX_COLUMNS:
-        raise CodecError("the blob claims more than it can hold")
-    times = _sums(_sums(reader.signed(count)))
-    columns: dict[str, list[int | None]] = {}
+    try:
+        return _read(_Reader(data), None if only is None else set(only))
+    except (ValueError, OverflowError) as error:
+        raise CodecError(f"the blob is damaged: {error}") from None
+
+
+def _read(reader: _Reader, wanted: set[str] | None) -> Chunk:
+    count, width = reader.take_one(), reader.take_one()
+    if count > MAX_SAMPLES or width > MAX_COLUMNS or count * width > MAX_VALUES:
+        raise CodecError("it claims more than it can hold")
+    at_ms = np.cumsum(np.cumsum(unzigzag(reader.take(count))))
+    names: list[str] = []
+    raw = np.zeros((width, count), np.uint64)
+    known = np.zeros((width, count), np.bool_)
+    summed: list[int] = []
+    sparse: dict[int, Ints] = {}
     for _ in range(width):
         name = reader.text()
-        values = reader.column(count)
+        nth = len(names)
         if wanted is None or name in wanted:
-            columns[name] = values
+            names.append(name)
+        kind = reader.raw(1)[0]
+        if kind == _CONSTANT:
+            raw[nth] = reader.take_one()
+            known[nth] = True
+        elif kind == _DELTAS:
+            raw[nth] = reader.take(count)
+            known[nth] = True
+            summed.append(nth)
+        elif kind == _SPARSE:
+            bits = _bits(reader.raw((count + 7) // 8), count)
+            sparse[nth] = np.cumsum(unzigzag(reader.take(int(bits.sum()))))
+            known[nth] = bits
+        elif kind != _UNKNOWN:
+            raise CodecError("a column is of no known kind")
+        if len(names) == nth:
+            # Nobody asked for it: the next column takes its place.
+            known[nth] = False
+            raw[nth] = 0
+            sparse.pop(nth, None)
+            if summed[-1:] == [nth]:
+                summed.pop()
     if not reader.ended:
         raise CodecError("there is something after the last column")
-    return Chunk(times, columns)
+    width = len(names)
+    values = unzigzag(raw[:width])
+    values[summed] = np.cumsum(values[summed], axis=1)
+    for nth, column in sparse.items():
+        values[nth, known[nth]] = column
+    return Chunk(at_ms, tuple(names), values, known[:width])
 
 
 class _Reader:
-    """Walks over the inflated bytes; whatever is missing or wrong is a CodecError."""
+    """Walks over the inflated bytes; whatever is missing or wrong is a ValueError."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._numbers = Numbers(np.frombuffer(data, np.uint8))
         self._at = 0
 
     @property
     def ended(self) -> bool:
         return self._at == len(self._data)
 
-    def take(self, count: int) -> list[int]:
+    def take(self, count: int) -> Unsigned:
         """That many unsigned varints."""
-        data, at = self._data, self._at
-        values: list[int] = []
-        try:
-            for _ in range(count):
-                value = data[at]
-                at += 1
-                if value > 0x7F:
-                    value &= 0x7F
-                    shift = 7
-                    while True:
-                        byte = data[at]
-                        at += 1
-                        value |= (byte & 0x7F) << shift
-                        if byte < 0x80:
-                            break
-                        shift += 7
-                        if shift > 70:
-                            raise CodecError("a number is too long")
-                values.append(value)
-        except IndexError:
-            raise CodecError("the blob ends too early") from None
-        self._at = at
+        values, self._at = self._numbers.take(self._at, count)
         return values
 
-    def signed(self, count: int) -> list[int]:
-        return [value >> 1 ^ -(value & 1) for value in self.take(count)]
+    def take_one(self) -> int:
+        value, self._at = self._numbers.take_one(self._at)
+        return value
 
     def raw(self, length: int) -> bytes:
         part = self._data[self._at : self._at + length]
         if len(part) < length:
-            raise CodecError("the blob ends too early")
+            raise CodecError("it ends too early")
         self._at += length
         return part
 
     def text(self) -> str:
-        try:
-            return self.raw(self.take(1)[0]).decode("utf-8")
-        except UnicodeDecodeError:
-            raise CodecError("a column's name is no text") from None
-
-    def column(self, count: int) -> list[int | None]:
-        kind = self.raw(1)[0]
-        if kind == _UNKNOWN:
-            return [None] * count
-        if kind == _CONSTANT:
-            return [*self.signed(1)] * count
-        if kind == _DELTAS:
-            return [*_sums(self.signed(count))]
-        if kind != _SPARSE:
-            raise CodecError("a column is of no known kind")
-        bits = int.from_bytes(self.raw((count + 7) // 8), "little")
-        known = iter(_sums(self.signed((bits & (1 << count) - 1).bit_count())))
-        return [next(known) if bits >> nth & 1 else None for nth in range(count)]
+        return self.raw(self.take_one()).decode("utf-8")
 
 
-def _zigzag(value: int) -> int:
-    return value << 1 if value >= 0 else (-value << 1) - 1
+def _numbers(values: Unsigned) -> bytes:
+    return pack(values, lengths_of(values))
 
 
-def _put(out: bytearray, values: Iterable[int]) -> None:
-    for value in values:
-        while value > 0x7F:
-            out.append(value & 0x7F | 0x80)
-            value >>= 7
-        out.append(value)
+def _bits(raw: bytes, count: int) -> Flags:
+    bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=count, bitorder="little")
+    return bits.astype(np.bool_)
 
 
-def _deltas(values: Sequence[int]) -> list[int]:
-    return [b - a for a, b in zip([0, *values[:-1]], values, strict=True)] if values else []
-
-
-def _sums(values: Iterable[int]) -> list[int]:
-    total = 0
-    sums: list[int] = []
-    for value in values:
-        total += value
-        sums.append(total)
-    return sums
+def _deltas(values: Ints) -> Ints:
+    """Along the last axis; the first is the value itself."""
+    deltas = values.copy()
+    deltas[..., 1:] -= values[..., :-1]
+    return deltas

@@ -18,7 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from cohete.telemetry.codec import Chunk, CodecError, decode, encode
+from cohete.telemetry.chunk import Chunk
+from cohete.telemetry.codec import CodecError, decode, encode
+from cohete.telemetry.condense import condensed
+from cohete.telemetry.past import Limits
 
 T = TypeVar("T")
 
@@ -30,18 +33,6 @@ CREATE TABLE IF NOT EXISTS chunk (
 )
 """
 _NAME = re.compile(r"(raw|minutes|tens)-(\d{8})\.db")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is kept."""
-
-    raw_s: float = 86_400
-    minutes_s: float = 7 * 86_400
-    tens_s: float = 90 * 86_400
-    max_bytes: int = 2 * 1024**3
-    free_share: float = 0.05
-    """Part of the disk that is left free, whatever else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +64,13 @@ class HistoryFiles:
         self.troubles: list[str] = []
         self._told: set[str] = set()
         self._open: dict[Path, sqlite3.Connection] = {}
-        self._claim: int | None = None
 
     def add(self, chunks: Sequence[NewChunk]) -> int:
         """Write raw chunks; how many were written."""
         by_day: dict[int, list[NewChunk]] = {}
         for new in chunks:
-            if new.chunk.times_ms:
-                by_day.setdefault(new.chunk.times_ms[0] // DAY_MS, []).append(new)
+            if len(new.chunk):
+                by_day.setdefault(int(new.chunk.at_ms[0]) // DAY_MS, []).append(new)
         return sum(self._insert("raw", day, part) for day, part in by_day.items())
 
     def roll_up(self, device: str, now_ms: int) -> None:
@@ -105,7 +95,7 @@ class HistoryFiles:
             None if only is None else {f"{name}{end}" for name in only for end in ("", "<", ">")}
         )
         for tier in tiers:
-            for day in range(from_ms // DAY_MS, to_ms // DAY_MS + 1):
+            for day in _days(from_ms, to_ms):
                 for blob in self._blobs(tier, day, device, from_ms, to_ms):
                     with contextlib.suppress(CodecError):
                         yield Stored(tier, decode(blob, wanted))
@@ -152,27 +142,8 @@ class HistoryFiles:
             return False
         return usage.free < usage.total * self.limits.free_share
 
-    def claim(self) -> bool:
-        """Be the one that writes here; False while another program is."""
-        if self._claim is not None:
-            return True
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self.folder / "writer.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        except OSError:
-            # Whatever is wrong with the folder is told by the first write.
-            return True
-        if not _locked(descriptor):
-            os.close(descriptor)
-            return False
-        self._claim = descriptor
-        return True
-
     def close(self) -> None:
         """Let go of every file."""
-        if self._claim is not None:
-            os.close(self._claim)
-            self._claim = None
         for database in self._open.values():
             with contextlib.suppress(sqlite3.Error):
                 database.close()
@@ -184,8 +155,8 @@ class HistoryFiles:
             return 0
         path = self.folder / f"{tier}-{_date(day)}.db"
         rows = [
-            (new.device, new.chunk.times_ms[0], new.chunk.times_ms[-1], len(new.chunk.times_ms),
-             encode(new.chunk.times_ms, new.chunk.columns))
+            (new.device, int(new.chunk.at_ms[0]), int(new.chunk.at_ms[-1]), len(new.chunk),
+             encode(new.chunk))
             for new in chunks
         ]  # fmt: skip
 
@@ -201,15 +172,31 @@ class HistoryFiles:
         self, device: str, fine: str, coarse: str, units: range, unit_ms: int, step_ms: int
     ) -> None:
         """Points of `step_ms` for each hour or day that has chunks but no points yet."""
-        for unit in units:
+        begin_ms, end_ms = units.start * unit_ms, units.stop * unit_ms
+        waiting = self._touched(fine, device, begin_ms, end_ms, unit_ms)
+        for unit in sorted(waiting - self._touched(coarse, device, begin_ms, end_ms, unit_ms)):
             begin = unit * unit_ms
-            have = self._blobs(coarse, begin // DAY_MS, device, begin, begin + unit_ms - 1)
-            if have:
-                continue
             stored = [part.chunk for part in self.read(device, begin, begin + unit_ms - 1, (fine,))]
             points = condensed(stored, begin, begin + unit_ms, step_ms)
-            if points.times_ms:
+            if len(points):
                 self._insert(coarse, begin // DAY_MS, [NewChunk(device, points)])
+
+    def _touched(self, tier: str, device: str, from_ms: int, to_ms: int, unit_ms: int) -> set[int]:
+        """The units of time (counted since 1970) that chunks of a tier touch."""
+
+        def select(database: sqlite3.Connection) -> set[int]:
+            found = database.execute(
+                "SELECT DISTINCT t0 / :unit, t1 / :unit FROM chunk"
+                " WHERE device = :device AND t1 >= :from AND t0 < :to",
+                {"unit": unit_ms, "device": device, "from": from_ms, "to": to_ms},
+            )
+            units = {unit for row in found for unit in row}
+            return units & set(range(from_ms // unit_ms, to_ms // unit_ms))
+
+        touched: set[int] = set()
+        for day in _days(from_ms, to_ms):
+            touched |= self._guarded(self.folder / f"{tier}-{_date(day)}.db", select, set())
+        return touched
 
     def _blobs(self, tier: str, day: int, device: str, from_ms: int, to_ms: int) -> list[bytes]:
         def select(database: sqlite3.Connection) -> list[bytes]:
@@ -309,54 +296,6 @@ class HistoryFiles:
             self.troubles.append(trouble)
 
 
-def condensed(chunks: Iterable[Chunk], begin_ms: int, end_ms: int, step_ms: int) -> Chunk:
-    """Points of `step_ms` from finer chunks: mean, `NAME<` lowest and `NAME>` highest.
-
-    A step without a sample has no point; one in which a column was unknown has None there.
-    """
-    sums: dict[int, dict[str, list[int]]] = {}
-    for chunk in chunks:
-        for name, values in chunk.columns.items():
-            if name[-1] in "<>":
-                continue
-            lows = chunk.columns.get(f"{name}<", values)
-            highs = chunk.columns.get(f"{name}>", values)
-            for time_ms, mean, low, high in zip(chunk.times_ms, values, lows, highs, strict=True):
-                if mean is None or not begin_ms <= time_ms < end_ms:
-                    continue
-                step = sums.setdefault(time_ms // step_ms, {})
-                found = step.get(name)
-                low, high = mean if low is None else low, mean if high is None else high
-                if found is None:
-                    step[name] = [1, mean, low, high]
-                else:
-                    found[0] += 1
-                    found[1] += mean
-                    found[2] = min(found[2], low)
-                    found[3] = max(found[3], high)
-    steps = sorted(sums)
-    names = sorted({name for step in sums.values() for name in step})
-    columns: dict[str, list[int | None]] = {}
-    for name in names:
-        cells = [sums[step].get(name) for step in steps]
-        columns[name] = [None if cell is None else round(cell[1] / cell[0]) for cell in cells]
-        columns[f"{name}<"] = [None if cell is None else cell[2] for cell in cells]
-        columns[f"{name}>"] = [None if cell is None else cell[3] for cell in cells]
-    return Chunk([step * step_ms for step in steps], columns)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def _devices(database: sqlite3.Connection) -> list[str]:
     return [row[0] for row in database.execute("SELECT DISTINCT device FROM chunk")]
 
@@ -376,6 +315,11 @@ def _free_bytes(database: sqlite3.Connection) -> int:
     pages = database.execute("PRAGMA freelist_count").fetchone()[0]
     size = database.execute("PRAGMA page_size").fetchone()[0]
     return int(pages) * int(size)
+
+
+def _days(from_ms: int, to_ms: int) -> range:
+    """Days whose files may tell of this range: a minute that begins before midnight ends after."""
+    return range((from_ms - 2 * MINUTE_MS) // DAY_MS, to_ms // DAY_MS + 1)
 
 
 def _date(day: int) -> str:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from cohete.telemetry.codec import Chunk
-from cohete.telemetry.files import MINUTE_MS, HistoryFiles, condensed
+import numpy as np
 
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """Points in the order of time; by name mean, lowest and highest. None is unknown."""
-
-    times_ms: list[int]
-    means: dict[str, list[int | None]]
-    lows: dict[str, list[int | None]]
-    highs: dict[str, list[int | None]]
+from cohete.telemetry.chunk import Chunk, Flags, Ints
+from cohete.telemetry.condense import condensed
+from cohete.telemetry.files import MINUTE_MS, HistoryFiles
+from cohete.telemetry.past import Past
 
 
 def past(
@@ -36,16 +29,17 @@ def past(
         tiers = ("raw", "minutes", "tens")
     chunks = _without_overlap(files, device, from_ms, to_ms, tiers, only)
     points = condensed(chunks, from_ms, to_ms, max(1, step_ms))
-    names = [name for name in points.columns if name[-1] not in "<>"]
+    columns = points.columns
+    names = [name for name in columns if name[-1:] not in ("<", ">")]
     return Past(
         points.times_ms,
-        {name: points.columns[name] for name in names},
-        {name: points.columns[f"{name}<"] for name in names},
-        {name: points.columns[f"{name}>"] for name in names},
+        {name: columns[name] for name in names},
+        {name: columns[f"{name}<"] for name in names},
+        {name: columns[f"{name}>"] for name in names},
     )
 
 
-_WIDTH_MS = {"raw": 0, "minutes": MINUTE_MS, "tens": 10 * MINUTE_MS}
+_MINUTES_OF = {"raw": 1, "minutes": 1, "tens": 10}
 
 
 def _without_overlap(
@@ -58,30 +52,16 @@ def _without_overlap(
 ) -> list[Chunk]:
     """Chunks of all tiers; of a later tier only what no earlier one covers."""
     kept: list[Chunk] = []
-    minutes: set[int] = set()
+    covered: Ints = np.empty(0, np.int64)
     for tier in tiers:
-        width = max(1, _WIDTH_MS[tier] // MINUTE_MS)
-        covered: set[int] = set()
+        width = np.arange(_MINUTES_OF[tier])
+        told = [covered]
         for stored in files.read(device, from_ms, to_ms, (tier,), only):
             chunk = stored.chunk
-            free = [
-                nth
-                for nth, time_ms in enumerate(chunk.times_ms)
-                if not any(time_ms // MINUTE_MS + more in minutes for more in range(width))
-            ]
-            covered |= {chunk.times_ms[nth] // MINUTE_MS + more
-                        for nth in free for more in range(width)}  # fmt: skip
-            if len(free) == len(chunk.times_ms):
-                kept.append(chunk)
-            elif free:
-                kept.append(
-                    Chunk(
-                        [chunk.times_ms[nth] for nth in free],
-                        {
-                            name: [values[nth] for nth in free]
-                            for name, values in chunk.columns.items()
-                        },
-                    )
-                )
-        minutes |= covered
+            minutes = (chunk.at_ms // MINUTE_MS)[:, None] + width
+            free: Flags = ~np.logical_or.reduce(np.isin(minutes, covered), axis=1)
+            if free.any():
+                kept.append(chunk if free.all() else chunk.part(free))
+                told.append(minutes[free].ravel())
+        covered = np.unique(np.concatenate(told))
     return kept

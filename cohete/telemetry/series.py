@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cohete.tegra import TegraStats
-
-UNKNOWN = -(2**31)
-"""Stands for None in rows of 32-bit integers."""
+from cohete.tegra.rules import Reading
 
 BASIC = (
     "hottest_mc", "power_mw", "ram_mb", "swap_mb", "gpu_percent", "gpu_mhz", "cpu_permille",
@@ -47,28 +46,27 @@ def columns_of(stats: TegraStats) -> tuple[str, ...]:
     )
 
 
-def row_of(stats: TegraStats, gpu_percent: int | None) -> list[int]:
-    """The numbers of a sample as 32-bit integers; UNKNOWN is None.
+def scales_of(columns: Sequence[str]) -> list[int]:
+    """What a number of `row_of` is multiplied by to be the integer that is stored."""
+    return [_SCALES.get(name.partition(".")[0].rpartition("_")[2], 1) for name in columns]
 
-    `gpu_percent` is given, because some boards tell it elsewhere than in tegrastats.
-    """
-    hottest = stats.hottest
-    cpu_percent = stats.cpu_percent
-    basic = (
-        hottest.celsius * 1000 if hottest is not None and hottest.celsius is not None else None,
-        stats.power_mw,
+
+_SCALES = {"mc": 1000, "permille": 10}
+
+
+def row_of(stats: TegraStats, reading: Reading) -> list[float | None]:
+    """The numbers of a sample as they were printed: C, mW, MB, %, MHz. None is unknown."""
+    hottest_c, power_mw, _, gpu_percent, cpu_percent = reading
+    row: list[float | None] = [
+        hottest_c,
+        power_mw,
         stats.ram_used_mb,
         stats.swap_used_mb,
         gpu_percent,
         stats.gpu_mhz[0] if stats.gpu_mhz else None,
-        None if cpu_percent is None else cpu_percent * 10,
+        cpu_percent,
         stats.emc_percent,
-    )
-    row = [UNKNOWN if value is None else _bounded(value) for value in basic]
-    row += [UNKNOWN if z.celsius is None else _bounded(z.celsius * 1000) for z in stats.zones]
-    row += [_bounded(rail.cur_mw) for rail in stats.rails]
+    ]
+    row += [zone.celsius for zone in stats.zones]
+    row += [rail.cur_mw for rail in stats.rails]
     return row
-
-
-def _bounded(value: float) -> int:
-    return max(-(2**31) + 1, min(2**31 - 1, round(value)))

@@ -9,7 +9,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from cohete.fleet.state import State
@@ -17,6 +16,7 @@ from cohete.fleet.words import span
 from cohete_tui import panels
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line
+from cohete_tui.sparing import SparingScreen
 from cohete_tui.widgets.charts import CHARTS, HistoryChart, Shown
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.replay import ReplayBar
@@ -36,7 +36,7 @@ _MAX_EVENT_TICKS = 20
 CHART_S = 1.0
 
 
-class DeviceScreen(Screen[str]):
+class DeviceScreen(SparingScreen[str]):
     """Headline, loads and sensors, charts, facts."""
 
     SCOPE = Scope.DEVICE

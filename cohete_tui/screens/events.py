@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from cohete.fleet.eventlog import Entry, EventLog
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line, fit
+from cohete_tui.sparing import SparingScreen
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.rows import RowList
@@ -28,7 +28,7 @@ NO_MATCH = "No event matches. Press esc to clear the filter."
 _KIND_CELLS, _DEVICE_MAX, _TIME_CELLS = 10, 24, 20
 
 
-class EventsScreen(Screen[str]):
+class EventsScreen(SparingScreen[str]):
     """The list, its filter, and what to do about the event under the cursor."""
 
     SCOPE = Scope.EVENTS

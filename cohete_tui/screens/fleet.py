@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
@@ -19,6 +18,7 @@ from cohete_tui.actions import Scope, bindings
 from cohete_tui.fleet_commands import FLEET_COMMANDS
 from cohete_tui.layouts import PaneLayout, TableLayout
 from cohete_tui.ordering import FleetOrder, Group
+from cohete_tui.sparing import SparingScreen
 from cohete_tui.summary import summary
 from cohete_tui.widgets.canvas import FleetCanvas
 from cohete_tui.widgets.lines import LinesPanel
@@ -43,7 +43,7 @@ NO_FAULTS = "Nothing needs you. Press z to see every device."
 FILTER_HINT = "words, temp>80, tag:lab, mode:maxn, name~cam, !lost: all must hold"
 
 
-class FleetScreen(Screen[None]):
+class FleetScreen(SparingScreen[None]):
     """Header, devices, keys. Draws on its own timer: what changed and can be seen."""
 
     SCOPE = Scope.FLEET

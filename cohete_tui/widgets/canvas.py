@@ -17,7 +17,7 @@ from cohete_tui.layouts import Layout, Look, PaneLayout, TableLayout
 from cohete_tui.marks import Marks
 from cohete_tui.ordering import FleetOrder, Group, Row, devices_of
 from cohete_tui.turns import Turns
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter, sideways
+from cohete_tui.widgets.paint import PAINT_CLASSES, Painter, differences, sideways
 
 
 class FleetCanvas(ScrollView, can_focus=True):
@@ -238,10 +238,10 @@ class FleetCanvas(ScrollView, can_focus=True):
         if before is None:
             self.refresh(region)
             return
-        # Of a pane mostly two lines of seven are others.
+        # Of a pane mostly a few numbers are others: every cell and style that is sent costs.
         for nth, (old, new) in enumerate(zip(before[1], self._strips_of(place), strict=True)):
-            if old != new:
-                self.refresh(Region(region.x, region.y + nth, region.width, 1))
+            for begin, end in differences(old, new):
+                self.refresh(Region(region.x + begin, region.y + nth, end - begin, 1))
 
     def _region(self, place: int) -> Region:
         x, y, width, height = self.layout_of_fleet.box(place)

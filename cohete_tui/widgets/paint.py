@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -73,3 +75,45 @@ def sideways(strip: Strip, cells: int, at: int, pinned: int) -> Strip:
         return strip.crop(0, cells)
     pinned = min(pinned, cells)
     return Strip.join([strip.crop(0, pinned), strip.crop(pinned + at, at + cells)])
+
+
+_WORTH_A_JUMP = 12
+"""Cells that cost less to send again than to move the terminal's cursor over them."""
+
+
+def differences(old: Strip, new: Strip) -> list[tuple[int, int]]:
+    """Where two strips of the same length differ: cells from, cells to, in order."""
+    if old == new:
+        return []
+    before, after = [*old], [*new]
+    head = _same(before, after)
+    tail = _same(before[head:][::-1], after[head:][::-1])
+    begin, end = _cells(after[:head]), new.cell_length - _cells(after[len(after) - tail :])
+    before, after = before[head : len(before) - tail], after[head : len(after) - tail]
+    if [segment.cell_length for segment in before] != [segment.cell_length for segment in after]:
+        return [(begin, end)]
+    found: list[tuple[int, int]] = []
+    at = begin
+    for one, other in zip(before, after, strict=True):
+        length = other.cell_length
+        if one != other:
+            if found and at - found[-1][1] < _WORTH_A_JUMP:
+                found[-1] = (found[-1][0], at + length)
+            else:
+                found.append((at, at + length))
+        at += length
+    return found
+
+
+def _same(before: Sequence[Segment], after: Sequence[Segment]) -> int:
+    """How many segments are the same at the beginning."""
+    count = 0
+    for one, other in zip(before, after, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _cells(segments: Sequence[Segment]) -> int:
+    return sum(segment.cell_length for segment in segments)

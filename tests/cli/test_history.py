@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cohete.cli.history import command
 from cohete.errors import CoheteError
-from cohete.telemetry.codec import Chunk
+from cohete.telemetry.chunk import Chunk
 from cohete.telemetry.files import HistoryFiles, NewChunk
 
 
@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> str:
         "cpu_permille": [333] * 120,
         "zone_mc.cpu": [41_250] * 120,
     }
-    HistoryFiles(folder).add([NewChunk("cam-01", Chunk(times, columns))])
+    HistoryFiles(folder).add([NewChunk("cam-01", Chunk.of(times, columns))])
     path = tmp_path / "cohete.yaml"
     path.write_text(f"version: '1.0'\ntelemetry: {{history: {{folder: {folder}}}}}\n")
     return str(path)

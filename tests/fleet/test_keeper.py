@@ -10,9 +10,11 @@ from cohete.clock import ManualClock
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.store import FleetStore
 from cohete.tegra import parse
-from cohete.telemetry.codec import Chunk
+from cohete.telemetry.chunk import Chunk
+from cohete.telemetry.claim import Claim
 from cohete.telemetry.files import HOUR_MS, HistoryFiles, NewChunk
-from cohete.telemetry.query import Past, past
+from cohete.telemetry.past import Past
+from cohete.telemetry.query import past
 from tests import lines
 from tests.boards import until
 from tests.tui.support import feed, store_of
@@ -61,18 +63,19 @@ async def test_another_tegrastats_begins_another_chunk(tmp_path: Path) -> None:
 
 
 async def test_a_second_program_only_reads(tmp_path: Path) -> None:
+    claim = Claim(tmp_path)
+    assert claim.take()
     first = HistoryFiles(tmp_path)
-    assert first.claim()
-    first.add([NewChunk("a", Chunk([1_000, 2_000], {"power_mw": [5, 7]}))])
+    first.add([NewChunk("a", Chunk.of([1_000, 2_000], {"power_mw": [5, 7]}))])
     store = store_of(["a"])
     keeper = HistoryKeeper(store, tmp_path)
     await keeper.run()
     assert "only reads it" in store.events[0].text
     assert (await keeper.past("a", 0, 9_000, 1)).means == {"power_mw": [5, 7]}
     first.close()
-    again = HistoryFiles(tmp_path)
-    assert again.claim()
-    again.close()
+    assert not Claim(tmp_path).take()
+    claim.drop()
+    assert Claim(tmp_path).take()
 
 
 async def test_trouble_is_an_event_and_watching_goes_on(tmp_path: Path) -> None:

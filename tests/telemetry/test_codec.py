@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cohete.telemetry.chunk import Chunk
 from cohete.telemetry.codec import VERSION, CodecError, decode, encode
 
 INTS = st.integers(-(2**40), 2**40)
@@ -27,7 +28,7 @@ def samples(draw: st.DrawFn) -> tuple[list[int], dict[str, list[int | None]]]:
 @given(samples())
 def test_the_round_trip_is_exact(given_: tuple[list[int], dict[str, list[int | None]]]) -> None:
     times, columns = given_
-    chunk = decode(encode(times, columns))
+    chunk = decode(encode(Chunk.of(times, columns)))
     assert chunk.times_ms == times
     assert chunk.columns == columns
 
@@ -36,7 +37,7 @@ def test_the_round_trip_is_exact(given_: tuple[list[int], dict[str, list[int | N
 def test_some_columns_alone(given_: tuple[list[int], dict[str, list[int | None]]]) -> None:
     times, columns = given_
     wanted = sorted(columns)[:2]
-    chunk = decode(encode(times, columns), wanted)
+    chunk = decode(encode(Chunk.of(times, columns)), wanted)
     assert chunk.columns == {name: columns[name] for name in columns if name in wanted}
 
 
@@ -45,7 +46,7 @@ def test_some_columns_alone(given_: tuple[list[int], dict[str, list[int | None]]
 def test_a_damaged_blob_never_raises_anything_else(
     given_: tuple[list[int], dict[str, list[int | None]]], data: st.DataObject
 ) -> None:
-    raw = bytearray(zlib.decompress(encode(*given_)[1:]))
+    raw = bytearray(zlib.decompress(encode(Chunk.of(*given_))[1:]))
     for _ in range(data.draw(st.integers(1, 4))):
         if raw:
             raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -60,7 +61,14 @@ def test_a_damaged_blob_never_raises_anything_else(
 
 @pytest.mark.parametrize(
     "blob",
-    [b"", b"\x00", b"\x02abc", b"\x01", b"\x01garbage", encode([1, 2], {"a": [1, 2]})[:-3]],
+    [
+        b"",
+        b"\x00",
+        b"\x02abc",
+        b"\x01",
+        b"\x01garbage",
+        encode(Chunk.of([1, 2], {"a": [1, 2]}))[:-3],
+    ],
 )
 def test_what_is_no_blob(blob: bytes) -> None:
     with pytest.raises(CodecError):
@@ -74,4 +82,4 @@ def test_a_bomb_is_cut_off() -> None:
 
 def test_columns_have_the_length_of_the_times() -> None:
     with pytest.raises(ValueError, match="as many values"):
-        encode([1, 2], {"a": [1]})
+        Chunk.of([1, 2], {"a": [1]})

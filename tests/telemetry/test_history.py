@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cohete.telemetry.codec import Chunk
-from cohete.telemetry.files import DAY_MS, HOUR_MS, MINUTE_MS, HistoryFiles, Limits, NewChunk
+from cohete.telemetry.chunk import Chunk
+from cohete.telemetry.files import DAY_MS, HOUR_MS, MINUTE_MS, HistoryFiles, NewChunk
+from cohete.telemetry.past import Limits
 from cohete.telemetry.query import past
 
 NOON_MS = 20_700 * DAY_MS + 12 * HOUR_MS
@@ -22,7 +23,7 @@ NOON_MS = 20_700 * DAY_MS + 12 * HOUR_MS
 
 def minute(begin_ms: int, seed: int = 0, columns: int = 3) -> Chunk:
     rng = random.Random(seed)
-    return Chunk(
+    return Chunk.of(
         [begin_ms + second * 1000 for second in range(60)],
         {f"c{nth}": [1000 * nth + rng.randrange(50) for _ in range(60)] for nth in range(columns)},
     )
@@ -100,7 +101,7 @@ def test_a_day_of_samples_is_small_and_bounded(tmp_path: Path) -> None:
                 walk[n] += rng.choice((0, 0, 0, 31, -31, 62, -62))
                 columns[f"zone_mc.z{n}"].append(walk[n])
         times = [begin + nth * MINUTE_MS + second * 1000 for second in range(60)]
-        files.add([NewChunk("a", Chunk(times, columns))])
+        files.add([NewChunk("a", Chunk.of(times, columns))])
         if nth == 240:
             assert files.size_bytes() / (240 * 60) <= 25
         if nth % 60 == 59:

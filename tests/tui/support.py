@@ -16,7 +16,7 @@ from cohete.fleet.state import Device, Refusal, State
 from cohete.fleet.store import FleetStore
 from cohete.hardware import MODULES
 from cohete.tegra import parse
-from cohete.telemetry.query import Past
+from cohete.telemetry.past import Past
 from cohete_tui.app import CoheteApp, Launch
 from cohete_tui.screens.fleet import FleetScreen
 from tests import lines

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cohete.clock import ManualClock
-from cohete.telemetry.query import Past
+from cohete.telemetry.past import Past
 from cohete_tui.screens.device import DeviceScreen
 from cohete_tui.window import SPANS_S, Points, Window, ago, from_disk, from_memory
 from tests import lines
