@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import dashboard, fleet, parse, startup
+from benchmarks import dashboard, fleet, paint, parse, startup
 
 ALL = {
     "parse": parse.main,
     "startup": startup.main,
     "fleet": fleet.main,
     "dashboard": dashboard.main,
+    "paint": paint.main,
 }
 
 

@@ -34,6 +34,9 @@ _SWEEP_S = 600.0
 _MAX_ROWS = 6_000
 """Samples of a device that are held at most: a minute at 100 per second."""
 
+_ROLLED_AT_ONCE = 4
+"""Devices whose hours are condensed in one step: 1,000 take four minutes of each hour."""
+
 Shape = tuple[list[str], list[str]]
 
 
@@ -73,6 +76,7 @@ class HistoryKeeper:
         self._finished: list[tuple[int, _Held]] = []
         self._slot: dict[int, int] = {}
         self._rolled: dict[int, int] = {}
+        self._to_roll: dict[str, None] = {}
         self._thread = OneThread("history")
 
     async def run(self) -> None:
@@ -150,27 +154,26 @@ class HistoryKeeper:
         if not finished:
             return
         names = {index: self._store.devices[index].id for index, _ in finished}
-        due = {} if now_ms is None else self._due_for_rolling(names, now_ms)
+        due = [] if now_ms is None else self._due_for_rolling(names, now_ms)
 
         def work(files: HistoryFiles) -> None:
             from cohete.telemetry.files import NewChunk
 
             files.add([NewChunk(names[index], held.chunk()) for index, held in finished])
-            for name in due.values():
+            for name in due:
                 files.roll_up(name, now_ms or 0)
 
         await self._with_files(work)
 
-    def _due_for_rolling(self, names: dict[int, str], now_ms: int) -> dict[int, str]:
+    def _due_for_rolling(self, names: dict[int, str], now_ms: int) -> list[str]:
         """Devices whose turn it is to have their hours condensed: once an hour, each at its own
-        minute of it."""
-        due: dict[int, str] = {}
+        minute of it, and few at a time."""
         for index, name in names.items():
             turn = (now_ms // 60_000 - index % 60) // 60
             if self._rolled.get(index) != turn:
                 self._rolled[index] = turn
-                due[index] = name
-        return due
+                self._to_roll[name] = None
+        return [self._to_roll.popitem()[0] for _ in range(min(_ROLLED_AT_ONCE, len(self._to_roll)))]
 
     async def _with_files(self, work: Callable[[HistoryFiles], T]) -> T:
         """Do this with the files, in their thread; what went wrong becomes events."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Grid, VerticalScroll
+from textual.containers import Grid
 from textual.widgets import Footer
 
 from cohete.fleet.state import State
@@ -20,6 +20,7 @@ from cohete_tui.sparing import SparingScreen
 from cohete_tui.widgets.charts import CHARTS, HistoryChart, Shown
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.replay import ReplayBar
+from cohete_tui.widgets.scroll import Scroll
 from cohete_tui.window import POINTS, Points, Window, ago, from_disk, from_memory
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class DeviceScreen(SparingScreen[str]):
 
     CSS = """
     DeviceScreen { background: $background; }
-    DeviceScreen VerticalScroll { height: 1fr; scrollbar-size-vertical: 1; }
+    DeviceScreen Scroll { height: 1fr; scrollbar-size-vertical: 1; }
     DeviceScreen #panels { grid-size: 2; grid-columns: 3fr 2fr; height: auto; grid-rows: auto; }
     DeviceScreen #charts { grid-size: 2; height: auto; grid-rows: 10; }
     DeviceScreen #beside { display: none; }
@@ -100,7 +101,7 @@ class DeviceScreen(SparingScreen[str]):
             )
 
         yield LinesPanel(lambda cells: [self._headline(now(), cells)], classes="plain")
-        with VerticalScroll(can_focus=True):
+        with Scroll(can_focus=True):
             with Grid(id="panels"):
                 yield LinesPanel(
                     lambda cells: panels.loads(
@@ -122,7 +123,7 @@ class DeviceScreen(SparingScreen[str]):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
+        self.query_one(Scroll).focus()
         self.call_after_refresh(self.flush)
         if self._timer:
             self.set_interval(FLUSH_S, self.flush)
@@ -223,7 +224,7 @@ class DeviceScreen(SparingScreen[str]):
         self._app.show_events()
 
     def action_scroll(self, lines: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False, immediate=True)
+        self.query_one(Scroll).scroll_relative(y=lines, animate=False, immediate=True)
 
     def action_zoom(self, step: int) -> None:
         self._look_at(self._window.zoom(step))

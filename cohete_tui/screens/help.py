@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from cohete_tui.actions import Action, Scope, in_scope
+from cohete_tui.widgets.scroll import Scroll
 
 _KEY_CELLS = 16
 
@@ -50,7 +50,7 @@ class HelpScreen(ModalScreen[None]):
 
     CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen VerticalScroll { width: 76; max-width: 96%; height: auto; max-height: 94%;
+    HelpScreen Scroll { width: 76; max-width: 96%; height: auto; max-height: 94%;
         border: round $accent; background: $surface; padding: 0 1; }
     """
 
@@ -61,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         from cohete_tui.app import CoheteApp
 
-        with VerticalScroll() as box:
+        with Scroll() as box:
             box.border_title = "Keys"
             box.border_subtitle = "esc closes, ↑↓ scrolls"
             app = self.app
@@ -76,4 +76,4 @@ class HelpScreen(ModalScreen[None]):
 
     def action_scroll_text(self, lines: int) -> None:
         """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False, immediate=True)
+        self.query_one(Scroll).scroll_relative(y=lines, animate=False, immediate=True)

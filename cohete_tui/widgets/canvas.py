@@ -20,7 +20,7 @@ from cohete_tui.turns import Turns
 from cohete_tui.widgets.paint import PAINT_CLASSES, Painter, differences, sideways
 
 
-class FleetCanvas(ScrollView, can_focus=True):
+class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
     """A wall of panes or a table, as its layout says. Costs what is visible, not what exists."""
 
     class Opened(Message):

@@ -17,7 +17,7 @@ from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
 Rows = Sequence[tuple[Hashable, Line]]
 
 
-class RowList(ScrollView, can_focus=True):
+class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     """Rows as (key, line)."""
 
     class Opened(Message):

@@ -94,7 +94,7 @@ async def test_connect_works_here_too() -> None:
 
 
 async def test_keys_held_down_scroll_as_far_as_they_were_pressed() -> None:
-    from textual.containers import VerticalScroll
+    from cohete_tui.widgets.scroll import Scroll
 
     async with dashboard(mixed_store()) as (pilot, app, _):
         assert isinstance(app.screen, FleetScreen)
@@ -104,4 +104,4 @@ async def test_keys_held_down_scroll_as_far_as_they_were_pressed() -> None:
         for _ in range(12):
             app.screen.action_scroll(1)  # type: ignore[attr-defined]
         await pilot.pause()
-        assert app.screen.query_one(VerticalScroll).scroll_offset.y == 12
+        assert app.screen.query_one(Scroll).scroll_offset.y == 12

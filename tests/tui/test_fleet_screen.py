@@ -81,6 +81,27 @@ async def test_arrows_and_letters_move_and_the_cursor_stays_on_its_device() -> N
         assert screen.canvas.cursor == 0
 
 
+@pytest.mark.parametrize("table", [False, True])
+async def test_where_more_than_a_screen_is_shown_keys_move_the_cursor(table: bool) -> None:
+    store = store_of([f"d{nth:03}" for nth in range(300)])
+    async with dashboard(store) as (pilot, app, _):
+        canvas = fleet_screen(app).canvas
+        if table:
+            await pilot.press("t")
+        await pilot.press("down", "down", "up")
+        assert canvas.cursor == (1 if table else 2)
+        await pilot.press("pagedown")
+        shown = canvas.cursor
+        assert shown > 2
+        assert canvas.current_row is not None
+        assert canvas.current_row.id in text_of(app)
+        await pilot.press("pageup", "home")
+        assert canvas.cursor == 0
+        await pilot.press("end")
+        assert canvas.cursor == 299
+        assert "d299" in text_of(app)
+
+
 async def test_until_it_is_moved_the_cursor_is_where_trouble_is() -> None:
     store = store_of(["a", "b", "c"])
     async with dashboard(store) as (pilot, app, _):
@@ -301,7 +322,7 @@ async def test_five_thousand_devices_scroll() -> None:
         await pilot.press("t", "G")
         await settle(pilot)
         assert "d4999" in text_of(app)
-        await pilot.press("pageup")
+        await pilot.press("pageup", "pageup")
         await settle(pilot)
         assert "d4999" not in text_of(app)
 
