@@ -20,9 +20,11 @@ from benchmarks.terminal import Terminal, spread
 from cohete.clock import SystemClock
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
+from cohete.errors import LinkError
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.words import ROW_TITLES, row
+from cohete.links.base import Link
 from cohete.simulator.board import TegraStatsRun
 from cohete.simulator.scenario import build
 from cohete.tegra import TegraStats, parse
@@ -81,6 +83,9 @@ class Feed:
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> None:
         """Nothing is kept."""
+
+    def link(self, device: Device) -> Link:
+        raise LinkError("there is no device", where=device.id)
 
     def shell_argv(self, device: Device) -> list[str]:
         return []

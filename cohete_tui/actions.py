@@ -16,6 +16,9 @@ class Scope(StrEnum):
     DEVICE = "device"
     START = "start"
     EVENTS = "events"
+    ACTIVITY = "activity"
+    LOG = "log"
+    CONNECTION = "connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Action:
 
 
 _F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope.EVERYWHERE
+_A, _L, _C = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
@@ -72,6 +76,9 @@ ACTIONS: tuple[Action, ...] = (
         "export", "ctrl+s", _F, "Take away", "Write what is shown to a file: CSV, JSON, Markdown"
     ),
     Action("shell", "exclamation_mark", _F, "Connection", "A shell on the device; exit comes back"),
+    Action("activity", "P", _F, "Fleet", "Processes, network and disks of the device"),
+    Action("log", "L", _F, "Fleet", "The log of the device"),
+    Action("connection", "i", _F, "Connection", "Why a device is lost, each try, its key"),
     Action("move(0,-1)", "up,k", _F, "Move", "Up", slug="up"),
     Action("move(0,1)", "down,j", _F, "Move", "Down", slug="down"),
     Action("move(-1,0)", "left,h", _F, "Move", "Left", slug="left"),
@@ -104,6 +111,40 @@ ACTIONS: tuple[Action, ...] = (
     Action("connect", "c", _D, "Connection", "Try again now, or look at a new host key", "connect"),
     Action("events", "e", _D, "Events", "Everything that happened", "events"),
     Action("shell", "exclamation_mark", _D, "Connection", "A shell on the device; exit comes back"),
+    Action("activity", "P", _D, "Device", "Processes, network and disks", "processes"),
+    Action("log", "L", _D, "Device", "The device's log", "log"),
+    Action("connection", "i", _D, "Connection", "Why it is lost, each try, its key"),
+    Action("back", "escape,backspace", _A, "Processes", "Clear the filter, else back", "back"),
+    Action("filter", "slash", _A, "Processes", "Show only processes that match", "filter"),
+    Action("next_sort", "s", _A, "Processes", "Order by CPU, memory, GPU memory", "order"),
+    Action("step(-1)", "up,k", _A, "Move", "Up", slug="up"),
+    Action("step(1)", "down,j", _A, "Move", "Down", slug="down"),
+    Action("step(-20)", "pageup", _A, "Move", "A page up", slug="page-up"),
+    Action("step(20)", "pagedown", _A, "Move", "A page down", slug="page-down"),
+    Action("step(-99999)", "home,g", _A, "Move", "To the first", slug="first"),
+    Action("step(99999)", "end,G", _A, "Move", "To the last", slug="last"),
+    Action("back", "escape,backspace", _L, "Log", "Clear the search, else back", "back"),
+    Action("filter", "slash", _L, "Log", "Search", "search", slug="search"),
+    Action("find(1)", "n", _L, "Log", "To the next line found", "next", slug="next"),
+    Action("find(-1)", "N", _L, "Log", "To the previous line found", slug="previous"),
+    Action("next_source", "s", _L, "Log", "Journal, kernel messages, dmesg", "source"),
+    Action("wrap", "w", _L, "Log", "Wrap long lines, or not", "wrap"),
+    Action("follow", "f", _L, "Log", "Follow the end, or stay", "follow"),
+    Action("save", "ctrl+s", _L, "Take away", "Write the lines to a file"),
+    Action("move(-1)", "up,k", _L, "Move", "Up", slug="up"),
+    Action("move(1)", "down,j", _L, "Move", "Down", slug="down"),
+    Action("sideways(-1)", "left,h", _L, "Move", "What lies further left", slug="left"),
+    Action("sideways(1)", "right,l", _L, "Move", "What lies further right", slug="right"),
+    Action("page(-1)", "pageup", _L, "Move", "A page up", slug="page-up"),
+    Action("page(1)", "pagedown", _L, "Move", "A page down", slug="page-down"),
+    Action("move(-99999)", "home,g", _L, "Move", "To the oldest line", slug="first"),
+    Action("move(99999)", "end,G", _L, "Move", "To the end, and follow it", slug="last"),
+    Action("back", "escape,backspace", _C, "Connection", "Back", "back"),
+    Action("connect", "c", _C, "Connection", "Try again now, or look at a new host key", "connect"),
+    Action("scroll(-1)", "up,k", _C, "Move", "Scroll up", slug="up"),
+    Action("scroll(1)", "down,j", _C, "Move", "Scroll down", slug="down"),
+    Action("scroll(-10)", "pageup", _C, "Move", "A page up", slug="page-up"),
+    Action("scroll(10)", "pagedown", _C, "Move", "A page down", slug="page-down"),
     Action("back", "escape,backspace", _V, "Events", "Clear the filter, else back", "back"),
     Action("open", "enter", _V, "Events", "To the device; in a recording, to the moment", "open"),
     Action("filter", "slash", _V, "Events", "Show only events that match", "filter"),

@@ -22,7 +22,8 @@ everywhere.quit: ctrl+x
 ```
 """
 _TITLES = {
-    Scope.FLEET: "Fleet", Scope.DEVICE: "Device", Scope.EVENTS: "Events", Scope.START: "Start",
+    Scope.FLEET: "Fleet", Scope.DEVICE: "Device", Scope.ACTIVITY: "Processes", Scope.LOG: "Log",
+    Scope.CONNECTION: "Connection", Scope.EVENTS: "Events", Scope.START: "Start",
     Scope.EVERYWHERE: "Everywhere",
 }  # fmt: skip
 
@@ -50,8 +51,9 @@ def keys_page() -> str:
 def _commands() -> list[Command]:
     from cohete_tui.app import CoheteApp
     from cohete_tui.screens.fleet import FleetScreen
+    from cohete_tui.screens.log import LogScreen
 
-    return [*FleetScreen.TYPED, *CoheteApp.TYPED]
+    return [*FleetScreen.TYPED, *LogScreen.TYPED, *CoheteApp.TYPED]
 
 
 def _keys(keys: str) -> str:

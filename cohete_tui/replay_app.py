@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cohete.fleet.player import Player
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
+    from cohete.links.base import Link
     from cohete.telemetry.past import Past
 
 _REPLAY_ACTIONS = frozenset(
@@ -37,6 +38,8 @@ class Session(Protocol):
     def retry(self, device_id: str) -> None: ...
 
     def shell_argv(self, device: Device) -> list[str]: ...
+
+    def link(self, device: Device) -> Link: ...
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None: ...
 
@@ -62,6 +65,17 @@ class ReplayApp(App[None], inherit_bindings=False):
     def player(self) -> Player | None:
         """What plays the recording that is shown; None where the present is."""
         return getattr(self._session, "player", None)
+
+    @property
+    def store_now(self) -> FleetStore:
+        """The fleet as it is, also while a kept moment is shown."""
+        assert self._session is not None
+        return self._session.store
+
+    def link_to(self, device: Device) -> Link:
+        """The connection to a device. Raises CoheteError where there is none."""
+        assert self._session is not None
+        return self._session.link(device)
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
         """What was kept of a device; None where nothing is."""

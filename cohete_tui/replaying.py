@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cohete.fleet.recorder import Recorder
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
+    from cohete.links.base import Link
     from cohete.telemetry.past import Past
 
 
@@ -45,6 +46,9 @@ class ReplaySession:
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
         """A recording's past is the recording."""
         return None
+
+    def link(self, device: Device) -> Link:
+        raise CoheteError("a recording cannot be asked for more than it holds", where=device.id)
 
     def shell_argv(self, device: Device) -> list[str]:
         raise CoheteError("a recording has no shell", where=device.id)

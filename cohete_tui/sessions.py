@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cohete.fleet.session import FleetSession
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
+    from cohete.links.base import Link
     from cohete.simulator.scenario import Scenario
     from cohete.simulator.server import SimFleet
     from cohete.telemetry.past import Past
@@ -60,6 +61,9 @@ class PlannedSession:
 
     def shell_argv(self, device: Device) -> list[str]:
         return self._fleet.shell_argv(device)
+
+    def link(self, device: Device) -> Link:
+        return self._fleet.link(device)
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
         return await self._fleet.past(device_id, from_ms, to_ms, step_ms)

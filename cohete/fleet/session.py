@@ -19,6 +19,7 @@ from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
+from cohete.links.base import Link
 from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
 from cohete.links.ssh import SshConnector
@@ -161,6 +162,10 @@ class FleetSession:
         from cohete.links.shell import shell_argv
 
         return shell_argv(device.spec, self.connector.settings, self.connector.files)
+
+    def link(self, device: Device) -> Link:
+        """The connection to a device. Raises LinkError where there is none now."""
+        return self.supervisor.link(device)
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
         """What was kept of a device; None where no history is kept."""

@@ -18,6 +18,7 @@ HISTORY_SAMPLES = 900
 TREND_WINDOW_S = 60.0
 FLAP_WINDOW_S = 600.0
 FLAP_LIMIT = 5
+TRIES_KEPT = 50
 
 
 class State(StrEnum):
@@ -139,6 +140,15 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """An attempt to connect: when, how long it took, why it failed (empty: it did not)."""
+
+    wall_s: float
+    took_s: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something rare that happened; samples are no events."""
 
@@ -185,6 +195,7 @@ class Device:
         "stats",
         "stats_at",
         "sudo_note",
+        "tries",
         "version",
         "was_live",
         "with_root",
@@ -219,6 +230,7 @@ class Device:
         self.history = History()
         self.live_since: float | None = None
         self.lives: deque[float] = deque(maxlen=FLAP_LIMIT + 1)
+        self.tries: deque[Try] = deque(maxlen=TRIES_KEPT)
         self.was_live = False
         self.reading: Reading | None = None
         self.version = 0
@@ -230,6 +242,7 @@ class Device:
         device = copy.copy(self)
         device.history = self.history.snapshot()
         device.reasons = dict(self.reasons)
+        device.tries = deque(self.tries, maxlen=self.tries.maxlen)
         device.lives = deque(self.lives, maxlen=self.lives.maxlen)
         return device
 

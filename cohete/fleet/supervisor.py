@@ -15,7 +15,7 @@ from cohete.config.spec import Reach
 from cohete.device.facts import DEFAULT_TTL_S, FactCache, read_facts
 from cohete.errors import CoheteError, CommandError, ConfigError, LinkError, LinkRefused
 from cohete.fleet.backoff import STABLE_S, cap_s, delay_s
-from cohete.fleet.state import Device, State
+from cohete.fleet.state import Device, State, Try
 from cohete.fleet.store import FleetStore
 from cohete.hardware import Family
 from cohete.links.base import Link, Stream, StreamEnd
@@ -95,6 +95,15 @@ class Supervisor:
         if wake is not None:
             wake.set()
 
+    def link(self, device: Device) -> Link:
+        """The connection to a device, for reading more of it. Raises LinkError without one."""
+        watched = self._watched.get(device.index)
+        if watched is None or watched.gone:
+            raise LinkError(
+                "it is not connected", where=device.id, hint="i shows why, and what was tried."
+            )
+        return watched.link
+
     async def _keep(self, device: Device) -> None:
         failures = 0
         while True:
@@ -139,11 +148,24 @@ class Supervisor:
         try:
             places = self._retries if device.attempts > 1 else self._first_tries
             async with places.take():
-                await link.open()
+                await self._open(device, link)
             device.fingerprint = getattr(link, "fingerprint", "")
             await self._stream(device, link)
         finally:
             await asyncio.shield(link.close())
+
+    async def _open(self, device: Device, link: Link) -> None:
+        begin = self._clock.monotonic()
+        error = "it was given up"
+        try:
+            await link.open()
+            error = ""
+        except CoheteError as failed:
+            error = failed.what
+            raise
+        finally:
+            took_s = self._clock.monotonic() - begin
+            device.tries.append(Try(self._clock.time(), took_s, error))
 
     async def _stream(self, device: Device, link: Link) -> None:
         watched = self._watched[device.index] = _Watched(device, link, self._clock.monotonic())

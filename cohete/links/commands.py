@@ -61,17 +61,67 @@ PROBES: tuple[Probe, ...] = (
 )
 
 
+_PROCESSES = (
+    '{at=match($0,/\\) [^)]*$/); split(substr($0,at+2),f," "); from=index($0,"(")+1;'
+    " if (f[12]+f[13]+f[22]>0) print $1,f[12]+f[13],f[22],substr($0,from,at-from)}"
+)
+"""Of each /proc/PID/stat: number, ticks of CPU, pages in memory, name (which may hold blanks)."""
+
+_EVERY_PROCESS = f"cat /proc/[0-9]*/stat 2>/dev/null | awk {shlex.quote(_PROCESSES)}"
+
+ACTIVITY_PROBES: tuple[Probe, ...] = (
+    Probe("uptime", ("cat", "/proc/uptime")),
+    Probe("ticks", ("getconf", "CLK_TCK")),
+    Probe("page", ("getconf", "PAGESIZE")),
+    Probe("network", ("cat", "/proc/net/dev")),
+    Probe("disks", ("cat", "/proc/diskstats")),
+    Probe("df", ("timeout", "5", "df", "-P", "-k")),
+    Probe("processes", ("sh", "-c", _EVERY_PROCESS)),
+)
+NVMAP = Probe("nvmap", ("sudo", "-n", "/usr/bin/cat", "/sys/kernel/debug/nvmap/iovmm/clients"))
+COMPUTE_APPS = Probe(
+    "compute_apps",
+    ("timeout", "5", "nvidia-smi", "--query-compute-apps=pid,used_memory",
+     "--format=csv,noheader,nounits"),
+)  # fmt: skip
+"""GPU memory by process: nvmap's own list needs root; on Thor nvidia-smi tells it to anybody."""
+
+ACTIVITY_LIMIT_BYTES = 131_072
+
+
+def activity(*, sudo: bool, thor: bool) -> Argv:
+    """Processes, network and disks of a device in one command."""
+    probes = (*ACTIVITY_PROBES, *((NVMAP,) if sudo else ()), *((COMPUTE_APPS,) if thor else ()))
+    script = probe_script(probes, ACTIVITY_LIMIT_BYTES)
+    return ("timeout", "-k", "2", str(PROBE_LIMIT_S), "sh", "-c", script)
+
+
+LOG_BACKLOG_LINES = 500
+
+
+def journal(backlog_lines: int = LOG_BACKLOG_LINES, *, kernel: bool = False) -> Argv:
+    """The system's last lines and what is added to them; with `kernel`, only the kernel's."""
+    run = ("journalctl", "--follow", "--no-pager", "--output", "short-iso",
+           "--lines", str(backlog_lines))  # fmt: skip
+    return ("timeout", str(STREAM_LIMIT_S), *run, *(("--dmesg",) if kernel else ()))
+
+
+def dmesg() -> Argv:
+    """The kernel's ring buffer and what is added to it, where there is no journal."""
+    return ("timeout", str(STREAM_LIMIT_S), "dmesg", "--follow")
+
+
 def quote(argv: Sequence[str]) -> str:
     """An argv as the one string SSH carries, each word quoted for a POSIX shell."""
     return shlex.join(argv)
 
 
-def probe_script(probes: Sequence[Probe] = PROBES) -> str:
+def probe_script(probes: Sequence[Probe] = PROBES, limit_bytes: int = SECTION_LIMIT_BYTES) -> str:
     """A POSIX shell script that runs each probe and marks where its output begins."""
     lines = []
     for probe in probes:
         lines.append(f"echo; echo {MARK} {probe.name}")
-        lines.append(f"{quote(probe.argv)} 2>&1 </dev/null | head -c {SECTION_LIMIT_BYTES}")
+        lines.append(f"{quote(probe.argv)} 2>&1 </dev/null | head -c {limit_bytes}")
     return "; ".join(lines)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import fnmatch
 import re
 
+from cohete.simulator.activity import nvmap_clients
 from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES, read_file
 from cohete.simulator.shell import Context, Program
+
+NVMAP_PATH = "/sys/kernel/debug/nvmap/iovmm/clients"
 
 
 async def cat(context: Context, argv: list[str]) -> int:
@@ -17,6 +20,12 @@ async def cat(context: Context, argv: list[str]) -> int:
     status = 0
     for path in argv[1:]:
         data = read_file(context.board, path)
+        if path == NVMAP_PATH:
+            if not context.root:
+                context.complain(f"cat: {path}: Permission denied")
+                status = 1
+                continue
+            data = nvmap_clients(context.board).encode()
         if data is None:
             context.complain(f"cat: {path}: No such file or directory")
             status = 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 
+from cohete.simulator import activity
 from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
 from cohete.simulator.formats import number
@@ -45,6 +47,13 @@ def nvpmodel_conf(board: SimBoard) -> str:
     return "\n".join(lines)
 
 
+_OBSERVED: dict[str, Callable[[SimBoard], str]] = {
+    "/proc/[0-9]*/stat": activity.stat_lines,
+    "/proc/net/dev": activity.net_dev,
+    "/proc/diskstats": activity.diskstats,
+}
+
+
 def read_file(board: SimBoard, path: str) -> bytes | None:
     """What the file holds now; None where the board has none of that name."""
     if path in board.written:
@@ -54,6 +63,9 @@ def read_file(board: SimBoard, path: str) -> bytes | None:
     major, _, rest = module.l4t.partition(".")
     family = "t186ref" if int(major) < 36 else "generic"
     kb = module.memory_mb * 1024
+    made = _OBSERVED.get(path)
+    if made is not None:
+        return made(board).encode()
     fixed = {
         "/proc/device-tree/model": f"{module.model}{evil}\0",
         "/sys/firmware/devicetree/base/model": f"{module.model}{evil}\0",

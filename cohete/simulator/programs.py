@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from cohete.simulator.activity import processes
 from cohete.simulator.board import SimBoard, TegraStatsRun
 from cohete.simulator.coreutils import COREUTILS
 from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES
 from cohete.simulator.modules import Mode
+from cohete.simulator.observing import OBSERVING
 from cohete.simulator.shell import Context, Program, run_argv, run_line
 
 _SLOW_S = 3.0
@@ -223,6 +225,11 @@ async def nvidia_smi(context: Context, argv: list[str]) -> int:
             return 127
         context.say("[N/A]")
         return 0
+    if any("compute-apps" in word for word in argv):
+        for each in processes(board):
+            if each.gpu_mb:
+                context.say(f"{each.pid}, {each.gpu_mb}")
+        return 0
     period = float(argv[argv.index("-l") + 1]) if "-l" in argv else 0.0
     while True:
         await _while_hanging(board)
@@ -267,6 +274,7 @@ async def sh(context: Context, argv: list[str]) -> int:
 
 PROGRAMS: dict[str, Program] = {
     **COREUTILS,
+    **OBSERVING,
     "bash": sh,
     "dpkg-query": dpkg_query,
     "jetson_clocks": jetson_clocks,

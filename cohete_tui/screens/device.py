@@ -16,7 +16,7 @@ from cohete.fleet.words import span
 from cohete_tui import panels
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line
-from cohete_tui.sparing import SparingScreen
+from cohete_tui.screens.base import DeviceActions
 from cohete_tui.widgets.charts import CHARTS, HistoryChart, Shown
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.replay import ReplayBar
@@ -26,7 +26,6 @@ from cohete_tui.window import POINTS, Points, Window, ago, from_disk, from_memor
 if TYPE_CHECKING:
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
-    from cohete_tui.app import CoheteApp
     from cohete_tui.ordering import FleetOrder
 
 FLUSH_S = 0.5
@@ -37,7 +36,7 @@ _MAX_EVENT_TICKS = 20
 CHART_S = 1.0
 
 
-class DeviceScreen(SparingScreen[str]):
+class DeviceScreen(DeviceActions[str]):
     """Headline, loads and sensors, charts, facts."""
 
     SCOPE = Scope.DEVICE
@@ -76,16 +75,13 @@ class DeviceScreen(SparingScreen[str]):
         self._asked_at = -DISK_S
 
     @property
-    def _app(self) -> CoheteApp:
-        from cohete_tui.app import CoheteApp
-
-        assert isinstance(self.app, CoheteApp)
-        return self.app
-
-    @property
     def device(self) -> Device:
         """The device that is shown."""
         return self.store[self.device_id]
+
+    @property
+    def subject(self) -> Device:
+        return self.device
 
     def compose(self) -> ComposeResult:
         def now() -> float:
@@ -220,9 +216,6 @@ class DeviceScreen(SparingScreen[str]):
         self._charted_at = 0.0
         self.flush()
 
-    def action_events(self) -> None:
-        self._app.show_events()
-
     def action_scroll(self, lines: int) -> None:
         self.query_one(Scroll).scroll_relative(y=lines, animate=False, immediate=True)
 
@@ -238,9 +231,6 @@ class DeviceScreen(SparingScreen[str]):
 
     def action_now(self) -> None:
         self._look_at(Window(self._window.span_s))
-
-    def action_shell(self) -> None:
-        self._app.open_shell(self.device)
 
     def action_connect(self) -> None:
         self._app.connect(self.device)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from cohete.fleet.eventlog import Entry, EventLog
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line, fit
-from cohete_tui.sparing import SparingScreen
+from cohete_tui.screens.base import FilteredScreen
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
     from cohete.fleet.store import FleetStore
-    from cohete_tui.app import CoheteApp
 
 FLUSH_S = 0.5
 NOTHING = "Nothing has happened yet. Devices that come, go or are refused are listed here."
@@ -28,15 +28,13 @@ NO_MATCH = "No event matches. Press esc to clear the filter."
 _KIND_CELLS, _DEVICE_MAX, _TIME_CELLS = 10, 24, 20
 
 
-class EventsScreen(SparingScreen[str]):
+class EventsScreen(FilteredScreen[str]):
     """The list, its filter, and what to do about the event under the cursor."""
 
     SCOPE = Scope.EVENTS
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVENTS)]
     CSS = """
     EventsScreen { background: $background; }
-    EventsScreen #filter { display: none; }
-    EventsScreen #filter.open { display: block; }
     EventsScreen #nothing { display: none; height: 1fr; padding: 1 2; color: $secondary; }
     EventsScreen.-nothing #nothing { display: block; }
     EventsScreen.-nothing RowList { display: none; }
@@ -48,7 +46,6 @@ class EventsScreen(SparingScreen[str]):
         self.store = store
         self._log = log
         self._timer = timer
-        self._words = ""
         self._entries: list[Entry] = []
 
     def compose(self) -> ComposeResult:
@@ -56,7 +53,9 @@ class EventsScreen(SparingScreen[str]):
         yield Static(NOTHING, id="nothing", markup=False)
         yield RowList(id="rows")
         yield Static("", id="hint", markup=False)
-        yield Prompt("words of a device, a kind or the text: all must occur", id="filter")
+        yield Prompt(
+            "words of a device, a kind or the text: all must occur", id="filter", classes="filter"
+        )
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -71,6 +70,13 @@ class EventsScreen(SparingScreen[str]):
         return self.query_one("#rows", RowList)
 
     @property
+    def list_widget(self) -> Widget:
+        return self.rows
+
+    def words_changed(self) -> None:
+        self.flush()
+
+    @property
     def current(self) -> Entry | None:
         """The entry under the cursor."""
         key = self.rows.current
@@ -80,14 +86,14 @@ class EventsScreen(SparingScreen[str]):
         """Draw what happened since."""
         if not self.is_current:
             return
-        self._entries = self._log.entries(self.store.events, self._words)
+        self._entries = self._log.entries(self.store.events, self.words)
         names = [len(entry.device) for entry in self._entries]
         cells = min(_DEVICE_MAX, max([6, *names]))
         now_s = self.store.clock.time()
         self.rows.show([(entry.key, _line(entry, cells, now_s)) for entry in self._entries])
         self.set_class(not self._entries, "-nothing")
         if not self._entries:
-            text = NO_MATCH if self._words else NOTHING
+            text = NO_MATCH if self.words else NOTHING
             self.query_one("#nothing", Static).update(text)
         self.query_one(LinesPanel).update()
         entry = self.current
@@ -99,18 +105,14 @@ class EventsScreen(SparingScreen[str]):
         line: Line = [(" Events", "title"), (f"  {len(self._entries)}", "dim")]
         if new:
             line.append((f"  {new} new", "danger"))
-        if self._words:
-            line.append((f"  /{self._words}", "accent"))
+        if self.words:
+            line.append((f"  /{self.words}", "accent"))
         return line
 
     # Actions, in the order of the registry.
 
     def action_back(self) -> None:
-        if self._words:
-            self._words = ""
-            self.query_one("#filter", Prompt).value = ""
-            self.flush()
-        else:
+        if not self.clear_words():
             self.dismiss("")
 
     async def action_open(self) -> None:
@@ -123,11 +125,6 @@ class EventsScreen(SparingScreen[str]):
             await app.seek(int(entry.last_s * 1000))
         if entry.device in self.store:
             self.dismiss(entry.device)
-
-    def action_filter(self) -> None:
-        box = self.query_one("#filter", Prompt)
-        box.add_class("open")
-        box.focus()
 
     def action_acknowledge(self) -> None:
         entry = self.current
@@ -143,31 +140,6 @@ class EventsScreen(SparingScreen[str]):
     def action_step(self, step: int) -> None:
         self.rows.move(step)
         self.flush()
-
-    @property
-    def _app(self) -> CoheteApp:
-        from cohete_tui.app import CoheteApp
-
-        assert isinstance(self.app, CoheteApp)
-        return self.app
-
-    @on(Prompt.Changed, "#filter")
-    def _filter_changed(self, event: Prompt.Changed) -> None:
-        self._words = event.value.strip()
-        self.flush()
-
-    @on(Prompt.Kept, "#filter")
-    def _filter_kept(self) -> None:
-        self._close_filter()
-
-    @on(Prompt.Dropped, "#filter")
-    def _filter_dropped(self, event: Prompt.Dropped) -> None:
-        event.prompt.value = ""
-        self._close_filter()
-
-    def _close_filter(self) -> None:
-        self.query_one("#filter").remove_class("open")
-        self.set_focus(self.rows)
 
     @on(RowList.Opened)
     async def _opened(self) -> None:

@@ -18,7 +18,7 @@ from cohete_tui.actions import Scope, bindings
 from cohete_tui.fleet_commands import FLEET_COMMANDS
 from cohete_tui.layouts import PaneLayout, TableLayout
 from cohete_tui.ordering import FleetOrder, Group
-from cohete_tui.sparing import SparingScreen
+from cohete_tui.screens.base import DeviceActions
 from cohete_tui.summary import summary
 from cohete_tui.widgets.canvas import FleetCanvas
 from cohete_tui.widgets.lines import LinesPanel
@@ -28,8 +28,8 @@ from cohete_tui.widgets.status import FleetHeader, Status
 
 if TYPE_CHECKING:
     from cohete.config.schema import Dashboard
+    from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
-    from cohete_tui.app import CoheteApp
 
 RATES_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 """How often the screen can be drawn."""
@@ -43,7 +43,7 @@ NO_FAULTS = "Nothing needs you. Press z to see every device."
 FILTER_HINT = "words, temp>80, tag:lab, mode:maxn, name~cam, !lost: all must hold"
 
 
-class FleetScreen(SparingScreen[None]):
+class FleetScreen(DeviceActions[None]):
     """Header, devices, keys. Draws on its own timer: what changed and can be seen."""
 
     SCOPE = Scope.FLEET
@@ -52,8 +52,6 @@ class FleetScreen(SparingScreen[None]):
 
     CSS = """
     FleetScreen { background: $background; }
-    FleetScreen #filter { display: none; }
-    FleetScreen #filter.open { display: block; }
     FleetScreen #problem { display: none; height: 1; padding: 0 1; color: $error; }
     FleetScreen.-problem #problem { display: block; }
     FleetScreen #message { display: none; height: 1fr; padding: 1 2; color: $secondary; }
@@ -94,7 +92,7 @@ class FleetScreen(SparingScreen[None]):
         yield Static("", id="problem", markup=False)
         if self._app.player is not None:
             yield ReplayBar(self._app.player)
-        yield Prompt(FILTER_HINT, id="filter")
+        yield Prompt(FILTER_HINT, id="filter", classes="filter")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -112,16 +110,13 @@ class FleetScreen(SparingScreen[None]):
         self.reorder()
 
     @property
-    def _app(self) -> CoheteApp:
-        from cohete_tui.app import CoheteApp
-
-        assert isinstance(self.app, CoheteApp)
-        return self.app
-
-    @property
     def canvas(self) -> FleetCanvas:
         """The widget that draws the devices."""
         return self.query_one("#canvas", FleetCanvas)
+
+    @property
+    def subject(self) -> Device | None:
+        return self.canvas.current
 
     @property
     def is_paused(self) -> bool:
@@ -327,14 +322,6 @@ class FleetScreen(SparingScreen[None]):
     def action_export(self) -> None:
         stamp = datetime.fromtimestamp(self.store.clock.time())  # noqa: DTZ006 - a name for whoever looks
         self._app.type_command(f"export fleet-{stamp:%Y%m%d-%H%M%S}.csv")
-
-    def action_events(self) -> None:
-        self._app.show_events()
-
-    def action_shell(self) -> None:
-        device = self.canvas.current
-        if device is not None:
-            self._app.open_shell(device)
 
     def action_move(self, dx: int, dy: int) -> None:
         row = self.canvas.current_row

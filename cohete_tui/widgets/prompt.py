@@ -48,7 +48,11 @@ class Prompt(Input):
         Binding("down", "earlier(-1)", "later", show=False, id="prompt.later"),
         Binding("tab", "complete", "complete", show=False, id="prompt.complete"),
     ]
-    DEFAULT_CSS = "Prompt { height: 1; border: none; padding: 0 1; }"
+    DEFAULT_CSS = """
+    Prompt { height: 1; border: none; padding: 0 1; }
+    Prompt.filter { display: none; }
+    Prompt.filter.open { display: block; }
+    """
 
     def __init__(
         self,
@@ -57,10 +61,12 @@ class Prompt(Input):
         id: str,  # noqa: A002
         history: Sequence[str] = (),
         complete: Callable[[str], str | None] | None = None,
+        classes: str | None = None,
     ) -> None:
         super().__init__(
             placeholder=placeholder,
             id=id,
+            classes=classes,
             compact=True,
             select_on_focus=False,
             suggester=_Completer(complete) if complete else None,

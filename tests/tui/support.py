@@ -12,9 +12,11 @@ from cohete.clock import ManualClock
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.device.identity import Facts, PowerMode
+from cohete.errors import LinkError
 from cohete.fleet.state import Device, Refusal, State
 from cohete.fleet.store import FleetStore
 from cohete.hardware import MODULES
+from cohete.links.base import Link
 from cohete.tegra import parse
 from cohete.telemetry.past import Past
 from cohete_tui.app import CoheteApp, Launch
@@ -34,6 +36,7 @@ class StillSession:
         self.stopped = False
         self.asked: list[tuple[str, int, int, int]] = []
         self.kept: Past | None = None
+        self.links: dict[str, Link] = {}
 
     def start(self) -> None:
         """Nothing runs."""
@@ -51,6 +54,11 @@ class StillSession:
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
         self.asked.append((device_id, from_ms, to_ms, step_ms))
         return self.kept
+
+    def link(self, device: Device) -> Link:
+        if self.links.get(device.id) is None:
+            raise LinkError("it is not connected", where=device.id, hint="i shows why.")
+        return self.links[device.id]
 
     def shell_argv(self, device: Device) -> list[str]:
         return ["ssh", device.spec.target.host]

@@ -1,0 +1,65 @@
+"""The commands that show what a simulated board does: awk, getconf, journalctl, dmesg."""
+
+from __future__ import annotations
+
+from cohete.simulator import activity
+from cohete.simulator.faults import Fault
+from cohete.simulator.files import ESCAPES
+from cohete.simulator.shell import Context, Program
+
+_LOG_PERIOD_S = 2.0
+
+
+async def getconf(context: Context, argv: list[str]) -> int:
+    values = {"CLK_TCK": activity.HZ, "PAGESIZE": activity.PAGE_BYTES}
+    if argv[-1] not in values:
+        context.complain(f"getconf: Unrecognized variable `{argv[-1]}'")
+        return 2
+    context.say(str(values[argv[-1]]))
+    return 0
+
+
+async def awk(context: Context, argv: list[str]) -> int:
+    """Only what Cohete asks of it: /proc/PID/stat as number, ticks, pages, name."""
+    data = (await context.stdin.read_all()).decode()
+    for line in data.splitlines():
+        head, _, tail = line.rpartition(") ")
+        pid, _, name = head.partition(" (")
+        fields = tail.split()
+        ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
+        if ticks + pages > 0:
+            context.say(f"{pid} {ticks} {pages} {name}")
+    return 0
+
+
+async def journalctl(context: Context, argv: list[str]) -> int:
+    board = context.board
+    if "--dmesg" in argv and not context.root:
+        context.complain(
+            "Hint: You are currently not seeing messages from other users and the system."
+        )
+        context.complain("No journal files were opened due to insufficient permissions.")
+        return 1
+    nth = 0
+    while True:
+        if board.has(Fault.ESCAPES):
+            context.out(ESCAPES.encode("utf-8", "surrogateescape") + b"\n")
+        context.say(activity.log_line(board, nth))
+        nth += 1
+        if nth > 40:
+            if "--follow" not in argv:
+                return 0
+            await board.clock.sleep(_LOG_PERIOD_S)
+
+
+async def dmesg(context: Context, argv: list[str]) -> int:
+    context.complain("dmesg: read kernel buffer failed: Operation not permitted")
+    return 1
+
+
+OBSERVING: dict[str, Program] = {
+    "awk": awk,
+    "dmesg": dmesg,
+    "getconf": getconf,
+    "journalctl": journalctl,
+}
