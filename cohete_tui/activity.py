@@ -63,11 +63,11 @@ def ordered(activity: Activity, sort: Sort, words: str) -> list[Process]:
 def process_line(process: Process) -> Line:
     """One row under `heading`."""
     cpu = process.cpu_percent
-    gpu = UNKNOWN if process.gpu_mb is None else "" if not process.gpu_mb else gib(process.gpu_mb)
+    gpu = UNKNOWN if process.gpu_mb is None else _size(process.gpu_mb) if process.gpu_mb else ""
     return [
         (f"{process.pid:>{_PID}}", "dim"),
         (f"{UNKNOWN if cpu is None else f'{cpu:.1f}%':>{_CPU}}", "" if cpu else "dim"),
-        (f"{gib(process.rss_mb) if process.rss_mb else '0':>{_SIZE}}", ""),
+        (f"{_size(process.rss_mb):>{_SIZE}}", ""),
         (f"{gpu:>{_SIZE}}", "dim" if process.gpu_mb is None else ""),
         (f"  {process.name}", "title" if cpu else ""),
     ]
@@ -93,6 +93,11 @@ def traffic_lines(activity: Activity, cells: int) -> list[Line]:
         text = f"{gib(each.used_mb)} of {gib(each.total_mb)}"
         lines.append(spread(left, [(text, style if style == "danger" else "")], cells))
     return lines or [[("nothing was read", "dim")]]
+
+
+def _size(size_mb: float) -> str:
+    """`92M`, `5.9G`."""
+    return gib(size_mb) if size_mb >= 1000 else f"{size_mb:.0f}M"
 
 
 def _rate(bytes_s: float | None) -> str:

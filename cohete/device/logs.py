@@ -56,7 +56,7 @@ class LogLines:
 
 def explain(stderr: str, exit_status: int | None) -> str:
     """Why there is no log, and what would help."""
-    text = stderr.strip() or f"it ended with status {exit_status}"
+    text = stderr.strip().rstrip(".") or f"it ended with status {exit_status}"
     lower = text.casefold()
     if "permission" in lower or "not permitted" in lower:
         return (

@@ -24,6 +24,7 @@ from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.rows import RowList
 
+FLUSH_S = 0.5
 FIRST_S, PERIOD_S = 1.0, 3.0
 """Until the second reading, which makes rates of the first; then this often."""
 
@@ -70,7 +71,11 @@ class ActivityScreen(FilteredScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one(RowList).focus()
+        self.set_interval(FLUSH_S, self._redraw_age)
         self._watch()
+
+    def _redraw_age(self) -> None:
+        self.query_one("#title", LinesPanel).update()
 
     @work(exclusive=True, group="activity", exit_on_error=False)
     async def _watch(self) -> None:

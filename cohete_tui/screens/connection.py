@@ -65,7 +65,7 @@ class ConnectionScreen(CoheteScreen[None]):
         device = self.device
         now_s = self._app.store_now.clock.monotonic()
         lines: list[Line] = [
-            [*state_span(device, now_s), (f"  since {span(now_s - device.since)}", "dim")]
+            [*state_span(device, now_s), (f"  for {span(now_s - device.since)}", "dim")]
         ]
         lines += [[(text, "danger")] for text in wrap(device.error, cells, 4) if device.error]
         lines += [[(text, "")] for text in wrap(device.hint, cells, 4) if device.hint]

@@ -171,6 +171,7 @@ class LogScreen(FilteredScreen[None]):
         self._source = SOURCES[(SOURCES.index(self._source) + 1) % len(SOURCES)]
         self.lines = LogLines()
         self.view.lines = self.lines
+        self.view.following = True
         self.view.lay_out()
         self._say("")
         self._follow()

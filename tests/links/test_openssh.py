@@ -14,9 +14,11 @@ import pytest
 from cohete.config.schema import Ssh
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
+from cohete.device.activity import between, counters_from
 from cohete.errors import AuthRefused, HostKeyUnknown
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.state import State
+from cohete.links.commands import activity, split_sections
 from cohete.links.ssh import SshConnector, SshFiles, SshLink
 from tests.boards import is_live, until
 from tests.openssh import Sshd, openssh
@@ -214,3 +216,26 @@ async def test_a_bastion_that_refuses_is_asked_once_for_all(tmp_path: Path) -> N
             + gate.log.count("Disconnected from authenticating user")
             <= 2
         )
+
+
+async def test_processes_network_and_disks_of_a_real_system(tmp_path: Path) -> None:
+    with openssh(tmp_path / "board") as server:
+        connector = connector_for(tmp_path, server)
+        link = SshLink(server.spec(), connector)
+        await link.open()
+        try:
+            readings = []
+            for _ in range(2):
+                done = await link.run(activity(sudo=False, thor=False), timeout_s=30)
+                readings.append(counters_from(split_sections(done.stdout)))
+            found = between(*readings)
+        finally:
+            await link.close()
+            await connector.close()
+        assert server.process is not None
+        assert server.process.pid in {process.pid for process in found.processes}
+        assert os.getpid() in {process.pid for process in found.processes}
+        mine = next(process for process in found.processes if process.pid == os.getpid())
+        assert mine.rss_mb > 10
+        assert found.span_s is not None
+        assert not found.gpu_known

@@ -8,8 +8,9 @@ import pytest
 
 from cohete import tegra
 from cohete.clock import ManualClock
+from cohete.device.activity import between, counters_from
 from cohete.device.identity import facts_from, parse_power_mode
-from cohete.links.commands import probe, quote, split_sections
+from cohete.links.commands import activity, probe, quote, split_sections
 from cohete.simulator.board import SimBoard, TegraStatsRun, Workload
 from cohete.simulator.faults import Fault
 from cohete.simulator.modules import SIM_MODULES, SimModule
@@ -235,3 +236,38 @@ def test_the_demo_has_one_hot_one_thor_one_old_nano_and_one_that_goes() -> None:
     assert {"thor", "nano"} <= kinds
     assert any(machine.thermal.die_c > 78 for machine in scenario.boards)
     assert any(turn.fault is Fault.DOWN for turn in scenario.turns)
+
+
+@pytest.mark.parametrize("module", ["orin-nano-8gb", "thor"])
+@pytest.mark.parametrize("root", [False, True])
+async def test_what_a_board_does_can_be_read(module: str, root: bool) -> None:
+    machine = board(module)
+    thor = module.startswith("thor")
+    argv = activity(sudo=True, thor=thor)
+    readings = []
+    for _ in range(2):
+        _, out, _ = await run(machine, quote(argv[4:]), sudo=root)
+        readings.append(counters_from(split_sections(out.encode())))
+        assert isinstance(machine.clock, ManualClock)
+        machine.clock.step(3)
+    found = between(*readings)
+    assert found.span_s == pytest.approx(3, abs=0.1)
+    busiest = max(found.processes, key=lambda process: process.cpu_percent or 0)
+    assert busiest.pid == 2380
+    assert busiest.cpu_percent == pytest.approx(62, abs=2)
+    assert found.gpu_known is (root or thor)
+    assert (busiest.gpu_mb or 0) > 0 if root or thor else busiest.gpu_mb is None
+    assert found.interfaces[0].rx_bytes_s == pytest.approx(61_000, rel=0.01)
+    assert found.disks[0].write_bytes_s is not None
+
+
+async def test_a_journal_goes_on_and_what_is_forbidden_says_so() -> None:
+    machine = board()
+    status, out, _ = await run(machine, "journalctl --lines 500")
+    assert status == 0
+    assert out.count("\n") > 20
+    status, _, err = await run(machine, "journalctl --dmesg --follow")
+    assert status == 1
+    assert "permissions" in err
+    status, _, err = await run(machine, "dmesg --follow")
+    assert "not permitted" in err
