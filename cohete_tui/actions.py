@@ -19,6 +19,7 @@ class Scope(StrEnum):
     ACTIVITY = "activity"
     LOG = "log"
     CONNECTION = "connection"
+    COMPARE = "compare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Action:
 
 
 _F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope.EVERYWHERE
-_A, _L, _C = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION
+_A, _L, _C, _K = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION, Scope.COMPARE
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
@@ -76,6 +77,7 @@ ACTIONS: tuple[Action, ...] = (
         "export", "ctrl+s", _F, "Take away", "Write what is shown to a file: CSV, JSON, Markdown"
     ),
     Action("shell", "exclamation_mark", _F, "Connection", "A shell on the device; exit comes back"),
+    Action("compare", "C", _F, "Marks", "The marked devices in the same charts"),
     Action("activity", "P", _F, "Fleet", "Processes, network and disks of the device"),
     Action("log", "L", _F, "Fleet", "The log of the device"),
     Action("connection", "i", _F, "Connection", "Why a device is lost, each try, its key"),
@@ -145,6 +147,22 @@ ACTIONS: tuple[Action, ...] = (
     Action("scroll(1)", "down,j", _C, "Move", "Scroll down", slug="down"),
     Action("scroll(-10)", "pageup", _C, "Move", "A page up", slug="page-up"),
     Action("scroll(10)", "pagedown", _C, "Move", "A page down", slug="page-down"),
+    Action("back", "escape,backspace", _K, "Compare", "Back to the fleet", "back"),
+    Action("zoom(-1)", "plus", _K, "Time", "A shorter time", "shorter", slug="zoom-in"),
+    Action("zoom(1)", "minus", _K, "Time", "A longer time: up to a day", "longer", slug="zoom-out"),
+    Action("pan(-1)", "left,h", _K, "Move", "Back in time", slug="pan-back"),
+    Action("pan(1)", "right,l", _K, "Move", "Towards now", slug="pan-on"),
+    Action(
+        "cross(-1)", "comma", _K, "Time", "Read values at a moment: further back", slug="cross-back"
+    ),
+    Action(
+        "cross(1)", "full_stop", _K, "Time", "Read values at a moment: further on", slug="cross-on"
+    ),
+    Action("now", "0", _K, "Time", "Back to now"),
+    Action("scroll(-1)", "up,k", _K, "Move", "Scroll up", slug="up"),
+    Action("scroll(1)", "down,j", _K, "Move", "Scroll down", slug="down"),
+    Action("scroll(-10)", "pageup", _K, "Move", "A page up", slug="page-up"),
+    Action("scroll(10)", "pagedown", _K, "Move", "A page down", slug="page-down"),
     Action("back", "escape,backspace", _V, "Events", "Clear the filter, else back", "back"),
     Action("open", "enter", _V, "Events", "To the device; in a recording, to the moment", "open"),
     Action("filter", "slash", _V, "Events", "Show only events that match", "filter"),

@@ -23,7 +23,8 @@ everywhere.quit: ctrl+x
 """
 _TITLES = {
     Scope.FLEET: "Fleet", Scope.DEVICE: "Device", Scope.ACTIVITY: "Processes", Scope.LOG: "Log",
-    Scope.CONNECTION: "Connection", Scope.EVENTS: "Events", Scope.START: "Start",
+    Scope.CONNECTION: "Connection", Scope.COMPARE: "Compare", Scope.EVENTS: "Events",
+    Scope.START: "Start",
     Scope.EVERYWHERE: "Everywhere",
 }  # fmt: skip
 

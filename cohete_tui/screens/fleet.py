@@ -287,6 +287,18 @@ class FleetScreen(DeviceActions[None]):
         self.canvas.redraw_marks()
         self.query_one(FleetHeader).update()
 
+    def action_compare(self) -> None:
+        from cohete_tui.screens.compare import MOST, CompareScreen
+
+        devices = self.canvas.chosen
+        if len(devices) < 2:
+            self.notify("Mark the devices to compare first: space.", timeout=4, markup=False)
+            return
+        if len(devices) > MOST:
+            self.notify(f"The first {MOST} of {len(devices)} are shown.", timeout=4, markup=False)
+        names = [device.id for device in devices]
+        self.app.push_screen(CompareScreen(self.store, names, timer=self._timer))
+
     def action_pause(self) -> None:
         if self._app.player is not None:
             self._app.action_play_pause()

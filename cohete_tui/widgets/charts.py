@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.color import Color
@@ -11,7 +12,13 @@ from textual_plotext import PlotextPlot
 from cohete.fleet.words import UNKNOWN
 from cohete_tui.window import Points, Window
 
-_THEME_COLOURS = ("primary", "warning", "success")
+ROLES = ("primary", "warning", "success", "error", "accent", "secondary")
+"""Theme colours of the lines of a chart, in order."""
+
+
+def role_of(nth: int) -> str:
+    """The theme colour of a line."""
+    return ROLES[nth % len(ROLES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +45,22 @@ CHARTS: tuple[Chart, ...] = (
 )
 
 
+COMPARED: tuple[Chart, ...] = (
+    Chart("GPU", "%", (("GPU", "gpu_percent"),), limits=(0, 100)),
+    Chart("CPU", "%", (("CPU", "cpu_percent"),), limits=(0, 100)),
+    Chart("Memory", "%", (("RAM", "ram_percent"),), limits=(0, 100)),
+    Chart("Temperature", "C", (("hottest", "temperature_c"),), decimals=1, span=8.0),
+    Chart("Power", "W", (("total", "power_w"),), decimals=1, span=4.0),
+)
+"""Where each line is a device, a chart holds one quantity."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What all charts of a device show: when, its values, its events, and a word on both."""
+    """What all charts of a screen show: when, the values by device, events, a word on both."""
 
     window: Window
-    points: Points
+    points: Mapping[str, Points]
     event_seconds: tuple[float, ...] = ()
     note: str = ""
 
@@ -63,27 +80,32 @@ class HistoryChart(PlotextPlot):
 
     def draw(self, shown: Shown) -> None:
         """Plot what is known; the title has the newest value, or the one at the crosshair."""
-        chart, window, points = self.chart, shown.window, shown.points
+        chart, window = self.chart, shown.window
         plot = self.plt
         plot.clear_figure()
-        several = len(chart.series) > 1
+        lines = [
+            (label if len(shown.points) == 1 else device, points, name)
+            for device, points in shown.points.items()
+            for label, name in chart.series
+        ]
+        several = len(lines) > 1
         read: list[str] = []
         drawn: list[float] = []
-        for (label, name), role in zip(chart.series, _THEME_COLOURS, strict=False):
+        for nth, (label, points, name) in enumerate(lines):
             values = points.values[name]
-            kept = [nth for nth, value in enumerate(values) if not math.isnan(value)]
+            kept = [at for at, value in enumerate(values) if not math.isnan(value)]
             at_s = -window.back_s if window.cross_s is None else -window.cross_s
             value = points.at(name, at_s, window.span_s / 20 + 5)
             text = UNKNOWN if value is None else f"{value:.{chart.decimals}f}{chart.unit}"
             read.append(f"{label} {text}" if several else text)
             if len(kept) > 1:
-                drawn += [values[nth] for nth in kept]
+                drawn += [values[at] for at in kept]
                 plot.plot(
-                    [points.seconds[nth] for nth in kept],
-                    [values[nth] for nth in kept],
+                    [points.seconds[at] for at in kept],
+                    [values[at] for at in kept],
                     marker="braille",
-                    color=self._colour(role),
-                    label=label if several else None,
+                    color=self._colour(role_of(nth)),
+                    label=label if several and len(shown.points) == 1 else None,
                 )
         for at_s in shown.event_seconds:
             plot.vline(at_s, self._colour("warning"))

@@ -22,6 +22,10 @@ _RULES = {
     "danger": "color: $error; text-style: bold",
     "dim": "color: $secondary",
     "good": "color: $success",
+    **{
+        f"line-{role}": f"color: ${role}"
+        for role in ("primary", "warning", "success", "error", "accent", "secondary")
+    },
     "spark": "color: $primary",
     "title": "color: $foreground; text-style: bold",
     "title-focus": "color: $accent; text-style: bold",
