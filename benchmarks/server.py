@@ -11,7 +11,7 @@ from cohete.clock import SystemClock
 from cohete.loop import run
 from cohete.simulator.board import TegraStatsRun
 from cohete.simulator.programs import PROGRAMS
-from cohete.simulator.scenario import build
+from cohete.simulator.scenario import build, play
 from cohete.simulator.server import SimFleet
 from cohete.simulator.shell import Context
 
@@ -30,15 +30,18 @@ async def stamped_tegrastats(context: Context, argv: list[str]) -> int:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
-async def serve(count: int, folder: Path) -> None:
-    PROGRAMS["tegrastats"] = stamped_tegrastats
+async def serve(count: int, folder: Path, name: str) -> None:
+    if name == "calm":
+        PROGRAMS["tegrastats"] = stamped_tegrastats
     clock = SystemClock()
-    scenario = build("calm", clock, count)
+    scenario = build(name, clock, count)
     async with SimFleet(scenario.boards, clock=clock) as fleet:
         fleet.write_files(folder)
         print("ready", flush=True)
+        story = asyncio.create_task(play(scenario, fleet))
         await asyncio.to_thread(sys.stdin.read)
+        story.cancel()
 
 
 if __name__ == "__main__":
-    run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+    run(serve(int(sys.argv[1]), Path(sys.argv[2]), (sys.argv[3:] or ["calm"])[0]))

@@ -55,6 +55,8 @@ class Launch:
     replay: Path | None = None
     max_kbps: float | None = None
     looks: Looks = field(default_factory=Looks)
+    served: bool = False
+    """In a browser: nothing is written, neither here nor on a device."""
 
 
 _TO_ASCII = AsciiFilter()
@@ -76,7 +78,7 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
     def __init__(
         self, launch: Launch, *, session: Session | None = None, timer: bool = True
     ) -> None:
-        super().__init__(session, LinkMeter(launch.max_kbps))
+        super().__init__(session, LinkMeter(launch.max_kbps), served=launch.served)
         self._launch = launch
         self._timer = timer
         self.event_log = EventLog()
@@ -248,6 +250,8 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         """Show the keys of hosts that were never seen; connect to those a person trusts."""
         from cohete_tui.screens.host_keys import HostKeyDialog
 
+        if self.served:
+            return
         if not await self.push_screen_wait(HostKeyDialog(devices)) or self._session is None:
             return
         for device in devices:
@@ -263,6 +267,8 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         from cohete_tui.shell import run_in_terminal
 
         assert self._session is not None
+        if self.is_refused_here("A shell"):
+            return
         try:
             argv = self._session.shell_argv(device)
             self._in_front = False
@@ -300,6 +306,8 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         self.type_command()
 
     def action_save_screenshot(self) -> None:
+        if self.is_refused_here("A picture"):
+            return
         path = self.save_screenshot(path=str(Path.cwd()))
         self.notify(f"Saved as {path}", timeout=6, markup=False)
 

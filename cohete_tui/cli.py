@@ -75,10 +75,13 @@ def command(
 ) -> None:
     """A fleet of NVIDIA Jetsons, live over SSH; nothing is installed on them.
 
+    `cohete-tui serve` shows it in a browser.
+
     TARGET is user@host[:port] or the id of a configured device. Without one: this machine if it
     is a Jetson, else the configured fleet, else a start screen.
     """
-    if not sys.stdin.isatty() or not sys.stderr.isatty():
+    served = bool(os.environ.get("COHETE_SERVED"))
+    if not served and (not sys.stdin.isatty() or not sys.stderr.isatty()):
         raise click.UsageError(
             "the dashboard needs a terminal. For pipes and logs: cohete watch, cohete status."
         )
@@ -110,7 +113,7 @@ def command(
         keys_path=keys_path,
     )
     app = CoheteApp(
-        Launch(plan, demo, accept_new, read_only, history, replay_path, max_kbps, looks)
+        Launch(plan, demo, accept_new, read_only, history, replay_path, max_kbps, looks, served)
     )
     from cohete.loop import run
 
@@ -119,5 +122,11 @@ def command(
 
 
 def main() -> None:
-    """Entry point of `cohete-tui`."""
+    """Entry point of `cohete-tui`; its one verb is `serve`."""
+    if sys.argv[1:2] == ["serve"]:
+        from cohete_tui.serve import main as serve
+
+        del sys.argv[1]
+        serve()
+        return
     run_command(command, "cohete-tui")

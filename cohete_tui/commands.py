@@ -35,6 +35,8 @@ class Command:
     help: str
     run: Run
     values: Values = lambda screen: ()
+    writes: bool = False
+    """Whether it makes a file, which nobody may from a browser."""
 
     @property
     def usage(self) -> str:
@@ -55,7 +57,9 @@ class Choice:
 
 def typed_on(screen: Screen[object]) -> list[Command]:
     """The commands of a screen and of the app."""
-    return [*getattr(screen, "TYPED", ()), *getattr(screen.app, "TYPED", ())]
+    commands: list[Command] = [*getattr(screen, "TYPED", ()), *getattr(screen.app, "TYPED", ())]
+    served = getattr(screen.app, "served", False)
+    return [command for command in commands if not (served and command.writes)]
 
 
 def choices(

@@ -101,7 +101,7 @@ FLEET_COMMANDS = (
     Command("view", "panes|table|wide", "How devices are laid out", _view, lambda screen: VIEWS),
     Command("mark", "TERMS", "Mark the devices that match", _mark),
     Command("export", "FILE.csv|.json|.md", "Write what is shown, or what is marked, to a file",
-            _export),
+            _export, writes=True),
     Command("rate", "SECONDS", "How often the screen is drawn", _rate),
     Command("open", "DEVICE", "Open a device", _open, _devices),
 )  # fmt: skip

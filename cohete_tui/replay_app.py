@@ -51,8 +51,9 @@ class Jumped(Message):
 class ReplayApp(App[None], inherit_bindings=False):
     """An application over a session, which may be a recording."""
 
-    def __init__(self, session: Session | None, link: LinkMeter) -> None:
-        super().__init__(driver_class=metered_driver(link))
+    def __init__(self, session: Session | None, link: LinkMeter, *, served: bool = False) -> None:
+        super().__init__(driver_class=None if served else metered_driver(link))
+        self.served = served
         self.link = link
         self._session = session
         self.recordings = Recordings()
@@ -91,8 +92,16 @@ class ReplayApp(App[None], inherit_bindings=False):
             return self._session is not None and self.player is None
         return True
 
+    def is_refused_here(self, what: str) -> bool:
+        """Say so where this is a browser, which may look and not write."""
+        if self.served:
+            self.notify(f"{what}: not in the browser, which only looks.", timeout=4, markup=False)
+        return self.served
+
     async def action_record(self) -> None:
         assert self._session is not None
+        if self.is_refused_here("A recording"):
+            return
         try:
             if self.recordings.is_running:
                 path = await self.recordings.stop()

@@ -66,7 +66,9 @@ class LogScreen(FilteredScreen[None]):
     """Follows as long as it is shown; what was missed while a connection was gone is said."""
 
     SCOPE = Scope.LOG
-    TYPED = (Command("save", "FILE", "Write the lines that are held to a file", _save),)
+    TYPED = (
+        Command("save", "FILE", "Write the lines that are held to a file", _save, writes=True),
+    )
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.LOG)]
     CSS = """
     LogScreen { background: $background; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -65,7 +66,9 @@ async def answers(pilot: Pilot[None], app: CoheteApp) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_random_keys(seed: int) -> None:
+async def test_random_keys(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Some keys write files where one is.
+    monkeypatch.chdir(tmp_path)
     rng = random.Random(seed)
     store = mixed_store()
     app = CoheteApp(Launch(), session=StillSession(store), timer=False)

@@ -1,0 +1,96 @@
+"""The dashboard for long with 300 boards on which something always breaks: is its memory flat?
+
+`python -m benchmarks.chaos MINUTES [BOARDS]`; an hour unless told otherwise. Keys are pressed all
+the while, and every screen is opened.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.fleet import rss_mb
+from benchmarks.terminal import Terminal, cpu_s
+
+KEYS = "jkhlGgtwbzsSr Vn*ePLiC+-,.0\x1b\x1b\x1b/x\x1bp\r"
+"""None of them writes a file or leaves."""
+
+SETTLE_S = 60.0
+SAMPLE_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Memory at the beginning (settled), at the end and at its highest, in MB; CPU as a share."""
+
+    minutes: float
+    first_mb: float
+    last_mb: float
+    most_mb: float
+    cpu: float
+    keys: int
+    slowest_ms: float
+
+
+def chaos(minutes: float, count: int, settle_s: float = SETTLE_S) -> Outcome:
+    """Run it. Raises RuntimeError where the dashboard ends by itself."""
+    rng = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder:
+        argv = [sys.executable, "-m", "benchmarks.server", str(count), folder, "chaos"]
+        boards = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert boards.stdout is not None
+        boards.stdout.readline()
+        code = "from cohete_tui.cli import main; main()"
+        config = str(Path(folder) / "cohete.yaml")
+        dashboard = [sys.executable, "-c", code, "--config", config]
+        try:
+            with Terminal(dashboard, {"XDG_STATE_HOME": f"{folder}/state"}) as screen:
+                return _watch(screen, rng, minutes, settle_s)
+        finally:
+            boards.kill()
+            boards.communicate()
+
+
+def _watch(screen: Terminal, rng: random.Random, minutes: float, settle_s: float) -> Outcome:
+    screen.read_for(settle_s)
+    begin, cpu = time.perf_counter(), cpu_s(screen.pid)
+    sizes = [rss_mb(screen.pid)]
+    sampled = begin
+    keys, slowest = 0, 0.0
+    while time.perf_counter() - begin < minutes * 60:
+        slowest = max(slowest, screen.key_ms(rng.choice(KEYS).encode()))
+        keys += 1
+        if not screen.read_for(rng.uniform(0.05, 0.6)) and not Path(f"/proc/{screen.pid}").exists():
+            raise RuntimeError("the dashboard ended")
+        if time.perf_counter() - sampled >= SAMPLE_S:
+            sampled = time.perf_counter()
+            sizes.append(rss_mb(screen.pid))
+            if len(sizes) % 20 == 0:
+                print(f"{(sampled - begin) / 60:4.0f} min {sizes[-1]:.0f} MB", flush=True)
+    took = time.perf_counter() - begin
+    sizes.append(rss_mb(screen.pid))
+    screen.type(b"\x1b" * 6)
+    screen.read_for(1)
+    return Outcome(
+        took / 60, sizes[0], sizes[-1], max(sizes), (cpu_s(screen.pid) - cpu) / took, keys, slowest
+    )
+
+
+def main() -> None:
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 300
+    found = chaos(minutes, count)
+    print(
+        f"{count} boards, {found.minutes:.0f} min, {found.keys} keys: {found.first_mb:.0f} MB "
+        f"settled, {found.last_mb:.0f} MB at the end, {found.most_mb:.0f} MB at most; "
+        f"{100 * found.cpu:.1f} % of a core, slowest key {found.slowest_ms:.0f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()
