@@ -81,6 +81,8 @@ class HistoryChart(PlotextPlot):
     def draw(self, shown: Shown) -> None:
         """Plot what is known; the title has the newest value, or the one at the crosshair."""
         chart, window = self.chart, shown.window
+        # Where the theme takes the terminal's own colours, so do axes and background.
+        self.theme = "clear" if self.app.native_ansi_color else "auto"
         plot = self.plt
         plot.clear_figure()
         lines = [
@@ -123,8 +125,12 @@ class HistoryChart(PlotextPlot):
         self.border_title = f"{chart.title}  {', '.join(read)}{when}"
         self.refresh()
 
-    def _colour(self, role: str) -> tuple[int, int, int]:
-        return Color.parse(self.app.theme_variables[role]).rgb
+    def _colour(self, role: str) -> tuple[int, int, int] | int | str:
+        """As plotext wants it; a terminal's own colour stays one of its sixteen."""
+        colour = Color.parse(self.app.theme_variables[role])
+        if colour.ansi is None:
+            return colour.rgb
+        return "default" if colour.ansi < 0 else colour.ansi
 
 
 def _axis(values: list[float], least: float) -> tuple[float, float]:

@@ -23,30 +23,28 @@ def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
     return prepare
 
 
-@pytest.mark.parametrize(
-    ("size", "keys", "theme"),
-    [
-        ((80, 24), [], "cohete-dark"),
-        ((120, 40), [], "cohete-dark"),
-        ((120, 40), ["t"], "cohete-light"),
-        ((200, 50), ["t"], "cohete-dark"),
-        ((80, 24), ["G", "h", "enter"], "cohete-dark"),
-        ((200, 50), ["G", "h", "enter"], "cohete-dark"),
-        ((80, 24), ["question_mark"], "cohete-dark"),
-    ],
-    ids=[
-        "panes-80",
-        "panes-120",
-        "table-120-light",
-        "table-200",
-        "device-80",
-        "device-200",
-        "help",
-    ],
-)
-def test_screens(
-    snap_compare: SnapCompare, size: tuple[int, int], keys: list[str], theme: str
-) -> None:
+SIZES = {"80": (80, 24), "120": (120, 40), "200": (200, 60)}
+THEMES = {"dark": "cohete-dark", "light": "cohete-light", "ansi": "cohete-ansi"}
+FLEET = {
+    f"fleet-{size}-{theme}": (size, theme, ["t"] if (size, theme) != ("120", "dark") else [])
+    for size in SIZES
+    for theme in THEMES
+}
+OTHERS = {
+    "panes-80": ("80", "dark", []),
+    "panes-200": ("200", "dark", []),
+    "device-80": ("80", "dark", ["G", "h", "enter"]),
+    "device-120-light": ("120", "light", ["G", "h", "enter"]),
+    "device-200": ("200", "dark", ["G", "h", "enter"]),
+    "compare-120-ansi": ("120", "ansi", ["asterisk", "C"]),
+    "help": ("80", "dark", ["question_mark"]),
+    "connection-120": ("120", "dark", ["i"]),
+}
+
+
+@pytest.mark.parametrize("name", [*FLEET, *OTHERS])
+def test_screens(snap_compare: SnapCompare, name: str) -> None:
+    size, theme, keys = {**FLEET, **OTHERS}[name]
     app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=False)
-    app.theme = theme
-    assert snap_compare(app, terminal_size=size, run_before=pressing(keys))
+    app.theme = THEMES[theme]
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=pressing(keys))
