@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import dashboard, fleet, paint, parse, startup
+from benchmarks import dashboard, fleet, paint, parse, past, startup
 
 ALL = {
     "parse": parse.main,
@@ -12,6 +12,7 @@ ALL = {
     "fleet": fleet.main,
     "dashboard": dashboard.main,
     "paint": paint.main,
+    "past": past.main,
 }
 
 

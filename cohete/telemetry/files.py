@@ -89,14 +89,20 @@ class HistoryFiles:
         to_ms: int,
         tiers: Sequence[str] = ("raw", "minutes", "tens"),
         only: Iterable[str] | None = None,
+        skip: Callable[[int, int], bool] = lambda first_ms, last_ms: False,
     ) -> Iterator[Stored]:
-        """Chunks of a device that touch the range, tier by tier, each in the order of time."""
+        """Chunks of a device that touch the range, tier by tier, each in the order of time.
+
+        What `skip` says of a chunk's first and last time leaves it packed, and out.
+        """
         wanted = (
             None if only is None else {f"{name}{end}" for name in only for end in ("", "<", ">")}
         )
         for tier in tiers:
             for day in _days(from_ms, to_ms):
-                for blob in self._blobs(tier, day, device, from_ms, to_ms):
+                for first_ms, last_ms, blob in self._blobs(tier, day, device, from_ms, to_ms):
+                    if skip(first_ms, last_ms):
+                        continue
                     with contextlib.suppress(CodecError):
                         yield Stored(tier, decode(blob, wanted))
 
@@ -198,13 +204,15 @@ class HistoryFiles:
             touched |= self._guarded(self.folder / f"{tier}-{_date(day)}.db", select, set())
         return touched
 
-    def _blobs(self, tier: str, day: int, device: str, from_ms: int, to_ms: int) -> list[bytes]:
-        def select(database: sqlite3.Connection) -> list[bytes]:
-            found = database.execute(
-                "SELECT blob FROM chunk WHERE device = ? AND t0 <= ? AND t1 >= ? ORDER BY t0",
+    def _blobs(
+        self, tier: str, day: int, device: str, from_ms: int, to_ms: int
+    ) -> list[tuple[int, int, bytes]]:
+        def select(database: sqlite3.Connection) -> list[tuple[int, int, bytes]]:
+            return database.execute(
+                "SELECT t0, t1, blob FROM chunk"
+                " WHERE device = ? AND t0 <= ? AND t1 >= ? ORDER BY t0",
                 (device, to_ms, from_ms),
-            )
-            return [row[0] for row in found]
+            ).fetchall()
 
         return self._guarded(self.folder / f"{tier}-{_date(day)}.db", select, [])
 

@@ -56,7 +56,13 @@ def _without_overlap(
     for tier in tiers:
         width = np.arange(_MINUTES_OF[tier])
         told = [covered]
-        for stored in files.read(device, from_ms, to_ms, (tier,), only):
+        known = frozenset(covered.tolist())
+
+        def is_told(first_ms: int, last_ms: int, known: frozenset[int] = known) -> bool:
+            minutes = range(first_ms // MINUTE_MS, last_ms // MINUTE_MS + 1)
+            return len(minutes) <= len(known) and known.issuperset(minutes)
+
+        for stored in files.read(device, from_ms, to_ms, (tier,), only, is_told):
             chunk = stored.chunk
             minutes = (chunk.at_ms // MINUTE_MS)[:, None] + width
             free: Flags = ~np.logical_or.reduce(np.isin(minutes, covered), axis=1)

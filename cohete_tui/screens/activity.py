@@ -8,7 +8,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cohete.device.activity import Activity, Counters, between, counters_from
 from cohete.errors import CoheteError
@@ -20,6 +20,7 @@ from cohete_tui.actions import Scope, bindings
 from cohete_tui.activity import SORTS, heading, ordered, process_line, traffic_lines
 from cohete_tui.draw import Line
 from cohete_tui.screens.base import FilteredScreen
+from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.rows import RowList
@@ -67,7 +68,7 @@ class ActivityScreen(FilteredScreen[None]):
         yield RowList(id="rows")
         yield Static("", id="note", markup=False)
         yield Prompt("words of a name or a number: all must occur", id="filter", classes="filter")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(RowList).focus()

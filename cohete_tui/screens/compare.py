@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid
-from textual.widgets import Footer
 
 from cohete.fleet.state import GLYPHS, Device
 from cohete.fleet.store import FleetStore
@@ -16,6 +15,7 @@ from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line
 from cohete_tui.screens.charted import ChartedScreen
 from cohete_tui.widgets.charts import COMPARED, HistoryChart, role_of
+from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.scroll import Scroll
 
@@ -55,7 +55,7 @@ class CompareScreen(ChartedScreen[None]):
         with Scroll(can_focus=True), Grid():
             for chart in COMPARED:
                 yield HistoryChart(chart)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(Scroll).focus()

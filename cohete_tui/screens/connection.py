@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import Footer
 
 from cohete.fleet.state import Device, State
 from cohete.fleet.words import span
@@ -15,6 +14,7 @@ from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line, fit, wrap
 from cohete_tui.screens.base import CoheteScreen
 from cohete_tui.tiles import state_span
+from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.scroll import Scroll
 
@@ -50,7 +50,7 @@ class ConnectionScreen(CoheteScreen[None]):
             yield LinesPanel(self._way, title="Way")
             yield LinesPanel(self._tries, title="Tries")
             yield LinesPanel(self._events, title="What happened")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(Scroll).focus()

@@ -10,13 +10,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid
-from textual.widgets import Footer
 
 from cohete_tui import panels
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line
 from cohete_tui.screens.charted import ChartedScreen
 from cohete_tui.widgets.charts import CHARTS, HistoryChart
+from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.replay import ReplayBar
 from cohete_tui.widgets.scroll import Scroll
@@ -108,7 +108,7 @@ class DeviceScreen(ChartedScreen[str]):
             yield identity("below")
         if self._app.player is not None:
             yield ReplayBar(self._app.player)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(Scroll).focus()

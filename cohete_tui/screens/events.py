@@ -9,12 +9,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cohete.fleet.eventlog import Entry, EventLog
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line, fit
 from cohete_tui.screens.base import FilteredScreen
+from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.rows import RowList
@@ -56,7 +57,7 @@ class EventsScreen(FilteredScreen[str]):
         yield Prompt(
             "words of a device, a kind or the text: all must occur", id="filter", classes="filter"
         )
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.rows.focus()

@@ -9,7 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cohete.fleet.export import copy_text
 from cohete.fleet.state import State
@@ -21,6 +21,7 @@ from cohete_tui.ordering import FleetOrder, Group
 from cohete_tui.screens.base import DeviceActions
 from cohete_tui.summary import summary
 from cohete_tui.widgets.canvas import FleetCanvas
+from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.replay import ReplayBar
@@ -59,7 +60,7 @@ class FleetScreen(DeviceActions[None]):
     FleetScreen.-nothing FleetCanvas { display: none; }
     FleetScreen #summary { display: none; }
     FleetScreen.-tiny #summary { display: block; height: 1fr; }
-    FleetScreen.-tiny FleetCanvas, FleetScreen.-tiny #message, FleetScreen.-tiny Footer {
+    FleetScreen.-tiny FleetCanvas, FleetScreen.-tiny #message, FleetScreen.-tiny KeyBar {
         display: none; }
     """
 
@@ -93,7 +94,7 @@ class FleetScreen(DeviceActions[None]):
         if self._app.player is not None:
             yield ReplayBar(self._app.player)
         yield Prompt(FILTER_HINT, id="filter", classes="filter")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.canvas.focus()

@@ -13,7 +13,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from cohete.device.logs import LogLines, explain
 from cohete.errors import CoheteError, LinkError
@@ -24,6 +24,7 @@ from cohete_tui.actions import Scope, bindings
 from cohete_tui.commands import Command
 from cohete_tui.draw import Line
 from cohete_tui.screens.base import FilteredScreen
+from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.log import LogView
 from cohete_tui.widgets.prompt import Prompt
@@ -88,7 +89,7 @@ class LogScreen(FilteredScreen[None]):
         yield LogView(self.lines, id="log")
         yield Static("", id="note", markup=False)
         yield Prompt("words to look for; enter goes to them", id="filter", classes="filter")
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.view.focus()
@@ -193,9 +194,10 @@ class LogScreen(FilteredScreen[None]):
 
     def action_move(self, lines: int) -> None:
         self.view.move(lines)
+        self.flush()
 
     def action_page(self, step: int) -> None:
-        self.view.move(step * max(1, self.view.size.height - 1))
+        self.action_move(step * max(1, self.view.size.height - 1))
 
     def action_sideways(self, step: int) -> None:
         self.view.sideways(step)

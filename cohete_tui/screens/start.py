@@ -10,9 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Button, Footer, Input, Static
+from textual.widgets import Button, Input, Static
 
 from cohete_tui.actions import Scope, bindings
+from cohete_tui.widgets.keybar import KeyBar
 
 WELCOME = """Cohete watches NVIDIA Jetsons over SSH. Nothing is installed on them.
 
@@ -63,7 +64,7 @@ class StartScreen(Screen[None]):
             yield Button("o  Open a configuration", id="config", compact=True)
             yield Input(placeholder="path of a cohete.yaml, then enter", id="path", compact=True)
             yield Static("", id="error", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one("#demo").focus()

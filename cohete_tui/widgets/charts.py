@@ -78,6 +78,10 @@ class HistoryChart(PlotextPlot):
         self.chart = chart
         self.border_title = chart.title
 
+    def on_unmount(self) -> None:
+        # textual-plotext subscribes for good, and the app would keep every chart it ever showed.
+        self.app.theme_changed_signal.unsubscribe(self)
+
     def draw(self, shown: Shown) -> None:
         """Plot what is known; the title has the newest value, or the one at the crosshair."""
         chart, window = self.chart, shown.window

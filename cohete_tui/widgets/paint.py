@@ -22,6 +22,7 @@ _RULES = {
     "danger": "color: $error; text-style: bold",
     "dim": "color: $secondary",
     "good": "color: $success",
+    "key": "color: $accent; text-style: bold",
     **{
         f"line-{role}": f"color: ${role}"
         for role in ("primary", "warning", "success", "error", "accent", "secondary")
