@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from platformdirs import user_state_path
 from textual import on, work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -36,6 +37,7 @@ from cohete_tui.looks import Looks
 from cohete_tui.replay_app import ReplayApp, Session
 from cohete_tui.replaying import open_replay
 from cohete_tui.screens.start import StartScreen
+from cohete_tui.typed import TypedLines
 from cohete_tui.widgets.paint import PAINT_CSS
 
 if TYPE_CHECKING:
@@ -63,9 +65,6 @@ _TO_ASCII = AsciiFilter()
 THEMES_S = 1.0
 """How often a person's folder of themes is looked at."""
 
-HISTORY_MAX = 200
-"""Command lines that are kept."""
-
 
 class CoheteApp(ReplayApp, inherit_bindings=False):
     """The dashboard."""
@@ -83,7 +82,7 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         self._timer = timer
         self.event_log = EventLog()
         self._in_front = True
-        self._typed: list[str] = []
+        self._typed = TypedLines(None if launch.served else user_state_path("cohete") / "typed")
         self.looks = launch.looks
         self.own_themes = themes.built_in()
         for theme in self.own_themes:
@@ -285,10 +284,12 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
 
         screen = self.screen
         known = choices(_scope_of(screen), typed_on(screen), replay=self.player is not None)
-        line = await self.push_screen_wait(CommandLine(known, screen, self._typed, text))
+        line = await self.push_screen_wait(
+            CommandLine(known, screen, await self._typed.read(), text)
+        )
         if not line:
             return
-        self._typed = [*(typed for typed in self._typed if typed != line), line][-HISTORY_MAX:]
+        await self._typed.add(line)
         try:
             choice, argument = find(line, known)
             if choice.command is None:

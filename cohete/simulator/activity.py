@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cohete.simulator.board import SimBoard, Workload
 
 HZ = 100
+LOG_BACKLOG, LOG_PERIOD_S = 40, 2.0
+"""Messages that are there already, and how often another one comes."""
+
 PAGE_BYTES = 4096
 _NAMES = {
     Workload.IDLE: "python3",
@@ -116,5 +120,6 @@ def log_line(board: SimBoard, nth: int) -> str:
         f"sshd[{900 + nth % 50}]: Accepted publickey for nvidia from 10.0.0.2 port 51022 ssh2",
         f"{name.split()[0]}[2380]: {math.floor(10 + nth % 7)} frames in queue",
     )
-    minute, second = divmod(nth * 2, 60)
-    return f"2026-11-20T09:{minute % 60:02}:{second:02}+0000 {board.name} {said[nth % len(said)]}"
+    at_s = board.clock.time() - LOG_PERIOD_S * max(0, LOG_BACKLOG - nth)
+    at = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S%z")
+    return f"{at} {board.name} {said[nth % len(said)]}"

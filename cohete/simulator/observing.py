@@ -7,8 +7,6 @@ from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES
 from cohete.simulator.shell import Context, Program
 
-_LOG_PERIOD_S = 2.0
-
 
 async def getconf(context: Context, argv: list[str]) -> int:
     values = {"CLK_TCK": activity.HZ, "PAGESIZE": activity.PAGE_BYTES}
@@ -46,10 +44,10 @@ async def journalctl(context: Context, argv: list[str]) -> int:
             context.out(ESCAPES.encode("utf-8", "surrogateescape") + b"\n")
         context.say(activity.log_line(board, nth))
         nth += 1
-        if nth > 40:
+        if nth > activity.LOG_BACKLOG:
             if "--follow" not in argv:
                 return 0
-            await board.clock.sleep(_LOG_PERIOD_S)
+            await board.clock.sleep(activity.LOG_PERIOD_S)
 
 
 async def dmesg(context: Context, argv: list[str]) -> int:
