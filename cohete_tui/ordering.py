@@ -42,8 +42,7 @@ def trouble(device: Device) -> int:
 
 
 def _temperature(device: Device, now: float) -> float | None:
-    hottest = device.stats.hottest if device.stats else None
-    return hottest.celsius if hottest else None
+    return device.reading.hottest_c if device.reading else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,10 @@ SORTS: tuple[Sort, ...] = (
     Sort("trouble", lambda device, now: -float(trouble(device))),
     Sort("name", lambda device, now: None),
     Sort("gpu", lambda device, now: device.gpu_percent(now)),
-    Sort("cpu", lambda device, now: device.stats.cpu_percent if device.stats else None),
-    Sort("ram", lambda device, now: device.stats.ram_percent if device.stats else None),
+    Sort("cpu", lambda device, now: device.reading.cpu_percent if device.reading else None),
+    Sort("ram", lambda device, now: device.reading.ram_percent if device.reading else None),
     Sort("temp", _temperature),
-    Sort("power", lambda device, now: device.stats.power_mw if device.stats else None),
+    Sort("power", lambda device, now: device.reading.power_mw if device.reading else None),
     Sort("age", lambda device, now: device.age_s(now)),
 )
 

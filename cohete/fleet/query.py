@@ -28,8 +28,7 @@ class QueryError(CoheteError):
 
 
 def _temperature(device: Device, now_s: float) -> float | None:
-    hottest = device.stats.hottest if device.stats else None
-    return hottest.celsius if hottest else None
+    return device.reading.hottest_c if device.reading else None
 
 
 def _swap(device: Device, now_s: float) -> float | None:
@@ -40,7 +39,7 @@ def _swap(device: Device, now_s: float) -> float | None:
 
 
 def _power(device: Device, now_s: float) -> float | None:
-    power_mw = device.stats.power_mw if device.stats else None
+    power_mw = device.reading.power_mw if device.reading else None
     return None if power_mw is None else power_mw / 1000
 
 
@@ -54,8 +53,8 @@ def _lfb(device: Device, now_s: float) -> float | None:
 NUMBERS: dict[str, tuple[Number, str]] = {
     "temp": (_temperature, "C"),
     "gpu": (lambda device, now: device.gpu_percent(now), "%"),
-    "cpu": (lambda device, now: device.stats.cpu_percent if device.stats else None, "%"),
-    "ram": (lambda device, now: device.stats.ram_percent if device.stats else None, "%"),
+    "cpu": (lambda device, now: device.reading.cpu_percent if device.reading else None, "%"),
+    "ram": (lambda device, now: device.reading.ram_percent if device.reading else None, "%"),
     "swap": (_swap, "%"),
     "emc": (lambda device, now: device.stats.emc_percent if device.stats else None, "%"),
     "power": (_power, "W"),
