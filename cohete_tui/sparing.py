@@ -1,4 +1,6 @@
-"""Sends a terminal as little as shows the same: what changed, and styles where they change.
+"""Textual, sparing with bytes and with memory.
+
+Sends a terminal as little as shows the same: what changed, and styles where they change.
 
 Textual 8 sends a changed part of a line from the line's beginning, and every style in full with a
 reset behind it. On a link of some kilobytes a second that is most of what is sent.
@@ -13,9 +15,35 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual._compositor import ChopsUpdate, Compositor, LayoutUpdate
+from textual._styles_cache import StylesCache
+from textual.color import Color
 from textual.screen import Screen, ScreenResultType
+from textual.style import Style as ContentStyle
 
 _RESET = "\x1b[0m"
+
+
+def _keep_no_widget_for_its_colours() -> None:
+    """Textual 8 remembers two styles by widget and colours, and with them 1,024 closed widgets and
+    all they ever drew: some hundred megabytes. By colours alone the answer is the same."""
+    work_out = getattr(StylesCache.get_inner_outer, "__wrapped__", None)
+    if work_out is None:
+        return
+
+    @lru_cache(maxsize=1024)
+    def by_colours(base: Color, background: Color) -> tuple[ContentStyle, ContentStyle]:
+        inner, outer = work_out(StylesCache, base, background)
+        return inner, outer
+
+    def get_inner_outer(
+        cache: StylesCache, base: Color, background: Color
+    ) -> tuple[ContentStyle, ContentStyle]:
+        return by_colours(base, background)
+
+    StylesCache.get_inner_outer = get_inner_outer  # type: ignore[method-assign,assignment]
+
+
+_keep_no_widget_for_its_colours()
 
 
 class Pen:

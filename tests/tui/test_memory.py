@@ -6,6 +6,7 @@ import gc
 from collections import Counter
 
 import pytest
+from textual._styles_cache import StylesCache
 from textual.dom import DOMNode
 
 from tests.tui.support import dashboard, mixed_store, settle
@@ -36,3 +37,20 @@ async def test_screens_that_were_closed_are_gone(keys: list[str]) -> None:
         # Notices stay until their time is over.
         del left["Toast"]
         assert not left
+
+
+async def test_what_closed_screens_drew_is_gone() -> None:
+    def drawn() -> int:
+        gc.collect()
+        return sum(isinstance(each, StylesCache) for each in gc.get_objects())
+
+    async with dashboard(mixed_store(), (120, 40)) as (pilot, _, __):
+        before = 0
+        for nth in range(6):
+            for key in ("enter", "escape", "i", "escape", "question_mark", "escape"):
+                await pilot.press(key)
+                await pilot.pause()
+                await settle(pilot)
+            if nth == 1:
+                before = drawn()
+        assert drawn() <= before + 5
