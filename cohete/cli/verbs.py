@@ -12,6 +12,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "config": ("cohete.cli.config", "Check a cohete.yaml, or print its schema."),
     "decode": ("cohete.cli.decode", "tegrastats lines in, one JSON object a sample out."),
     "history": ("cohete.cli.history", "What was measured on a device, from what was kept."),
+    "power": ("cohete.cli.power", "The power modes of each board, and what they cap."),
     "record": ("cohete.cli.record", "A fleet into one file, to be looked at later."),
     "simulate": ("cohete.cli.simulate", "Serve Jetsons that do not exist, over real SSH."),
     "status": (

@@ -86,13 +86,25 @@ COMPUTE_APPS = Probe(
 )  # fmt: skip
 """GPU memory by process: nvmap's own list needs root; on Thor nvidia-smi tells it to anybody."""
 
-ACTIVITY_LIMIT_BYTES = 131_072
+LONG_SECTION_BYTES = 131_072
 
 
 def activity(*, sudo: bool, thor: bool) -> Argv:
     """Processes, network and disks of a device in one command."""
     probes = (*ACTIVITY_PROBES, *((NVMAP,) if sudo else ()), *((COMPUTE_APPS,) if thor else ()))
-    script = probe_script(probes, ACTIVITY_LIMIT_BYTES)
+    script = probe_script(probes, LONG_SECTION_BYTES)
+    return ("timeout", "-k", "2", str(PROBE_LIMIT_S), "sh", "-c", script)
+
+
+POWER_PROBES: tuple[Probe, ...] = (
+    Probe("nvpmodel_conf", ("cat", "/etc/nvpmodel.conf")),
+    Probe("nvpmodel", ("timeout", "5", "nvpmodel", "-q")),
+)
+
+
+def power_modes() -> Argv:
+    """The power modes of a device and the active one, in one command."""
+    script = probe_script(POWER_PROBES, LONG_SECTION_BYTES)
     return ("timeout", "-k", "2", str(PROBE_LIMIT_S), "sh", "-c", script)
 
 

@@ -1,0 +1,169 @@
+"""`cohete power`: the power modes of each board, by name, with what they cap."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cohete.cli.options import fleet_options
+
+if TYPE_CHECKING:
+    from cohete.config.spec import DeviceSpec
+    from cohete.errors import CoheteError
+    from cohete.fleet.export import Json
+    from cohete.fleet.session import FleetPlan
+    from cohete.power.nvpmodel import Mode
+    from cohete.power.reading import BoardPower
+
+    Found = tuple[DeviceSpec, BoardPower | CoheteError]
+
+AT_ONCE = 32
+_TITLES = ("MODE ", "WATTS", "CORES", "CPU MHZ", "GPU MHZ", "EMC MHZ", "NOTE ")
+
+
+@click.group()
+def command() -> None:
+    """Power modes."""
+
+
+@command.command("list")
+@fleet_options
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+def list_modes(
+    targets: tuple[str, ...], config_path: str | None, accept_new: bool, as_json: bool
+) -> None:
+    """The modes each board has: watts, cores, and the clocks they cap.
+
+    Read from the board's own nvpmodel.conf, without root. More watts are not faster in every clock:
+    where a mode with more watts lowers one, it is said. Exit code 1 if any board cannot be read.
+    """
+    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.loop import run
+
+    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    found = run(_read(plan))
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"devices": [_as_dict(each) for each in found]}, indent=2))
+    else:
+        click.echo("\n\n".join(_as_text(each) for each in found))
+    sys.exit(1 if any(_failed(power) for _, power in found) else 0)
+
+
+async def _read(plan: FleetPlan) -> list[Found]:
+    import asyncio
+
+    from cohete.clock import SystemClock
+    from cohete.errors import CoheteError
+    from cohete.links.opener import make_opener
+    from cohete.links.ssh import SshConnector
+    from cohete.power.reading import read_power
+
+    connector = SshConnector(plan.ssh)
+    opener = make_opener(connector, SystemClock())
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(spec: DeviceSpec) -> Found:
+        async with places:
+            link = opener(spec)
+            try:
+                await link.open()
+                return spec, await read_power(link)
+            except CoheteError as error:
+                return spec, error
+            finally:
+                await link.close()
+
+    try:
+        return list(await asyncio.gather(*(one(spec) for spec in plan.specs if spec.enabled)))
+    finally:
+        await connector.close()
+
+
+def _failed(power: BoardPower | CoheteError) -> bool:
+    return isinstance(power, Exception) or not power.conf.modes
+
+
+def _as_text(found: Found) -> str:
+    from cohete.cli.table import format_table
+
+    spec, power = found
+    if isinstance(power, Exception):
+        return f"{spec.id}: {power}"
+    active = power.current_mode
+    rows = [_row(power, mode) for mode in power.conf.modes]
+    head = f"{spec.id}: {active.name if active else 'the active mode is unknown'}"
+    lines = [head, *([format_table(_TITLES, rows)] if rows else [])]
+    return "\n".join([*lines, *([power.note] if power.note else [])])
+
+
+def _row(power: BoardPower, mode: Mode) -> tuple[str, ...]:
+    caps = power.conf.caps(mode)
+    notes = []
+    if mode is power.current_mode:
+        notes.append("active")
+    elif power.current_mode is not None and power.conf.asks_for_reboot(power.current_mode, mode):
+        notes.append("may ask for a reboot")
+    if mode.id == power.conf.default:
+        notes.append("default")
+    notes += [f"lowers {clock}" for clock in lowered(power, mode)]
+    return (
+        mode.name,
+        "–" if mode.watts is None else str(mode.watts),
+        f"{caps.cores_online} of {caps.cores}" if caps.cores else "–",
+        _mhz(caps.highest_cpu_mhz),
+        _mhz(caps.gpu_mhz),
+        _mhz(caps.emc_mhz),
+        ", ".join(notes),
+    )
+
+
+def lowered(power: BoardPower, mode: Mode) -> list[str]:
+    """Clocks that this mode caps lower than some mode with fewer watts does."""
+    caps = power.conf.caps(mode)
+    found = []
+    for other in power.conf.modes:
+        if mode.watts is None or other.watts is None or other.watts >= mode.watts:
+            continue
+        below = power.conf.caps(other)
+        for name, mine, theirs in (
+            ("CPU", caps.highest_cpu_mhz, below.highest_cpu_mhz),
+            ("GPU", caps.gpu_mhz, below.gpu_mhz),
+        ):
+            if mine is not None and theirs is not None and mine < theirs:
+                found.append(f"{name} below {other.name}")
+    return found
+
+
+def _mhz(value: float | None) -> str:
+    return "no cap" if value is None else f"{value:.0f}"
+
+
+def _as_dict(found: Found) -> dict[str, Json]:
+    spec, power = found
+    if isinstance(power, Exception):
+        return {"id": spec.id, "error": str(power)}
+    modes: list[Json] = []
+    for mode in power.conf.modes:
+        caps = power.conf.caps(mode)
+        cpu_mhz: dict[str, Json] = dict(caps.cpu_mhz)
+        modes.append(
+            {
+                "id": mode.id,
+                "name": mode.name,
+                "watts": mode.watts,
+                "cores_online": caps.cores_online,
+                "cores": caps.cores,
+                "cpu_max_mhz": cpu_mhz,
+                "gpu_max_mhz": caps.gpu_mhz,
+                "emc_max_mhz": caps.emc_mhz,
+                "default": mode.id == power.conf.default,
+                "reboot_predicted": power.current_mode is not None
+                and power.conf.asks_for_reboot(power.current_mode, mode),
+            }
+        )
+    active = power.current.name if power.current else None
+    return {"id": spec.id, "active": active, "modes": modes, "note": power.note or None}
