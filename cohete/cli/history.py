@@ -54,6 +54,7 @@ def command(
     JSON, CSV and Parquet also have the lowest (NAME_min) and the highest (NAME_max). Empty is
     unknown.
     """  # fmt: skip
+    import contextlib
     from datetime import datetime
 
     from cohete.errors import CoheteError
@@ -61,20 +62,23 @@ def command(
     from cohete.telemetry.query import past
     from cohete.telemetry.when import parse_span_ms, parse_when_ms
 
-    files = HistoryFiles(_folder(config_path))
+    folder = _folder(config_path)
     if device is None:
-        names = files.devices()
-        click.echo("\n".join(names) if names else f"There is no history in {files.folder} yet.")
+        with contextlib.closing(HistoryFiles(folder)) as files:
+            names = files.devices()
+        click.echo("\n".join(names) if names else f"There is no history in {folder} yet.")
         return
     now = datetime.now().astimezone()
     from_ms, to_ms = parse_when_ms(from_text, now), parse_when_ms(to_text, now)
     if from_ms >= to_ms:
         raise CoheteError("--from is not before --to")
     step_ms = parse_span_ms(step_text) if step_text else _step_ms(to_ms - from_ms)
-    found = past(files, device, from_ms, to_ms, step_ms)
-    _complain(files.troubles)
+    with contextlib.closing(HistoryFiles(folder)) as files:
+        found = past(files, device, from_ms, to_ms, step_ms)
+        _complain(files.troubles)
+        names = files.devices() if not found.times_ms else []
     if not found.times_ms:
-        known = ", ".join(files.devices()[:8]) or "none yet"
+        known = ", ".join(names[:8]) or "none yet"
         raise CoheteError(
             "there is no history of it in this time",
             where=device,

@@ -15,6 +15,7 @@ from cohete.cli.history import command
 from cohete.errors import CoheteError
 from cohete.telemetry.chunk import Chunk
 from cohete.telemetry.files import HistoryFiles, NewChunk
+from tests.history import closed_history  # noqa: F401 - a fixture
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from cohete.telemetry.past import Past
 from cohete.telemetry.query import past
 from tests import lines
 from tests.boards import until
+from tests.history import closed_history  # noqa: F401 - a fixture
 from tests.tui.support import feed, store_of
 
 

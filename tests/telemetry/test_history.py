@@ -17,6 +17,7 @@ from cohete.telemetry.chunk import Chunk
 from cohete.telemetry.files import DAY_MS, HOUR_MS, MINUTE_MS, HistoryFiles, NewChunk
 from cohete.telemetry.past import Limits
 from cohete.telemetry.query import past
+from tests.history import closed_history  # noqa: F401 - a fixture
 
 NOON_MS = 20_700 * DAY_MS + 12 * HOUR_MS
 
