@@ -13,12 +13,14 @@ import secrets
 import shlex
 import sys
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import click
 
 from cohete.cli.entry import run_command
 from cohete.errors import CoheteError
 
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - to be refused
 TOKEN_VARIABLE = "COHETE_TOKEN"  # noqa: S105 - the name of a variable
 SERVED_VARIABLE = "COHETE_SERVED"
 """Tells a dashboard that it is looked at in a browser."""
@@ -32,6 +34,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def plain_url(text: str) -> str:
+    """`https://Name:443/` as `https://name`. Raises UsageError for what has no host, or a path."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
+        raise click.UsageError("--public-url is http:// or https://, a name, perhaps a port.")
+    named = f"[{host}]" if ":" in host else host
+    usual = port is None or (parts.scheme, port) in (("http", 80), ("https", 443))
+    return f"{parts.scheme}://{named}" + ("" if usual else f":{port}")
 
 
 def child_command(targets: Sequence[str], options: Sequence[str]) -> str:
@@ -81,6 +97,12 @@ def command(
             "the browser needs the package textual-serve, which is not installed",
             hint="pip install 'cohete-tui[serve]'",
         ) from None
+    if public_url is not None:
+        public_url = plain_url(public_url)
+    elif host in EVERYWHERE:
+        raise click.UsageError(
+            f"{host} is every address of this machine; --public-url says which one people open."
+        )
     outside = not is_loopback(host) or public_url is not None
     if outside and with_token is False:
         raise click.UsageError("without a token it is served on this machine only.")

@@ -16,16 +16,19 @@ from cohete.text import decode, sanitise
 
 MAX_PROCESSES = 4_096
 MAX_ROWS = 128
+MAX_LINE = 1_024
 _NAME_CHARS = 32
 _SECTOR_BYTES = 512
 
 _PROCESS = re.compile(r"(\d{1,9}) (\d{1,15}) (\d{1,15}) (.+)", re.ASCII)
-_INTERFACE = re.compile(r"\s*([^\s:]{1,32}):\s*((?:\d{1,20}\s*){9,17})$", re.ASCII)
-_DISK = re.compile(r"\s*\d+\s+\d+\s+(\S{1,32})\s+((?:\d{1,20}\s*){11,20})$", re.ASCII)
+_INTERFACE_NAME = re.compile(r"[^\s:]{1,32}", re.ASCII)
 _WHOLE_DISK = re.compile(r"nvme\d+n\d+|mmcblk\d+|sd[a-z]+|vd[a-z]+|hd[a-z]+", re.ASCII)
-_FILESYSTEM = re.compile(r"(/dev/\S+)\s+(\d{1,15})\s+(\d{1,15})\s+(\d{1,15})\s+\d+%\s+(/.*)")
-_NVMAP = re.compile(r"\s*\S+\s+(.+?)\s+(\d{1,9})\s+(\d{1,15})K\s*", re.ASCII)
-_COMPUTE_APP = re.compile(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*(?:MiB)?\s*", re.ASCII)
+_FILESYSTEM = re.compile(
+    r"(/dev/\S{1,200}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +\d{1,3}% +(/.*)", re.ASCII
+)
+_NUMBER = re.compile(r"\d{1,20}", re.ASCII)
+_KILOBYTES = re.compile(r"(\d{1,15})K", re.ASCII)
+_COMPUTE_APP = re.compile(r"(\d{1,9}) ?, ?(\d{1,9})(?: MiB)?", re.ASCII)
 
 
 class Ticks(NamedTuple):
@@ -180,10 +183,20 @@ def _busy(busy_ms_s: float | None) -> float | None:
     return None if busy_ms_s is None else min(100.0, busy_ms_s / 10)
 
 
+def _lines(text: str) -> list[str]:
+    """Those of a length that means something: matching a longer one could take for ever."""
+    return [line for line in text.split("\n") if len(line) <= MAX_LINE]
+
+
+def _numbers(words: list[str]) -> list[int]:
+    """All of them; none where one is no number."""
+    return [int(word) for word in words] if all(map(_NUMBER.fullmatch, words)) else []
+
+
 def _processes(text: str) -> dict[int, Ticks]:
     found: dict[int, Ticks] = {}
     # The last line may be cut off where the output was too long.
-    for line in text.split("\n")[:MAX_PROCESSES]:
+    for line in _lines(text)[:MAX_PROCESSES]:
         match = _PROCESS.fullmatch(line)
         if match:
             name = sanitise(match[4], _NAME_CHARS)
@@ -193,33 +206,31 @@ def _processes(text: str) -> dict[int, Ticks]:
 
 def _network(text: str) -> dict[str, tuple[int, int, int]]:
     found: dict[str, tuple[int, int, int]] = {}
-    for line in text.split("\n"):
-        match = _INTERFACE.fullmatch(line)
-        if match and match[1] != "lo" and len(found) < MAX_ROWS:
-            numbers = [int(word) for word in match[2].split()]
-            received, sent = numbers[0], numbers[8]
+    for line in _lines(text):
+        name, colon, rest = line.partition(":")
+        name, numbers = name.strip(), _numbers(rest.split())
+        if not colon or len(numbers) < 12 or not _INTERFACE_NAME.fullmatch(name):
+            continue
+        if name != "lo" and len(found) < MAX_ROWS:
             faults = sum(numbers[2:4]) + sum(numbers[10:12])
-            found[sanitise(match[1])] = (received, sent, faults)
+            found[sanitise(name)] = (numbers[0], numbers[8], faults)
     return found
 
 
 def _disks(text: str) -> dict[str, tuple[int, int, int]]:
     found: dict[str, tuple[int, int, int]] = {}
-    for line in text.split("\n"):
-        match = _DISK.fullmatch(line)
-        if match and _WHOLE_DISK.fullmatch(match[1]) and len(found) < MAX_ROWS:
-            numbers = [int(word) for word in match[2].split()]
-            found[match[1]] = (
-                numbers[2] * _SECTOR_BYTES,
-                numbers[6] * _SECTOR_BYTES,
-                numbers[9],
-            )
+    for line in _lines(text):
+        words = line.split()
+        numbers = _numbers(words[3:])
+        if len(numbers) < 11 or not _WHOLE_DISK.fullmatch(words[2]) or len(found) >= MAX_ROWS:
+            continue
+        found[words[2]] = (numbers[2] * _SECTOR_BYTES, numbers[6] * _SECTOR_BYTES, numbers[9])
     return found
 
 
 def _filesystems(text: str) -> tuple[Filesystem, ...]:
     found: dict[str, Filesystem] = {}
-    for line in text.split("\n"):
+    for line in _lines(text):
         match = _FILESYSTEM.fullmatch(line.rstrip())
         if match and len(found) < MAX_ROWS:
             used, total = int(match[3]) // 1024, int(match[2]) // 1024
@@ -232,22 +243,30 @@ def _filesystems(text: str) -> tuple[Filesystem, ...]:
 
 def _gpu_memory(text: Mapping[str, str]) -> dict[int, int] | None:
     """nvmap's clients, which only root can read, else what nvidia-smi says (Thor)."""
-    found: dict[int, int] = {}
-    known = False
-    for line in text.get("nvmap", "").split("\n"):
-        if line.split()[:4] == ["CLIENT", "PROCESS", "PID", "SIZE"]:
-            known = True
-        match = _NVMAP.fullmatch(line)
-        if known and match:
-            pid = int(match[2])
-            found[pid] = found.get(pid, 0) + int(match[3]) // 1024
-    apps = text.get("compute_apps")
-    if not known and apps is not None:
-        matches = [_COMPUTE_APP.fullmatch(line) for line in apps.strip().split("\n") if line]
-        # Nothing printed: no process uses the GPU. Something else printed: it was refused.
-        known = all(matches)
-        found = {int(match[1]): int(match[2]) for match in matches if match}
-    return found if known else None
+    if "nvmap" in text and (found := _nvmap(text["nvmap"])) is not None:
+        return found
+    if "compute_apps" not in text:
+        return None
+    lines = [line.strip() for line in _lines(text["compute_apps"]) if line.strip()]
+    matches = [_COMPUTE_APP.fullmatch(line) for line in lines]
+    # Nothing printed: no process uses the GPU. Something else printed: it was refused.
+    if not all(matches):
+        return None
+    return {int(match[1]): int(match[2]) for match in matches if match}
+
+
+def _nvmap(text: str) -> dict[int, int] | None:
+    found: dict[int, int] | None = None
+    for line in _lines(text):
+        words = line.split()
+        if words[:4] == ["CLIENT", "PROCESS", "PID", "SIZE"]:
+            found = {}
+        elif found is not None and len(words) >= 4 and _NUMBER.fullmatch(words[-2]):
+            size = _KILOBYTES.fullmatch(words[-1])
+            pid = int(words[-2])
+            if size and len(found) < MAX_PROCESSES:
+                found[pid] = found.get(pid, 0) + int(size[1]) // 1024
+    return found
 
 
 def _first_float(text: str) -> float | None:

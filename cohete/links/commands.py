@@ -118,9 +118,10 @@ def journal(backlog_lines: int = LOG_BACKLOG_LINES, *, kernel: bool = False) -> 
     return ("timeout", str(STREAM_LIMIT_S), *run, *(("--dmesg",) if kernel else ()))
 
 
-def dmesg() -> Argv:
-    """The kernel's ring buffer and what is added to it, where there is no journal."""
-    return ("timeout", str(STREAM_LIMIT_S), "dmesg", "--follow")
+def dmesg(backlog_lines: int = LOG_BACKLOG_LINES) -> Argv:
+    """The kernel's ring buffer and what is added to it; without backlog only what is added."""
+    return ("timeout", str(STREAM_LIMIT_S), "dmesg",
+            "--follow" if backlog_lines else "--follow-new")  # fmt: skip
 
 
 def quote(argv: Sequence[str]) -> str:

@@ -15,11 +15,10 @@ from enum import StrEnum
 
 MAX_CONF_CHARS = 262_144
 MAX_MODES = 64
+MAX_LINE = 1_024
 _NO_CAP = frozenset({-1, 2_147_483_647})
 
-_SECTION = re.compile(
-    r"<\s*(PARAM|POWER_MODEL|PM_CONFIG|FAN_CONFIG)\s+([^<>]{1,200}?)\s*>", re.ASCII
-)
+_SECTION = re.compile(r"< ?(PARAM|POWER_MODEL|PM_CONFIG|FAN_CONFIG) ([^<>]{1,200})>", re.ASCII)
 _FIELD = re.compile(r"([A-Z]+)=([A-Za-z0-9_.+-]{1,48})", re.ASCII)
 _VALUE = re.compile(r"([A-Za-z0-9_.-]{1,48})\s+([A-Za-z0-9_.-]{1,48})\s+(\S{1,64})", re.ASCII)
 _PATH = re.compile(r"([A-Za-z0-9_.-]{1,48})\s+(/\S{1,200})", re.ASCII)
@@ -111,7 +110,9 @@ def parse_conf(text: str) -> PowerConf:
     default: int | None = None
     param = ""
     for line in text[:MAX_CONF_CHARS].split("\n"):
-        line = line.partition("#")[0].strip()
+        if len(line) > MAX_LINE:
+            continue
+        line = " ".join(line.partition("#")[0].split())
         match = _SECTION.fullmatch(line)
         if match:
             section = match[1]

@@ -115,6 +115,13 @@ class HistoryFiles:
 
     def sweep(self, now_ms: int) -> None:
         """Drop what is older than its tier allows, then the oldest until all of it fits."""
+        open_before = set(self._open)
+        self._sweep(now_ms)
+        for path in set(self._open) - open_before:
+            # Measuring opens every file; only those of today are written.
+            self._release(path)
+
+    def _sweep(self, now_ms: int) -> None:
         keep_s = {"raw": self.limits.raw_s, "minutes": self.limits.minutes_s,
                   "tens": self.limits.tens_s}  # fmt: skip
         for path in self._paths():
@@ -294,7 +301,7 @@ class HistoryFiles:
 
     def _paths(self) -> list[Path]:
         try:
-            return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+            return sorted(path for path in self.folder.iterdir() if _is_ours(path.name))
         except OSError:
             return []
 
@@ -332,6 +339,14 @@ def _days(from_ms: int, to_ms: int) -> range:
 
 def _date(day: int) -> str:
     return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y%m%d")
+
+
+def _is_ours(name: str) -> bool:
+    match = _NAME.fullmatch(name)
+    try:
+        return match is not None and bool(datetime.strptime(match[2], "%Y%m%d"))  # noqa: DTZ007 - only whether it is a date
+    except ValueError:
+        return False
 
 
 def _parsed(path: Path) -> tuple[str, int]:

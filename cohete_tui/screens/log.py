@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 FLUSH_S = 0.25
 AGAIN_S = 3.0
+AT_LEAST_S = 60.0
 _TIMED_OUT = 124
 _PAGE = 20
 
@@ -49,7 +50,7 @@ class Source:
 SOURCES = (
     Source("journal", lambda lines: journal(lines)),
     Source("kernel messages", lambda lines: journal(lines, kernel=True)),
-    Source("dmesg", lambda lines: dmesg()),
+    Source("dmesg", dmesg),
 )
 
 
@@ -116,9 +117,14 @@ class LogScreen(FilteredScreen[None]):
         clock = self._app.store_now.clock
         while True:
             try:
+                began_s = clock.monotonic()
                 end = await self._one_stream(source, backlog)
                 if end.exit_status == _TIMED_OUT:
+                    if clock.monotonic() - began_s < AT_LEAST_S:
+                        # It says that its time was up long before it was.
+                        await clock.sleep(AGAIN_S)
                     backlog = 0
+                    self.lines.add([b"--- begun anew: a line or two may be missing ---"])
                     continue
                 if end.exit_status is not None:
                     self._say(f"{source.name}: {explain(end.stderr, end.exit_status)}")
@@ -173,9 +179,7 @@ class LogScreen(FilteredScreen[None]):
     def action_next_source(self) -> None:
         self._source = SOURCES[(SOURCES.index(self._source) + 1) % len(SOURCES)]
         self.lines = LogLines()
-        self.view.lines = self.lines
-        self.view.following = True
-        self.view.lay_out()
+        self.view.show(self.lines)
         self._say("")
         self._follow()
 

@@ -33,6 +33,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.words = ""
         self._found: int | None = None
         self._shown = -1
+        self._first = 0
         self._rows: list[tuple[int, int]] = []
 
     @property
@@ -43,12 +44,20 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         """Draw what came since."""
         if self._shown == self.lines.count:
             return
-        dropped = self.lines.first - max(0, self._shown - len(self._rows))
-        self._shown = self.lines.count
+        dropped = self.lines.first - self._first
         self._lay_out()
+        if self._found is not None:
+            self._found = self._found - dropped if self._found >= dropped else None
         if not self.following and dropped > 0 and not self.wrap:
             # What is looked at stays where it is while old lines leave at the top.
             self.scroll_to(y=max(0, self.scroll_y - dropped), animate=False, force=True)
+
+    def show(self, lines: LogLines) -> None:
+        """Another log, from its end."""
+        self.lines = lines
+        self.following = True
+        self._found = None
+        self._lay_out()
 
     def lay_out(self) -> None:
         """Another width, wrapping or search."""
@@ -56,6 +65,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def find(self, words: str, step: int) -> bool:
         """Go to the next line with these words; False where there is none."""
+        self.update()
         self.words = words
         total = len(self.lines)
         at = self._place_of(int(self.scroll_y)) if self._found is None else self._found + step
@@ -106,6 +116,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._lay_out()
 
     def _lay_out(self) -> None:
+        self._shown, self._first = self.lines.count, self.lines.first
         cells = self._cells
         if self.wrap:
             self._rows = [
@@ -126,7 +137,9 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         return self._rows[min(row, len(self._rows) - 1)][0] if self._rows else 0
 
     def _show(self, place: int) -> None:
-        row = next(nth for nth, (at, _) in enumerate(self._rows) if at == place)
+        row = next((nth for nth, (at, _) in enumerate(self._rows) if at == place), None)
+        if row is None:
+            return
         top, height = int(self.scroll_y), self.size.height
         if not top <= row < top + height:
             self.scroll_to(y=max(0, row - height // 2), animate=False, force=True)

@@ -112,6 +112,25 @@ def test_nothing_that_is_printed_raises(sections: dict[str, bytes]) -> None:
     assert all(process.name.isprintable() for process in found.processes)
 
 
+@pytest.mark.parametrize("name", [*SECTIONS, "nvmap", "compute_apps"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eth0: " + "1" * 60 + "x",
+        "eth0:" + " 1234567890" * 18,
+        "8 0 sda " + "1" * 60 + "x",
+        "8 0 sda" + " 1" * 60_000 + " x",
+        "a" + " " * 4_000 + "x",
+        "1,2" + " " * 60_000 + "x",
+        "/dev/a " + " 1" * 30_000,
+        "1 2 3 " + "a" * 200_000,
+    ],
+)
+def test_no_line_takes_long(name: str, line: str) -> None:
+    head = "CLIENT PROCESS PID SIZE\n" if name == "nvmap" else ""
+    counters_from({name: f"{head}{line}\n{line}".encode()})
+
+
 def test_a_name_is_made_harmless() -> None:
     evil = b"7 1 1 \x1b[2J\x1b]0;x\x07" + b"A" * 400
     name = counters_from({"processes": evil}).processes[7].name

@@ -117,6 +117,11 @@ def test_what_a_change_came_to(output: str, status: int | None, expected: Outcom
     assert classify(output, status) is expected
 
 
+@pytest.mark.parametrize("line", ["<PARAM" + " " * 8_000 + "x", "< PARAM " + "A=" * 60_000])
+def test_no_line_takes_long(line: str) -> None:
+    assert parse_conf(f"{line}\n{CONF}\n{line}").default == 7
+
+
 @given(st.text())
 def test_nothing_a_file_holds_raises(text: str) -> None:
     conf = parse_conf(f"< POWER_MODEL ID=1 NAME=A >\n{text}\n< PARAM {text} >\n{text}")

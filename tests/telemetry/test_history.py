@@ -144,6 +144,19 @@ def test_a_damaged_file_is_set_aside_and_said_once(tmp_path: Path) -> None:
     assert len(past(again, "a", NOON_MS, NOON_MS + 2 * HOUR_MS, 1000).times_ms) == 120
 
 
+def test_a_sweep_leaves_no_file_open_and_minds_no_stranger(tmp_path: Path) -> None:
+    files = HistoryFiles(tmp_path)
+    for day in range(5):
+        fill(files, "a", NOON_MS - day * DAY_MS, 1)
+    files.close()
+    (tmp_path / "raw-20250231.db").write_text("no day has this name")
+    again = HistoryFiles(tmp_path, Limits(raw_s=30 * 86_400))
+    fill(again, "a", NOON_MS + HOUR_MS, 1)
+    again.sweep(NOON_MS + 2 * HOUR_MS)
+    assert len(again._open) == 1
+    assert again.devices() == ["a"]
+
+
 def test_a_blob_that_is_damaged_is_left_out(tmp_path: Path) -> None:
     files = HistoryFiles(tmp_path)
     fill(files, "a", NOON_MS, 3)

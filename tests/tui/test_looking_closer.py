@@ -217,7 +217,11 @@ async def test_a_log_goes_on_after_a_lost_connection_and_says_what_is_missing() 
         assert "Trying again" not in text
         link.streams[-1].finish(StreamEnd(124, ""))
         await pilot.pause()
+        assert len(link.streams) == 2
+        await clock.advance(3)
+        await pilot.pause()
         assert len(link.streams) == 3
+        await until_shown(app, "a line or two may be missing")
         await pilot.press("s")
         await pilot.pause()
         assert "--dmesg" in link.argvs[-1]
@@ -249,6 +253,24 @@ async def test_why_a_device_is_lost_and_every_try() -> None:
         await until_shown(app, "Nothing is tried until you act")
         await pilot.press("escape")
         assert not on(app, ConnectionScreen)
+
+
+async def test_what_came_a_moment_ago_is_found_and_another_source_is_drawn() -> None:
+    store = mixed_store()
+    async with dashboard(store, (80, 12)) as (pilot, app, session):
+        link = session.links["cam-01"] = TalkingLink()
+        await pilot.press(*typed(":open cam-01"), "enter")
+        await pilot.press("L")
+        await pilot.pause()
+        link.say(*[f"one {nth}" for nth in range(50)])
+        await until_shown(app, "one 49")
+        view = app.screen.query_one(LogView)
+        link.say("needle")
+        assert view.find("needle", 1)
+        await pilot.press("s")
+        await pilot.pause()
+        link.say(*[f"two {nth}" for nth in range(51)])
+        await until_shown(app, "two 50")
 
 
 def test_words_stand_out() -> None:

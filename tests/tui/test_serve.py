@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -20,15 +22,17 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from textual_serve.download_manager import DownloadManager
 
 from cohete_tui.app import CoheteApp, Launch
 from cohete_tui.commands import typed_on
-from cohete_tui.serve import child_command, command, is_loopback
+from cohete_tui.serve import child_command, command, is_loopback, plain_url
+from cohete_tui.web.server import BoundedService
 from tests.openssh import free_port
 from tests.tui.support import StillSession, mixed_store, notices, settle, text_of
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-TOKEN = "a-token-for-this-test"
+TOKEN = "a+token&for/this test"
 
 
 @contextmanager
@@ -61,6 +65,7 @@ async def test_a_page_gets_a_dashboard_and_another_site_does_not() -> None:
         assert await status(url) == 200
         assert await status(url, Host="evil.example") == 403
         assert await status(f"{url}/ws", Origin="http://evil.example") == 403
+        assert await status(f"{url}/ws", Origin="http://[") == 403
         assert await status(f"{url}/static/js/textual.js") == 200
         page = f"{url}/ws?width=100&height=30"
         async with aiohttp.ClientSession() as client, client.ws_connect(page, origin=url) as ws:
@@ -80,7 +85,9 @@ async def test_with_a_token_nobody_gets_in_without_it() -> None:
         assert await status(f"{url}/?token=wrong") == 401
         assert await status(f"{url}/static/js/textual.js") == 401
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
-            async with client.get(f"{url}/?token={TOKEN}", allow_redirects=False) as answer:
+            async with client.get(
+                f"{url}/?token={quote(TOKEN, safe='')}", allow_redirects=False
+            ) as answer:
                 assert answer.status == 303
                 assert answer.headers["Location"] == "/"
                 assert "HttpOnly" in answer.headers["Set-Cookie"]
@@ -92,7 +99,10 @@ async def test_with_a_token_nobody_gets_in_without_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--demo", "--host", "0.0.0.0", "--no-token"], "on this machine only"),
+        (["--demo", "--host", "10.0.0.9", "--no-token"], "on this machine only"),
+        (["--demo", "--host", "0.0.0.0"], "--public-url says which one"),
+        (["--demo", "--public-url", "board.example"], "is http:// or https://"),
+        (["--demo", "--public-url", "https://x/path"], "is http:// or https://"),
         (["--demo", "--public-url", "https://x", "--no-token"], "on this machine only"),
         (["--config", "/nowhere/cohete.yaml"], "nowhere"),
     ],
@@ -101,6 +111,29 @@ def test_what_is_refused_before_anything_listens(arguments: list[str], said: str
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code != 0
     assert said in f"{done.output} {done.exception}"
+
+
+def test_an_address_as_a_browser_writes_it() -> None:
+    assert plain_url("https://Board.Example:443/") == "https://board.example"
+    assert plain_url("http://[::1]:8080") == "http://[::1]:8080"
+
+
+async def test_a_dashboard_that_hangs_is_ended() -> None:
+    async def nowhere(data: object = None) -> None:
+        """Nobody looks."""
+
+    code = "import sys, time; print('__GANGLION__', flush=True); time.sleep(600)"
+    service = BoundedService(
+        shlex.join([sys.executable, "-c", code]), write_bytes=nowhere, write_str=nowhere,
+        close=nowhere, download_manager=DownloadManager(),
+    )  # fmt: skip
+    service.stop_s = 0.2
+    await service.start(80, 24)
+    process = service._process
+    assert process is not None
+    await service.stop()
+    assert process.returncode == -9
+    await service.stop()
 
 
 def test_a_target_is_never_an_option_or_a_command() -> None:
