@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import termios
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,6 +63,9 @@ class Launch:
 
 
 _TO_ASCII = AsciiFilter()
+EXIT_S = 20.0
+"""After a signal to end, how long leaving may take."""
+
 THEMES_S = 1.0
 """How often a person's folder of themes is looked at."""
 
@@ -357,6 +361,10 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
             nowhere = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(nowhere, descriptor)
+        # Textual waits for its writer for ever where a terminal went away in the middle of a write.
+        last_resort = threading.Timer(EXIT_S, os._exit, (128 + number,))
+        last_resort.daemon = True
+        last_resort.start()
         self.exit(return_code=128 + number)
 
 
