@@ -20,7 +20,6 @@ import click
 from cohete.cli.entry import run_command
 from cohete.errors import CoheteError
 
-EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - to be refused
 TOKEN_VARIABLE = "COHETE_TOKEN"  # noqa: S105 - the name of a variable
 SERVED_VARIABLE = "COHETE_SERVED"
 """Tells a dashboard that it is looked at in a browser."""
@@ -32,6 +31,14 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether this means every address of this machine."""
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
 
@@ -99,7 +106,7 @@ def command(
         ) from None
     if public_url is not None:
         public_url = plain_url(public_url)
-    elif host in EVERYWHERE:
+    elif is_everywhere(host):
         raise click.UsageError(
             f"{host} is every address of this machine; --public-url says which one people open."
         )
