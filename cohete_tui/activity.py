@@ -74,7 +74,7 @@ def process_line(process: Process) -> Line:
 
 
 def traffic_lines(activity: Activity, cells: int) -> list[Line]:
-    """Interfaces, disks and file systems; what never did anything stays away."""
+    """Interfaces, disks and file systems, a line each."""
     lines: list[Line] = []
     for interface in activity.interfaces:
         faults: Line = [(f"{interface.errors} errors", "warn")] if interface.errors else []

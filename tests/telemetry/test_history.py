@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -161,7 +162,7 @@ def test_a_blob_that_is_damaged_is_left_out(tmp_path: Path) -> None:
     files = HistoryFiles(tmp_path)
     fill(files, "a", NOON_MS, 3)
     [path] = tmp_path.glob("raw-*.db")
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE chunk SET blob = x'01ff' WHERE t0 = ?", (NOON_MS + MINUTE_MS,))
     assert len(past(files, "a", NOON_MS, NOON_MS + HOUR_MS, 1000).times_ms) == 120
 
