@@ -65,3 +65,11 @@ class HostKeyChanged(LinkRefused):
 
 class CommandError(CoheteError):
     """A command on a device failed, was not found or did not finish in time."""
+
+
+class ChangeRefused(CoheteError):
+    """A change that a device cannot take, or that must not be made now; nothing was run."""
+
+
+class AuditError(CoheteError):
+    """The audit log cannot be written; without it nothing is changed."""

@@ -101,6 +101,8 @@ def _as_text(found: Found) -> str:
 
 
 def _row(power: BoardPower, mode: Mode) -> tuple[str, ...]:
+    from cohete.power.modes import lowered
+
     caps = power.conf.caps(mode)
     notes = []
     if mode is power.current_mode:
@@ -109,7 +111,7 @@ def _row(power: BoardPower, mode: Mode) -> tuple[str, ...]:
         notes.append("may ask for a reboot")
     if mode.id == power.conf.default:
         notes.append("default")
-    notes += [f"lowers {clock}" for clock in lowered(power, mode)]
+    notes += [f"lowers {clock}" for clock in lowered(power.conf, mode)]
     return (
         mode.name,
         "–" if mode.watts is None else str(mode.watts),
@@ -119,23 +121,6 @@ def _row(power: BoardPower, mode: Mode) -> tuple[str, ...]:
         _mhz(caps.emc_mhz),
         ", ".join(notes),
     )
-
-
-def lowered(power: BoardPower, mode: Mode) -> list[str]:
-    """Clocks that this mode caps lower than some mode with fewer watts does."""
-    caps = power.conf.caps(mode)
-    found = []
-    for other in power.conf.modes:
-        if mode.watts is None or other.watts is None or other.watts >= mode.watts:
-            continue
-        below = power.conf.caps(other)
-        for name, mine, theirs in (
-            ("CPU", caps.highest_cpu_mhz, below.highest_cpu_mhz),
-            ("GPU", caps.gpu_mhz, below.gpu_mhz),
-        ):
-            if mine is not None and theirs is not None and mine < theirs:
-                found.append(f"{name} below {other.name}")
-    return found
 
 
 def _mhz(value: float | None) -> str:

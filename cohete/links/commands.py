@@ -102,9 +102,9 @@ POWER_PROBES: tuple[Probe, ...] = (
 )
 
 
-def power_modes() -> Argv:
-    """The power modes of a device and the active one, in one command."""
-    script = probe_script(POWER_PROBES, LONG_SECTION_BYTES)
+def look(probes: Sequence[Probe]) -> Argv:
+    """These probes in one command: what a change has to know of a device before and after."""
+    script = probe_script(probes, LONG_SECTION_BYTES)
     return ("timeout", "-k", "2", str(PROBE_LIMIT_S), "sh", "-c", script)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cohete.device.identity import PowerMode, parse_power_mode
 from cohete.links.base import Link
-from cohete.links.commands import PROBE_LIMIT_S, power_modes, split_sections
+from cohete.links.commands import POWER_PROBES, PROBE_LIMIT_S, look, split_sections
 from cohete.power.nvpmodel import Mode, PowerConf, parse_conf
 from cohete.text import decode, sanitise_lines
 
@@ -28,7 +28,7 @@ class BoardPower:
 
 async def read_power(link: Link) -> BoardPower:
     """Ask a device for its modes. Raises LinkError, CommandError."""
-    done = await link.run(power_modes(), timeout_s=PROBE_LIMIT_S + 5)
+    done = await link.run(look(POWER_PROBES), timeout_s=PROBE_LIMIT_S + 5)
     return power_from(split_sections(done.stdout))
 
 

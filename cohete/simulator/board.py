@@ -76,6 +76,15 @@ class SimBoard:
         self.gpu_used_since_boot = False
         self.booted_at = clock.monotonic() - 3600 * 5
         self.written: dict[str, bytes] = {}
+        self.boots = 0
+        self.services: dict[str, bool] = {}
+        """Units that were installed on it, and whether each runs."""
+        self.frozen_units: set[str] = set()
+        self.stopped_units: list[str] = []
+        """What was stopped, in that order."""
+        self.on_cut: Callable[[], object] = _nothing
+        self.on_reboot: Callable[[], object] = _nothing
+        """What the host that serves this board does then."""
         self._random = random.Random(f"{seed}:{name}")  # noqa: S311 - repeatable, not secret
         self._phase_s = self._random.uniform(0, 100)
         self._at = clock.monotonic()
@@ -112,6 +121,11 @@ class SimBoard:
         self.clocks_locked = False
         self.gpu_used_since_boot = False
         self.booted_at = self.clock.monotonic()
+        self.boots += 1
+        self.fan_service_active, self.fan_pwm = True, None
+        # What lies in memory is gone with it.
+        self.written = {name: data for name, data in self.written.items() if "/run/" not in name}
+        self.on_reboot()
 
     def has(self, fault: Fault) -> bool:
         """Whether this fault is on."""
@@ -282,6 +296,10 @@ class SimBoard:
         self._cpu_w = module.cpu_w * self._cpu * online * (cpu_mhz / cpu_high) ** 1.5
         self._gpu_w = module.gpu_w * self._gpu * (self._gpu_mhz / gpu_high) ** 1.5
         self.power_w = module.idle_w + self._cpu_w + self._gpu_w
+
+
+def _nothing() -> None:
+    """Nobody serves this board."""
 
 
 def _table_clock(mhz: float, low: int, high: int) -> int:

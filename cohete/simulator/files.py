@@ -20,6 +20,12 @@ def machine_id(board: SimBoard) -> str:
     return hashlib.md5(board.name.encode(), usedforsecurity=False).hexdigest()
 
 
+def _boot_id(board: SimBoard) -> str:
+    """New with every start."""
+    text = hashlib.md5(f"{board.name} {board.boots}".encode(), usedforsecurity=False).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def nvpmodel_conf(board: SimBoard) -> str:
     """/etc/nvpmodel.conf in NVIDIA's format, with this board's modes."""
     module = board.module
@@ -86,6 +92,8 @@ def read_file(board: SimBoard, path: str) -> bytes | None:
             + "\n\n"
             for nth in range(module.cores)
         ),
+        "/proc/sys/kernel/random/boot_id": f"{_boot_id(board)}\n",
+        "/sys/devices/system/cpu/present": f"0-{module.cores - 1}\n",
         "/proc/uptime": f"{board.clock.monotonic() - board.booted_at:.2f} 1000.00\n",
         "/var/lib/nvpmodel/status": f"pmode:{board.mode.id:04d}\n",
     }

@@ -11,6 +11,7 @@ from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES
 from cohete.simulator.modules import Mode
 from cohete.simulator.observing import OBSERVING
+from cohete.simulator.services import SERVICES
 from cohete.simulator.shell import Context, Program, run_argv, run_line
 
 _SLOW_S = 3.0
@@ -186,24 +187,6 @@ async def nvfancontrol(context: Context, argv: list[str]) -> int:
     return 0
 
 
-async def systemctl(context: Context, argv: list[str]) -> int:
-    board = context.board
-    verbs = [word for word in argv[1:] if not word.startswith("-")]
-    if len(verbs) < 2 or verbs[1].removesuffix(".service") != "nvfancontrol":
-        context.complain(f"Unit {verbs[1] if len(verbs) > 1 else ''} could not be found.")
-        return 4
-    if verbs[0] == "is-active":
-        context.say("active" if board.fan_service_active else "inactive")
-        return 0 if board.fan_service_active else 3
-    if not context.root:
-        context.complain("Failed: Interactive authentication required.")
-        return 1
-    board.fan_service_active = verbs[0] in ("start", "restart")
-    if board.fan_service_active:
-        board.fan_pwm = None
-    return 0
-
-
 async def dpkg_query(context: Context, argv: list[str]) -> int:
     module = context.board.module
     packages = {"nvidia-jetpack": module.jetpack, "nvidia-l4t-core": module.core_package}
@@ -263,7 +246,28 @@ async def sudo(context: Context, argv: list[str]) -> int:
     inner = Context(
         context.board, True, context.out, context.err, context.stdin, context.environment
     )
-    return await run_argv(rest, inner, PROGRAMS)
+    board = context.board
+    if not _changes(rest):
+        return await run_argv(rest, inner, PROGRAMS)
+    if board.has(Fault.STUCK):
+        await asyncio.Event().wait()
+    if board.has(Fault.STUBBORN):
+        return 0
+    status = await run_argv(rest, inner, PROGRAMS)
+    if board.has(Fault.CUT_MID):
+        board.faults.discard(Fault.CUT_MID)
+        board.on_cut()
+    return status
+
+
+def _changes(argv: list[str]) -> bool:
+    """Whether this is no mere reading."""
+    name = argv[0].rsplit("/", 1)[-1] if argv else ""
+    if name == "nvpmodel":
+        return "-m" in argv
+    if name in ("jetson_clocks", "nvfancontrol"):
+        return "--show" not in argv and "-q" not in argv
+    return name not in ("tegrastats", "cat", "timeout", "nvidia-smi")
 
 
 async def sh(context: Context, argv: list[str]) -> int:
@@ -275,6 +279,7 @@ async def sh(context: Context, argv: list[str]) -> int:
 PROGRAMS: dict[str, Program] = {
     **COREUTILS,
     **OBSERVING,
+    **SERVICES,
     "bash": sh,
     "dpkg-query": dpkg_query,
     "jetson_clocks": jetson_clocks,
@@ -283,7 +288,6 @@ PROGRAMS: dict[str, Program] = {
     "nvpmodel": nvpmodel,
     "sh": sh,
     "sudo": sudo,
-    "systemctl": systemctl,
     "tegrastats": tegrastats,
     "timeout": timeout,
 }

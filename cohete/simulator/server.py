@@ -25,6 +25,8 @@ from cohete.simulator.shell import Context, Pipe, run_line
 
 LOOPBACK = "127.0.0.1"
 USER = "nvidia"
+BOOT_S = 2.0
+"""How long a simulated board takes to start; real ones take 30 to 90 s."""
 KEY_FILE = "id_simulator"
 KNOWN_HOSTS_FILE = "known_hosts"
 
@@ -45,6 +47,9 @@ class SimHost:
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._home: str | None = None
+        self._booting: asyncio.Task[None] | None = None
+        board.on_cut = self.cut
+        board.on_reboot = self._begin_reboot
 
     @property
     def known_hosts(self) -> str:
@@ -72,6 +77,14 @@ class SimHost:
 
     async def stop(self) -> None:
         """Stop listening and drop who is connected."""
+        if self._booting is not None:
+            self._booting.cancel()
+            await asyncio.gather(self._booting, return_exceptions=True)
+        await self._stop_serving()
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    async def _stop_serving(self) -> None:
         acceptor, self._acceptor = self._acceptor, None
         if acceptor is not None:
             acceptor.close()
@@ -82,8 +95,6 @@ class SimHost:
         for task in list(self.running):
             task.cancel()
         await asyncio.gather(*self.running, return_exceptions=True)
-        if self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
 
     def cut(self) -> None:
         """Drop every open connection."""
@@ -110,6 +121,16 @@ class SimHost:
             await self.start()
         elif fault is Fault.AUTH and on:
             self.cut()
+
+    def _begin_reboot(self) -> None:
+        self._booting = asyncio.get_running_loop().create_task(self._reboot())
+
+    async def _reboot(self) -> None:
+        """Gone, and back after a while at the same address."""
+        await self._stop_serving()
+        await self.board.clock.sleep(BOOT_S)
+        if not self.board.has(Fault.DOWN):
+            await self.start()
 
     def accepts(self, key: asyncssh.SSHKey) -> bool:
         """Whether this key may log in now."""

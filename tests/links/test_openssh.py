@@ -52,6 +52,11 @@ async def test_a_board_behind_sshd_goes_live_with_facts_and_leaves_nothing(
         assert arguments == "--interval 1000\n"
 
 
+def _hear_signals() -> None:
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 async def test_whatever_ends_us_no_process_stays_on_the_board(
     tmp_path: Path, ending: signal.Signals
@@ -68,6 +73,8 @@ async def test_whatever_ends_us_no_process_stays_on_the_board(
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cohete", "watch", "--config", str(config),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            # Tests that run in the background, or under nohup, inherit signals that are ignored.
+            preexec_fn=_hear_signals,
         )  # fmt: skip
         assert process.stdout is not None
         try:

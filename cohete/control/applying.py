@@ -1,0 +1,324 @@
+"""Applies changes: refuse or run, read back, put back what failed, and say exactly how it is.
+
+The one place that runs anything on a device that is not reading. Whatever goes wrong on the way -
+a connection that is cut, a command that hangs or fails, a read-back that differs - the device is
+looked at again afterwards, and the result says what was found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from cohete.clock import Clock
+from cohete.config.spec import DeviceSpec
+from cohete.control.audit import AuditLog
+from cohete.control.change import Action, Change, Sections, Step, output_of
+from cohete.control.gate import Gate
+from cohete.errors import AuditError, ChangeRefused, CommandError, LinkError
+from cohete.links.base import Completed
+from cohete.links.commands import PROBE_LIMIT_S, Probe, look, split_sections
+from cohete.text import decode
+
+
+class Runner(Protocol):
+    """What runs a command on a device over the connection there is now."""
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        """Run it to its end. Raises LinkError while there is no connection, CommandError."""
+        ...
+
+
+BACK_WITHIN_S = 30.0
+"""How long a connection that was lost in the middle of a change is waited for."""
+REBOOT_WITHIN_S = 300.0
+_RETRY_S = 1.0
+
+BOOT_ID = Probe("boot_id", ("cat", "/proc/sys/kernel/random/boot_id"))
+
+
+class Outcome(StrEnum):
+    """How a change ended, in words."""
+
+    ALREADY = "already so"
+    DONE = "done"
+    REFUSED = "refused"
+    UNREACHED = "not reached"
+    REBOOT_NEEDED = "needs a reboot"
+    UNCHANGED = "failed, nothing changed"
+    UNDONE = "failed, put back as it was"
+    FAILED = "failed, not as it was"
+    UNKNOWN = "not known"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the device is as somebody wanted it."""
+        return self in (Outcome.ALREADY, Outcome.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a change on one device. `found` is how the device says it is now."""
+
+    device: str
+    intent: str
+    outcome: Outcome
+    words: str = ""
+    before: str = ""
+    found: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.device}: {self.outcome}", self.words]
+        if self.found and self.found != self.before:
+            parts.append(f"now {self.found}")
+        return ": ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    words: str
+    reboot: bool = False
+
+
+Progress = Callable[[str], None]
+
+
+class Control:
+    """The one way to touch a device."""
+
+    def __init__(self, gate: Gate, audit: AuditLog, clock: Clock) -> None:
+        self.gate = gate
+        self._audit = audit
+        self._clock = clock
+
+    async def look(self, spec: DeviceSpec, runner: Runner, action: Action) -> Change:
+        """What the action means on this device now; only reads.
+
+        Raises ChangeRefused where the device cannot do it, LinkError, CommandError.
+        """
+        return action.plan(spec.id, await self._read(spec, runner, action))
+
+    async def apply(
+        self,
+        spec: DeviceSpec,
+        runner: Runner,
+        action: Action,
+        *,
+        shown: Change | None = None,
+        reboot: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Make it so, or say why not. Never raises what a device does.
+
+        With `shown`, nothing runs but what a person was shown. `reboot` is a person's explicit yes
+        to a reboot of this device.
+        """
+        run = _Run(self, spec, runner, action, progress or _silent)
+        refusal = self.gate.refusal(spec)
+        if refusal:
+            return await run.refused(refusal)
+        try:
+            sections = await self._read(spec, runner, action)
+            change = action.plan(spec.id, sections)
+        except ChangeRefused as error:
+            return await run.refused(_sentence(error))
+        except (LinkError, CommandError) as error:
+            return run.result(Outcome.UNREACHED, f"nothing was run: {_sentence(error)}")
+        if change.is_done:
+            return run.result(Outcome.ALREADY, found=change.before, before=change.before)
+        if shown is not None and shown.lines != change.lines:
+            return await run.refused(
+                "the board is not as it was when this was shown; nothing was run. Look again"
+            )
+        return await run.go(change, _boot_id(sections), reboot=reboot)
+
+    async def _read(self, spec: DeviceSpec, runner: Runner, action: Action) -> Sections:
+        done = await runner.run(look((*action.probes, BOOT_ID)), timeout_s=PROBE_LIMIT_S + 5)
+        sections = split_sections(done.stdout)
+        if BOOT_ID.name not in sections:
+            raise CommandError(
+                f"the board does not answer in full: {output_of(done) or 'nothing'}", where=spec.id
+            )
+        return sections
+
+
+class _Run:
+    """One change on one device, from its first command to its result."""
+
+    def __init__(
+        self, control: Control, spec: DeviceSpec, runner: Runner, action: Action, progress: Progress
+    ) -> None:
+        self._control = control
+        self._spec = spec
+        self._runner = runner
+        self._action = action
+        self._progress = progress
+        self._number = ""
+        self._audit_words = ""
+        self._boot_id = ""
+
+    def result(
+        self, outcome: Outcome, words: str = "", *, before: str = "", found: str = ""
+    ) -> Result:
+        return Result(self._spec.id, self._action.intent, outcome, words, before, found)
+
+    async def refused(self, words: str) -> Result:
+        audit = self._control._audit  # noqa: SLF001 - one class in two halves
+        await self._note(audit.refused, self._spec.id, self._action.intent, words)
+        return self.result(Outcome.REFUSED, words)
+
+    async def go(self, change: Change, boot_id: str, *, reboot: bool) -> Result:
+        audit = self._control._audit  # noqa: SLF001
+        self._boot_id = boot_id
+        try:
+            self._number = await asyncio.to_thread(audit.begin, change)
+        except AuditError as error:
+            return self.result(Outcome.REFUSED, str(error), before=change.before)
+        try:
+            result = await self._attempt(change, reboot=reboot)
+        except asyncio.CancelledError:
+            words = "interrupted; what was begun may still be running on the board"
+            await asyncio.shield(self._end(Outcome.INTERRUPTED, "", words))
+            raise
+        await self._end(result.outcome, result.found, result.words)
+        if self._audit_words:
+            words = "; ".join(part for part in (result.words, self._audit_words) if part)
+            return self.result(result.outcome, words, before=result.before, found=result.found)
+        return result
+
+    async def _attempt(self, change: Change, *, reboot: bool) -> Result:
+        trouble = await self._steps(change.steps)
+        patience_s = BACK_WITHIN_S
+        if trouble is not None and trouble.reboot and reboot and change.reboot_steps:
+            trouble = await self._steps(change.reboot_steps)
+            if trouble is None:
+                self._progress("rebooting")
+                trouble = await self._rebooted() or await self._steps(change.after_reboot)
+            patience_s = REBOOT_WITHIN_S
+        words = trouble.words if trouble is not None else ""
+        self._progress("reading back")
+        settle_s = change.settle_s if trouble is None else 0.0
+        now = await self._read_back(self._action, settle_s, patience_s)
+        if now is None:
+            words = words or "the board cannot be read any more"
+            return self.result(
+                Outcome.UNKNOWN, f"{words}; it was: {change.before}", before=change.before
+            )
+        if now.is_done:
+            words = f"{words}, yet it is in" if words else ""
+            return self.result(Outcome.DONE, words, before=change.before, found=now.before)
+        if trouble is not None and trouble.reboot and now.before == change.before:
+            return self.result(Outcome.REBOOT_NEEDED, words, before=change.before, found=now.before)
+        words = words or "the board took every command and still says otherwise"
+        if now.before == change.before:
+            return self.result(Outcome.UNCHANGED, words, before=change.before, found=now.before)
+        return await self._put_back(change, now, words)
+
+    async def _put_back(self, change: Change, now: Change, words: str) -> Result:
+        if change.undo is None:
+            return self.result(Outcome.FAILED, words, before=change.before, found=now.before)
+        self._progress("putting back")
+        undo = await self._read_back(change.undo, 0.0, BACK_WITHIN_S)
+        trouble = await self._steps(undo.steps) if undo is not None else None
+        if trouble is not None:
+            words = f"{words}; putting it back failed: {trouble.words}"
+        settle_s = undo.settle_s if undo is not None and trouble is None else 0.0
+        again = await self._read_back(self._action, settle_s, BACK_WITHIN_S, until=change.before)
+        if again is None:
+            return self.result(
+                Outcome.UNKNOWN, f"{words}; it was last: {now.before}", before=change.before
+            )
+        outcome = Outcome.UNDONE if again.before == change.before else Outcome.FAILED
+        return self.result(outcome, words, before=change.before, found=again.before)
+
+    async def _steps(self, steps: tuple[Step, ...]) -> _Trouble | None:
+        """Run them in order, up to the first that fails."""
+        audit = self._control._audit  # noqa: SLF001
+        for step in steps:
+            self._progress(step.title)
+            try:
+                done = await self._runner.run(step.argv, timeout_s=step.limit_s)
+            except (LinkError, CommandError) as error:
+                await self._note(
+                    audit.ran, self._number, self._spec.id, step.line, None, error.what
+                )
+                if step.ends_connection and isinstance(error, LinkError):
+                    continue
+                return _Trouble(f"{step.title}: {error.what}")
+            said = output_of(done, 1_000)
+            await self._note(
+                audit.ran, self._number, self._spec.id, step.line, done.exit_status, said
+            )
+            if step.ends_connection and done.exit_status is None:
+                continue
+            verdict = step.verdict(done)
+            if not verdict.ok:
+                return _Trouble(f"{step.title}: {verdict.words}", verdict.reboot)
+        return None
+
+    async def _rebooted(self) -> _Trouble | None:
+        """Until the board is back and says that it has started anew."""
+        clock = self._control._clock  # noqa: SLF001
+        deadline = clock.monotonic() + REBOOT_WITHIN_S
+        while clock.monotonic() < deadline:
+            await clock.sleep(_RETRY_S)
+            try:
+                sections = await self._control._read(  # noqa: SLF001
+                    self._spec, self._runner, self._action
+                )
+            except (LinkError, CommandError):
+                continue
+            if _boot_id(sections) != self._boot_id:
+                return None
+        return _Trouble(f"it has not come back within {REBOOT_WITHIN_S:g} s of its reboot")
+
+    async def _read_back(
+        self, action: Action, settle_s: float, patience_s: float, *, until: str = ""
+    ) -> Change | None:
+        """How the board is now, waiting `settle_s` for it to show; None if it cannot be read.
+
+        Settled is a change that is done or, with `until`, a board that is as it was before.
+        """
+        clock = self._control._clock  # noqa: SLF001
+        settled_by = clock.monotonic() + settle_s
+        give_up_at = clock.monotonic() + patience_s
+        while True:
+            try:
+                now = await self._control.look(self._spec, self._runner, action)
+            except ChangeRefused:
+                return None
+            except (LinkError, CommandError):
+                if clock.monotonic() >= give_up_at:
+                    return None
+            else:
+                settled = now.before == until if until else now.is_done
+                if settled or clock.monotonic() >= settled_by:
+                    return now
+            await clock.sleep(_RETRY_S)
+
+    async def _end(self, outcome: Outcome, found: str, words: str) -> None:
+        audit = self._control._audit  # noqa: SLF001
+        await self._note(audit.end, self._number, self._spec.id, outcome.value, found, words)
+
+    async def _note(self, write: Callable[..., None], *fields: str | int | None) -> None:
+        """A line of the audit log; that it could not be written becomes part of the result."""
+        try:
+            await asyncio.to_thread(write, *fields)
+        except AuditError as error:
+            self._audit_words = str(error)
+
+
+def _boot_id(sections: Sections) -> str:
+    return decode(sections.get(BOOT_ID.name, b"")).strip()[:64]
+
+
+def _sentence(error: ChangeRefused | LinkError | CommandError) -> str:
+    return f"{error.what}. {error.hint}" if error.hint else error.what
+
+
+def _silent(text: str) -> None:
+    """Nobody watches the steps."""

@@ -1,0 +1,44 @@
+"""systemd units of a board: stopped, started, paused; by name, never by pattern."""
+
+from __future__ import annotations
+
+import re
+
+from cohete.control.change import Step, as_root
+from cohete.errors import ChangeRefused
+
+SYSTEMCTL = "/bin/systemctl"
+_UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\\-]{0,127}", re.ASCII)
+
+
+def unit_name(text: str) -> str:
+    """A whole unit name. Raises ChangeRefused where it is none."""
+    if not _UNIT.fullmatch(text):
+        raise ChangeRefused(f"`{text[:40]!r}` is no name of a systemd unit")
+    return text if "." in text else f"{text}.service"
+
+
+def unit_step(verb: str, unit: str, title: str = "") -> Step:
+    """`systemctl verb unit`, as root. Verbs: start, stop, restart, freeze, thaw."""
+    name = unit_name(unit)
+    return Step(
+        title or f"{verb} {name}",
+        as_root(SYSTEMCTL, verb, name),
+        rule=unit_rule(verb, name),
+        limit_s=100.0,
+    )
+
+
+def unit_rule(verb: str, unit: str) -> str:
+    """The line a sudoers file needs for it."""
+    return f"{SYSTEMCTL} {verb} {unit_name(unit)}"
+
+
+def stop_steps(units: tuple[str, ...]) -> tuple[Step, ...]:
+    """Stop each of them; systemd waits until it has ended in order, up to its own limit."""
+    return tuple(unit_step("stop", unit) for unit in units)
+
+
+def start_steps(units: tuple[str, ...]) -> tuple[Step, ...]:
+    """Start each of them; those that run already go on."""
+    return tuple(unit_step("start", unit) for unit in units)
