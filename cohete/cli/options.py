@@ -41,3 +41,32 @@ def fleet_options(function: _F) -> _F:
     ):
         function = decorate(function)
     return function
+
+
+def acting_options(function: _F) -> _F:
+    """What every verb that changes boards takes, beside `fleet_options`."""
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="JSON instead of text."),
+        click.option("--read-only", is_flag=True, help="Refuse to change anything."),
+        click.option(
+            "--stop-after",
+            type=click.IntRange(1, 100_000),
+            help="Begin no further board once so many have failed. Else as configured, or 1.",
+        ),
+        click.option(
+            "--at-once",
+            type=click.IntRange(1, 512),
+            help="Boards at a time, after the first. Else as configured, or 8.",
+        ),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing."),
+        click.option(
+            "--filter",
+            "filter_text",
+            metavar="TERMS",
+            help="Only boards for which these hold: 'tag:lab temp<70'.",
+        ),
+        fleet_options,
+    ):
+        function = decorate(function)
+    return function

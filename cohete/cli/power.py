@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cohete.cli.options import fleet_options
+from cohete.cli.acting import Given, Options, act
+from cohete.cli.options import acting_options, fleet_options
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from cohete.config.spec import DeviceSpec
     from cohete.errors import CoheteError
     from cohete.fleet.export import Json
@@ -51,6 +54,53 @@ def list_modes(
     else:
         click.echo("\n\n".join(_as_text(each) for each in found))
     sys.exit(1 if any(_failed(power) for _, power in found) else 0)
+
+
+@command.command()
+@fleet_options
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def show(
+    targets: tuple[str, ...], config_path: str | None, accept_new: bool, as_json: bool
+) -> None:
+    """The mode each board is in, what it caps, and where the board differs from it.
+
+    Differences are what nvpmodel itself reports; without root it cannot read every value.
+    Exit code 1 if any board cannot be read.
+    """
+    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.loop import run
+
+    found = run(_read(require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))))
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"devices": [_shown_as_dict(each) for each in found]}, indent=2))
+    else:
+        click.echo("\n".join(_shown_as_text(each) for each in found))
+    sys.exit(1 if any(_failed(power) for _, power in found) else 0)
+
+
+@command.command("set")
+@click.argument("mode")
+@acting_options
+@click.option(
+    "--reboot",
+    is_flag=True,
+    help="Where a board asks for a reboot, stop what is drained, say yes, and wait for it.",
+)
+def set_mode(mode: str, reboot: bool, **given: Unpack[Given]) -> None:
+    """Set the power mode MODE, by its name on each board: `cohete power set 15W cam-01`.
+
+    Shows the exact commands first and asks. A board that is in it already is left alone; a board
+    that wants a reboot stays as it is unless --reboot is given. Needs the sudo rule that
+    `cohete sudoers` prints. Exit code 1 if any board is not in the mode at the end.
+    """
+    from cohete.power.modes import SetMode
+
+    act(
+        Options(**given, reboot=reboot),
+        lambda plan: SetMode(mode, drain=tuple(plan.control.drain)),
+    )
 
 
 async def _read(plan: FleetPlan) -> list[Found]:
@@ -98,6 +148,44 @@ def _as_text(found: Found) -> str:
     head = f"{spec.id}: {active.name if active else 'the active mode is unknown'}"
     lines = [head, *([format_table(_TITLES, rows)] if rows else [])]
     return "\n".join([*lines, *([power.note] if power.note else [])])
+
+
+def _shown_as_text(found: Found) -> str:
+    from cohete.power.modes import cap_words
+
+    spec, power = found
+    if isinstance(power, Exception):
+        return f"{spec.id}: {power}"
+    mode = power.current_mode
+    if mode is None:
+        return f"{spec.id}: {power.note}"
+    caps = power.conf.caps(mode)
+    lines = [
+        f"{spec.id}: {mode.name}: {caps.cores_online} of {caps.cores} cores, CPU "
+        f"{cap_words(caps.highest_cpu_mhz)}, GPU {cap_words(caps.gpu_mhz)}, EMC "
+        f"{cap_words(caps.emc_mhz)}"
+    ]
+    lines += [f"  {drift}" for drift in power.drift]
+    return "\n".join(lines)
+
+
+def _shown_as_dict(found: Found) -> dict[str, Json]:
+    document = _as_dict(found)
+    _, power = found
+    if isinstance(power, Exception):
+        return document
+    document.pop("modes")
+    document["drift"] = [
+        {
+            "param": each.param,
+            "arg": each.arg,
+            "path": each.path,
+            "real": each.real,
+            "configured": each.configured,
+        }
+        for each in power.drift
+    ]
+    return document
 
 
 def _row(power: BoardPower, mode: Mode) -> tuple[str, ...]:

@@ -7,18 +7,23 @@ from importlib import import_module
 import click
 
 VERBS: dict[str, tuple[str, str]] = {
+    "audit": ("cohete.cli.audit", "What was done to which board, by whom, and what came of it."),
     "clip": ("cohete.cli.clip", "A part of a recording, masked if you like."),
+    "clocks": ("cohete.cli.clocks", "Clocks locked at their highest, and let go."),
     "completion": ("cohete.cli.completion", "Print the completion script of your shell."),
     "config": ("cohete.cli.config", "Check a cohete.yaml, or print its schema."),
     "decode": ("cohete.cli.decode", "tegrastats lines in, one JSON object a sample out."),
+    "fan": ("cohete.cli.fan", "The fan: held at a speed for a while, given back, its profile."),
     "history": ("cohete.cli.history", "What was measured on a device, from what was kept."),
-    "power": ("cohete.cli.power", "The power modes of each board, and what they cap."),
+    "power": ("cohete.cli.power", "Power modes: what each board has and caps, and setting one."),
     "record": ("cohete.cli.record", "A fleet into one file, to be looked at later."),
+    "rollout": ("cohete.cli.rollout", "Changes of many boards that did not reach all of them."),
     "simulate": ("cohete.cli.simulate", "Serve Jetsons that do not exist, over real SSH."),
     "status": (
         "cohete.cli.status",
         "One sample of each device; the exit code says if any is down.",
     ),
+    "sudoers": ("cohete.cli.sudoers", "The smallest sudo rules for what you want to do."),
     "watch": ("cohete.cli.watch", "Samples as they come: JSON lines, or plain text."),
 }
 

@@ -255,6 +255,48 @@ class Telemetry(Strict):
     history: History = Field(default_factory=History)
 
 
+class Rollout(Strict):
+    """One change on many boards."""
+
+    at_once: Annotated[int, Field(ge=1, le=512)] = Field(
+        default=8, description="Boards that are changed, so perhaps away, at the same time."
+    )
+    canary: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=1, description="So many first and alone; the others only when these are well."
+    )
+    stop_after: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1, description="Begin no further board once so many have failed."
+    )
+    stop_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="The same as a share of all boards; replaces stop_after."
+    )
+    window: Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$")] | None = Field(
+        default=None, description="Begin boards only in this time of the day, as in 22:00-05:30."
+    )
+
+    @field_validator("window")
+    @classmethod
+    def _times(cls, value: str | None) -> str | None:
+        for part in value.split("-") if value else ():
+            hour, _, minute = part.partition(":")
+            if int(hour) > 23 or int(minute) > 59:
+                raise ValueError(f"{part} is no time of the day")
+        return value
+
+
+Unit = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:\\-]{0,127}$")]
+
+
+class Control(Strict):
+    """How boards are changed."""
+
+    read_only: bool = Field(default=False, description="Refuse every change to every board.")
+    drain: list[Unit] = Field(
+        default=[], description="systemd units stopped before a reboot and started after it."
+    )
+    rollout: Rollout = Field(default_factory=Rollout)
+
+
 class Dashboard(Strict):
     """How the dashboard begins; every key can change it while it runs."""
 
@@ -296,6 +338,7 @@ class Config(Strict):
     ssh: Ssh = Field(default_factory=Ssh)
     watch: Watch = Field(default_factory=Watch)
     telemetry: Telemetry = Field(default_factory=Telemetry)
+    control: Control = Field(default_factory=Control)
     dashboard: Dashboard = Field(default_factory=Dashboard)
 
     @field_validator("version", mode="before")

@@ -93,7 +93,7 @@ class Control:
     def __init__(self, gate: Gate, audit: AuditLog, clock: Clock) -> None:
         self.gate = gate
         self._audit = audit
-        self._clock = clock
+        self.clock = clock
 
     async def look(self, spec: DeviceSpec, runner: Runner, action: Action) -> Change:
         """What the action means on this device now; only reads.
@@ -129,7 +129,9 @@ class Control:
         except (LinkError, CommandError) as error:
             return run.result(Outcome.UNREACHED, f"nothing was run: {_sentence(error)}")
         if change.is_done:
-            return run.result(Outcome.ALREADY, found=change.before, before=change.before)
+            return run.result(
+                Outcome.ALREADY, change.readings, found=change.before, before=change.before
+            )
         if shown is not None and shown.lines != change.lines:
             return await run.refused(
                 "the board is not as it was when this was shown; nothing was run. Look again"
@@ -209,7 +211,7 @@ class _Run:
                 Outcome.UNKNOWN, f"{words}; it was: {change.before}", before=change.before
             )
         if now.is_done:
-            words = f"{words}, yet it is in" if words else ""
+            words = f"{words}, yet it is in" if words else now.readings
             return self.result(Outcome.DONE, words, before=change.before, found=now.before)
         if trouble is not None and trouble.reboot and now.before == change.before:
             return self.result(Outcome.REBOOT_NEEDED, words, before=change.before, found=now.before)
@@ -262,7 +264,7 @@ class _Run:
 
     async def _rebooted(self) -> _Trouble | None:
         """Until the board is back and says that it has started anew."""
-        clock = self._control._clock  # noqa: SLF001
+        clock = self._control.clock
         deadline = clock.monotonic() + REBOOT_WITHIN_S
         while clock.monotonic() < deadline:
             await clock.sleep(_RETRY_S)
@@ -283,7 +285,7 @@ class _Run:
 
         Settled is a change that is done or, with `until`, a board that is as it was before.
         """
-        clock = self._control._clock  # noqa: SLF001
+        clock = self._control.clock
         settled_by = clock.monotonic() + settle_s
         give_up_at = clock.monotonic() + patience_s
         while True:

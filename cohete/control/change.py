@@ -91,6 +91,8 @@ class Change:
     """What it may cost, and what to know before."""
     undo: Action | None = None
     undo_words: str = "It cannot be undone."
+    readings: str = ""
+    """What else it shows now, in words: what is measured, and so never twice the same."""
     settle_s: float = 0.0
     """How long the board may take until it shows the change."""
 

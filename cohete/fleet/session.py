@@ -11,7 +11,7 @@ from pathlib import Path
 from cohete.clock import Clock, SystemClock
 from cohete.config.devices import specs_from_config, specs_from_targets
 from cohete.config.loading import find_config, load
-from cohete.config.schema import Dashboard, History, Ssh, Telemetry, Watch
+from cohete.config.schema import Control, Dashboard, History, Ssh, Telemetry, Watch
 from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target
 from cohete.errors import ConfigError
@@ -40,6 +40,7 @@ class FleetPlan:
     watch: Watch = field(default_factory=Watch)
     dashboard: Dashboard = field(default_factory=Dashboard)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    control: Control = field(default_factory=Control)
 
 
 def plan_fleet(
@@ -67,6 +68,7 @@ def plan_fleet(
             config.watch,
             config.dashboard,
             config.telemetry,
+            config.control,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)

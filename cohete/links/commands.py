@@ -100,6 +100,7 @@ POWER_PROBES: tuple[Probe, ...] = (
     Probe("nvpmodel_conf", ("cat", "/etc/nvpmodel.conf")),
     Probe("nvpmodel", ("timeout", "5", "nvpmodel", "-q")),
 )
+POWER_VALUES = Probe("nvpmodel_values", ("timeout", "5", "nvpmodel", "-q", "--verbose"))
 
 
 def look(probes: Sequence[Probe]) -> Argv:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from cohete.device.identity import PowerMode, parse_power_mode
 from cohete.links.base import Link
-from cohete.links.commands import POWER_PROBES, PROBE_LIMIT_S, look, split_sections
+from cohete.links.commands import POWER_PROBES, POWER_VALUES, PROBE_LIMIT_S, look, split_sections
+from cohete.power.drift import Drift, parse_drift
 from cohete.power.nvpmodel import Mode, PowerConf, parse_conf
 from cohete.text import decode, sanitise_lines
 
@@ -19,6 +20,8 @@ class BoardPower:
     current: PowerMode | None
     note: str = ""
     """Why something is unknown."""
+    drift: tuple[Drift, ...] = ()
+    """Where the board is not as its mode says, as far as it may be read without root."""
 
     @property
     def current_mode(self) -> Mode | None:
@@ -28,7 +31,7 @@ class BoardPower:
 
 async def read_power(link: Link) -> BoardPower:
     """Ask a device for its modes. Raises LinkError, CommandError."""
-    done = await link.run(look(POWER_PROBES), timeout_s=PROBE_LIMIT_S + 5)
+    done = await link.run(look((*POWER_PROBES, POWER_VALUES)), timeout_s=PROBE_LIMIT_S + 5)
     return power_from(split_sections(done.stdout))
 
 
@@ -45,4 +48,5 @@ def power_from(sections: dict[str, bytes]) -> BoardPower:
         note = f"nvpmodel -q says no mode: {sanitise_lines(answer, 200).strip() or 'nothing'}"
     elif conf.mode(current.name) is None:
         note = f"the active mode {current.name} is not in /etc/nvpmodel.conf"
-    return BoardPower(conf, current, note)
+    drift = parse_drift(decode(sections.get(POWER_VALUES.name, b"")))
+    return BoardPower(conf, current, note, tuple(drift))

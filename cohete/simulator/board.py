@@ -71,7 +71,11 @@ class SimBoard:
         self.ambient_c = ambient_c
         self.fan_profile = "quiet"
         self.fan_pwm: int | None = None
+        self.fan_default_profile = "quiet"
         self.fan_service_active = True
+        """Whether the board controls its fan by itself; before JetPack 5 the kernel does."""
+        self.fan_back_at: float | None = None
+        """When a timer on the board gives the fan back."""
         self.clocks_locked = False
         self.gpu_used_since_boot = False
         self.booted_at = clock.monotonic() - 3600 * 5
@@ -122,7 +126,8 @@ class SimBoard:
         self.gpu_used_since_boot = False
         self.booted_at = self.clock.monotonic()
         self.boots += 1
-        self.fan_service_active, self.fan_pwm = True, None
+        self.start_fan_service()
+        self.fan_profile = self.fan_default_profile
         # What lies in memory is gone with it.
         self.written = {name: data for name, data in self.written.items() if "/run/" not in name}
         self.on_reboot()
@@ -140,6 +145,8 @@ class SimBoard:
     def advance(self) -> None:
         """Bring the board to the clock's now."""
         now = self.clock.monotonic()
+        if self.fan_back_at is not None and now >= self.fan_back_at:
+            self.start_fan_service()
         behind = now - self._at
         if behind <= 0:
             return
@@ -150,9 +157,24 @@ class SimBoard:
         self._at = now
 
     @property
+    def has_fan_service(self) -> bool:
+        """Whether nvfancontrol is on it: since JetPack 5."""
+        return int(self.module.l4t.split(".")[0]) >= 34
+
+    @property
+    def fan_is_stuck(self) -> bool:
+        """Whether the fan stands still whatever it is told."""
+        return self.has(Fault.OVERHEAT)
+
+    def start_fan_service(self) -> None:
+        """The board controls its fan by itself again."""
+        self.fan_service_active = True
+        self.fan_pwm = self.fan_back_at = None
+
+    @property
     def fan_duty(self) -> float:
         """How hard the fan works, 0 to 1."""
-        if self.has(Fault.OVERHEAT):
+        if self.fan_is_stuck and self.fan_pwm is None:
             return 0.0
         if self.fan_pwm is not None:
             return self.fan_pwm / 255
@@ -269,7 +291,8 @@ class SimBoard:
             )
         self._refresh(noise)
         ambient = self.ambient_c + (34.0 if self.has(Fault.OVERHEAT) else 0.0)
-        self.thermal.advance(step_s, power_w=self.power_w, fan=self.fan_duty, ambient_c=ambient)
+        fan = 0.0 if self.fan_is_stuck else self.fan_duty
+        self.thermal.advance(step_s, power_w=self.power_w, fan=fan, ambient_c=ambient)
         over = self.thermal.die_c - (self.module.throttle_c - 3)
         self._throttle = min(1.0, max(0.3, 1.0 - 0.12 * over)) if over > 0 else 1.0
 

@@ -6,9 +6,11 @@ import fnmatch
 import re
 
 from cohete.simulator.activity import nvmap_clients
+from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES, read_file
 from cohete.simulator.shell import Context, Program
+from cohete.simulator.sysfs import sysfs
 
 NVMAP_PATH = "/sys/kernel/debug/nvmap/iovmm/clients"
 
@@ -55,18 +57,28 @@ async def head(context: Context, argv: list[str]) -> int:
 
 
 async def grep(context: Context, argv: list[str]) -> int:
+    board = context.board
     words = [word for word in argv[1:] if not word.startswith("-")]
     most = int(argv[argv.index("-m") + 1]) if "-m" in argv else 1_000_000
     if "-m" in argv:
         words.remove(argv[argv.index("-m") + 1])
-    pattern, *files = words
-    data = b"".join(read_file(context.board, name) or b"" for name in files)
+    pattern, *wanted = words
+    files = [name for word in wanted for name in _matching(board, word)]
     flags = re.IGNORECASE if "-i" in argv else 0
-    found = [line for line in data.decode("utf-8", "replace").splitlines()
-             if re.search(pattern, line, flags)][:most]  # fmt: skip
-    for line in found:
-        context.say(line)
+    found = 0
+    for name in files:
+        for line in (read_file(board, name) or b"").decode("utf-8", "replace").splitlines():
+            if re.search(pattern, line, flags) and found < most:
+                found += 1
+                context.say(f"{name}:{line}" if len(wanted) > 1 else line)
     return 0 if found else 1
+
+
+def _matching(board: SimBoard, word: str) -> list[str]:
+    """What a shell makes of a pattern; files of a plain name as they are."""
+    if "*" not in word:
+        return [word]
+    return sorted(name for name in sysfs(board) if fnmatch.fnmatch(name, word))
 
 
 async def ls(context: Context, argv: list[str]) -> int:
@@ -74,6 +86,7 @@ async def ls(context: Context, argv: list[str]) -> int:
     if context.board.module.style.has_zones:
         thor = context.board.module.key.startswith("thor")
         devices.append("/dev/nvidiactl" if thor else "/dev/nvhost-gpu")
+    devices += context.board.written
     status = 0
     for path in (word for word in argv[1:] if not word.startswith("-")):
         if any(fnmatch.fnmatch(device, path) for device in devices):
@@ -115,14 +128,43 @@ async def tee(context: Context, argv: list[str]) -> int:
         return 1
     data = await context.stdin.read_all()
     path = argv[-1]
-    if path.endswith("/pwm1"):
+    if path.startswith("/sys/"):
         if not context.root:
             context.complain(f"tee: {path}: Permission denied")
             return 1
-        context.board.fan_pwm = min(255, max(0, int(data or b"0")))
+        _write_sysfs(context.board, path, int(data or b"0"))
     else:
         context.board.written[path] = data
     context.out(data)
+    return 0
+
+
+def _write_sysfs(board: SimBoard, path: str, value: int) -> None:
+    if path.endswith("/temp_control"):
+        board.fan_service_active = bool(value)
+        if value:
+            board.start_fan_service()
+    elif not board.fan_service_active:
+        # Who controls the fan by itself writes over it at once.
+        board.fan_pwm = min(255, max(0, value))
+
+
+async def rm(context: Context, argv: list[str]) -> int:
+    for path in argv[1:]:
+        context.board.written.pop(path, None)
+    return 0
+
+
+async def sed(context: Context, argv: list[str]) -> int:
+    """Only the change of the default fan profile."""
+    match = re.fullmatch(
+        r"s/FAN_DEFAULT_PROFILE (\w+)\$/FAN_DEFAULT_PROFILE (\w+)/", argv[-2] if argv[2:] else ""
+    )
+    if match is None or not context.root:
+        context.complain(f"sed: couldn't open temporary file: Permission denied ({argv[-1]})")
+        return 4
+    if context.board.fan_default_profile == match[1]:
+        context.board.fan_default_profile = match[2]
     return 0
 
 
@@ -144,6 +186,8 @@ COREUTILS: dict[str, Program] = {
     "hostname": uname,
     "id": identity,
     "ls": ls,
+    "rm": rm,
+    "sed": sed,
     "sleep": sleep,
     "tee": tee,
     "true": true,

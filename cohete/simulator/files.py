@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 
 from cohete.simulator import activity
 from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
-from cohete.simulator.formats import number
+from cohete.simulator.sysfs import sysfs
 
 ESCAPES = "\x1b]52;c;ZXZpbA==\x07\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\u2066[/red]"
 """A clipboard write, a title, a cleared screen, a C1 sequence, bidirectional marks and markup."""
@@ -18,6 +17,30 @@ ESCAPES = "\x1b]52;c;ZXZpbA==\x07\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\u20
 def machine_id(board: SimBoard) -> str:
     """Stable identity of the board."""
     return hashlib.md5(board.name.encode(), usedforsecurity=False).hexdigest()
+
+
+def nvfancontrol_conf(board: SimBoard) -> str | None:
+    """NVIDIA's fan daemon came with JetPack 5."""
+    if not board.has_fan_service:
+        return None
+    return f"""POLLING_INTERVAL 2
+<FAN 1>
+\tTMARGIN ENABLED
+\tFAN_GOVERNOR pid {{
+\t\tSTEP_SIZE 10
+\t}}
+\tFAN_PROFILE cool {{
+\t\t#TEMP \tHYST\tPWM\tRPM
+\t\t0\t0\t255\t6000
+\t}}
+\tFAN_PROFILE quiet {{
+\t\t#TEMP \tHYST\tPWM\tRPM
+\t\t0\t0\t202\t4000
+\t}}
+\tFAN_DEFAULT_CONTROL close_loop
+\tFAN_DEFAULT_PROFILE {board.fan_default_profile}
+\tFAN_DEFAULT_GOVERNOR pid
+"""
 
 
 def _boot_id(board: SimBoard) -> str:
@@ -95,33 +118,13 @@ def read_file(board: SimBoard, path: str) -> bytes | None:
         "/proc/sys/kernel/random/boot_id": f"{_boot_id(board)}\n",
         "/sys/devices/system/cpu/present": f"0-{module.cores - 1}\n",
         "/proc/uptime": f"{board.clock.monotonic() - board.booted_at:.2f} 1000.00\n",
+        "/etc/nvfancontrol.conf": nvfancontrol_conf(board),
+        "/var/lib/nvfancontrol/status": f"FAN1:FAN_PROFILE:{board.fan_profile}\n"
+        if board.has_fan_service
+        else None,
         "/var/lib/nvpmodel/status": f"pmode:{board.mode.id:04d}\n",
     }
     if path in fixed:
         text = fixed[path]
         return None if text is None else text.encode("utf-8", "surrogateescape")
-    return _thermal_zone(board, path) or _fan(board, path)
-
-
-def _thermal_zone(board: SimBoard, path: str) -> bytes | None:
-    match = re.fullmatch(r"/sys/class/thermal/thermal_zone(\d{1,2})/(type|temp)", path)
-    zones = list(board.zones().items())
-    if match is None or int(match[1]) >= len(zones):
-        return None
-    name, celsius = zones[int(match[1])]
-    if match[2] == "type":
-        return f"{name}-thermal\n".encode()
-    if celsius is None:
-        return None
-    return f"{round(1000 * float(number(celsius, board.module.style.resolution_c)))}\n".encode()
-
-
-def _fan(board: SimBoard, path: str) -> bytes | None:
-    pwm = round(255 * board.fan_duty)
-    values = {
-        "/sys/class/hwmon/hwmon0/name": "pwmfan",
-        "/sys/class/hwmon/hwmon0/pwm1": str(pwm),
-        "/sys/class/hwmon/hwmon1/name": "pwm_tach",
-        "/sys/class/hwmon/hwmon1/rpm": str(pwm * 24),
-    }
-    return f"{values[path]}\n".encode() if path in values else None
+    return sysfs(board).get(path)

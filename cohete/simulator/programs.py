@@ -66,6 +66,8 @@ async def nvpmodel(context: Context, argv: list[str]) -> int:
         return 127
     if "-q" in argv or "--query" in argv:
         _print_mode(context)
+        if "--verbose" in argv:
+            _print_values(context)
         return 0
     if "-p" in argv or "--parse" in argv:
         default = board.mode_by_id(board.module.default_mode)
@@ -101,6 +103,29 @@ def _print_mode(context: Context) -> None:
         context.say("NVPM ERROR: Error opening /sys/kernel/nvpmodel_emc_cap/emc_iso_cap: 13")
 
 
+def _print_values(context: Context) -> None:
+    board, module, mode = context.board, context.board.module, context.board.mode
+    cpu = "/sys/devices/system/cpu"
+    for nth in range(module.cores):
+        on = int(nth < mode.cores)
+        context.say(
+            f"NVPM VERB: PARAM CPU_ONLINE: ARG CORE_{nth}: PATH {cpu}/cpu{nth}/online: "
+            f"REAL_VAL: {on} CONF_VAL: {on}"
+        )
+    low, high = module.cpu_mhz
+    most = min(high, mode.cpu_mhz or high)
+    least = most if board.clocks_locked else low
+    path = f"{cpu}/cpu0/cpufreq/scaling"
+    for arg, file, real, conf in (
+        ("MIN_FREQ", "min_freq", f"{least}000", f"{low}000"),
+        ("MAX_FREQ", "max_freq", f"{most}000", f"{mode.cpu_mhz}000" if mode.cpu_mhz else "-1"),
+    ):
+        context.say(
+            f"NVPM VERB: PARAM CPU_A78_0: ARG {arg}: PATH {path}_{file}: "
+            f"REAL_VAL: {real} CONF_VAL: {conf}"
+        )
+
+
 async def _set_mode(context: Context, mode: Mode) -> int:
     board = context.board
     if board.gpu_used_since_boot and mode.mask != board.mode.mask:
@@ -129,7 +154,12 @@ async def jetson_clocks(context: Context, argv: list[str]) -> int:
     if "--show" in argv:
         _show_clocks(context)
     elif "--store" in argv:
-        board.written[_operand(argv, "--store")] = b"stored\n"
+        path = _operand(argv, "--store")
+        if path in board.written:
+            context.say(f"File {path} already exists. Can I overwrite it? Y/N:")
+            if (await context.stdin.read_lines(1)).strip() not in (b"Y", b"y"):
+                return 1
+        board.written[path] = b"stored\n"
     elif "--restore" in argv:
         if _operand(argv, "--restore") not in board.written:
             context.complain("Error: Could not restore Jetson clocks: file not found")

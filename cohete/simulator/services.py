@@ -6,10 +6,12 @@ from cohete.simulator.board import SimBoard
 from cohete.simulator.shell import Context, Program
 
 FAN_UNIT = "nvfancontrol.service"
+FAN_TIMER = "cohete-fan.timer"
 
 
 async def systemctl(context: Context, argv: list[str]) -> int:
     board = context.board
+    board.advance()
     verb, *names = [word for word in argv[1:] if not word.startswith("-")] or [""]
     status = 0
     for name in names:
@@ -38,18 +40,41 @@ def _one(context: Context, board: SimBoard, verb: str, unit: str) -> int:
 
 
 def _running(board: SimBoard, unit: str) -> bool | None:
-    if unit == FAN_UNIT:
+    if unit == FAN_UNIT and board.has_fan_service:
         return board.fan_service_active
+    if unit == FAN_TIMER:
+        return board.fan_back_at is not None
     return board.services.get(unit)
 
 
 def _set(board: SimBoard, unit: str, on: bool) -> None:
-    if unit == FAN_UNIT:
-        board.fan_service_active = on
-        if on:
-            board.fan_pwm = None
+    if unit == FAN_UNIT and on:
+        board.start_fan_service()
+        board.fan_profile = board.fan_default_profile
+    elif unit == FAN_UNIT:
+        board.fan_service_active = False
+    elif unit == FAN_TIMER:
+        board.fan_back_at = None
     else:
         board.services[unit] = on
 
 
-SERVICES: dict[str, Program] = {"systemctl": systemctl}
+async def systemd_run(context: Context, argv: list[str]) -> int:
+    """A timer, and what it starts: only the one that gives the fan back."""
+    board = context.board
+    options = dict(word.split("=", 1) for word in argv if word.startswith("--") and "=" in word)
+    if not context.root:
+        context.complain(
+            "Failed to start transient timer unit: Interactive authentication required."
+        )
+        return 1
+    if board.fan_back_at is not None:
+        context.complain("Failed to start transient timer unit: Unit cohete-fan.timer was already "
+                         "loaded or has a fragment file.")  # fmt: skip
+        return 1
+    board.fan_back_at = board.clock.monotonic() + float(options["--on-active"])
+    context.complain(f"Running timer as unit: {options['--unit']}.timer")
+    return 0
+
+
+SERVICES: dict[str, Program] = {"systemctl": systemctl, "systemd-run": systemd_run}

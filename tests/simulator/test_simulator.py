@@ -216,6 +216,10 @@ async def test_sudo_and_the_fan() -> None:
     assert (await run(machine, "sudo -n nvpmodel -m 3", sudo=True))[0] == 0
     pwm = "/sys/class/hwmon/hwmon0/pwm1"
     await run(machine, f"echo 200 | sudo -n tee {pwm}", sudo=True)
+    # Who controls the fan writes over it.
+    assert (await run(machine, f"cat {pwm}"))[1] != "200\n"
+    await run(machine, "sudo -n systemctl stop nvfancontrol", sudo=True)
+    await run(machine, f"echo 200 | sudo -n tee {pwm}", sudo=True)
     assert (await run(machine, f"cat {pwm}"))[1] == "200\n"
     assert int((await run(machine, "cat /sys/class/hwmon/hwmon1/rpm"))[1]) > 4000
     machine.faults.add(Fault.DISK_FULL)

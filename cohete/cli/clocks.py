@@ -1,0 +1,48 @@
+"""`cohete clocks`: clocks locked at their highest with jetson_clocks, and let go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cohete.cli.acting import Given, Options, act
+from cohete.cli.options import acting_options
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+
+@click.group()
+def command() -> None:
+    """Clocks locked at their highest, and let go."""
+
+
+@command.command("lock")
+@acting_options
+@click.option(
+    "--limit",
+    "limit_c",
+    type=click.FloatRange(20, 105),
+    default=65.0,
+    show_default=True,
+    help="Refuse from this temperature on, in C.",
+)
+def lock(limit_c: float, **given: Unpack[Given]) -> None:
+    """Lock the clocks of each board at the highest its power mode allows.
+
+    They are stored first, and restored by `cohete clocks free`. Not while a board is hot. The lock
+    ends with a change of the power mode and with a restart.
+    """
+    from cohete.power.clocks import SetClocks
+
+    act(Options(**given), lambda _: SetClocks(locked=True, limit_c=limit_c))
+
+
+@command.command("free")
+@acting_options
+def free(**given: Unpack[Given]) -> None:
+    """Let the clocks go, as they were stored before they were locked."""
+    from cohete.power.clocks import SetClocks
+
+    act(Options(**given), lambda _: SetClocks(locked=False))

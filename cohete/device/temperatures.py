@@ -1,0 +1,89 @@
+"""Temperatures of a board from the kernel's own files: zones, and the points where it acts.
+
+Format: `grep -s .` of the thermal zones in sysfs, `path:value`; thousandths of a degree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cohete.links.commands import Probe
+from cohete.tegra.rules import hottest_zone
+from cohete.tegra.stats import Zone
+from cohete.text import decode, sanitise
+
+_ZONES = "/sys/class/thermal/thermal_zone*"
+THERMAL = Probe("thermal", ("sh", "-c", f"grep -s . {_ZONES}/type {_ZONES}/temp"))
+TRIPS = Probe(
+    "trips", ("sh", "-c", f"grep -s . {_ZONES}/type {_ZONES}/trip_point_*_type "
+              f"{_ZONES}/trip_point_*_temp"),
+)  # fmt: skip
+
+_LINE = re.compile(
+    r"^/sys/class/thermal/thermal_zone(\d{1,3})/(?:(type)|(temp)|trip_point_(\d{1,2})_(type|temp))"
+    r":(.{1,64})$",
+    re.MULTILINE | re.ASCII,
+)
+_SUFFIX = re.compile(r"[-_]?(thermal|therm|die)$", re.IGNORECASE)
+_LOWEST_C, _HIGHEST_C = -40.0, 200.0
+MAX_ZONES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A point where the kernel acts: passive throttles, critical switches the board off."""
+
+    zone: str
+    kind: str
+    celsius: float
+
+
+def zones_from(section: bytes) -> list[Zone]:
+    """Zones with a value that can be true; a gated or broken one has None. Never raises."""
+    names: dict[str, str] = {}
+    values: dict[str, float | None] = {}
+    for number, is_type, is_temp, _, _, text in _LINE.findall(decode(section)):
+        if is_type and len(names) < MAX_ZONES:
+            names[number] = zone_name(text)
+        elif is_temp:
+            values[number] = _celsius(text)
+    return [Zone(name, values.get(number)) for number, name in names.items()]
+
+
+def hottest_from(section: bytes) -> Zone | None:
+    """The hottest zone of the module itself; None where none can be read."""
+    return hottest_zone(zones_from(section))
+
+
+def trips_from(section: bytes) -> list[Trip]:
+    """Every trip point with a temperature that can be true. Never raises."""
+    names: dict[str, str] = {}
+    kinds: dict[tuple[str, str], str] = {}
+    values: dict[tuple[str, str], float | None] = {}
+    for number, is_type, _, trip, part, text in _LINE.findall(decode(section)):
+        if is_type:
+            names[number] = zone_name(text)
+        elif trip and part == "type":
+            kinds[number, trip] = sanitise(text.strip(), 16)
+        elif trip:
+            values[number, trip] = _celsius(text)
+    return [
+        Trip(names.get(key[0], ""), kinds[key], celsius)
+        for key, celsius in values.items()
+        if celsius is not None and key in kinds
+    ]
+
+
+def zone_name(text: str) -> str:
+    """A zone's type without what all of them end in: `cpu-thermal` is cpu."""
+    name = sanitise(text.strip(), 32)
+    return _SUFFIX.sub("", name) or name
+
+
+def _celsius(text: str) -> float | None:
+    try:
+        celsius = int(text.strip()) / 1000
+    except ValueError:
+        return None
+    return celsius if _LOWEST_C <= celsius <= _HIGHEST_C and celsius != 0 else None

@@ -1,0 +1,48 @@
+"""The part of a simulated board's /sys that Cohete reads: thermal zones, trip points, the fan."""
+
+from __future__ import annotations
+
+from cohete.simulator.board import SimBoard
+from cohete.simulator.formats import number
+
+_ZONES = "/sys/class/thermal/thermal_zone"
+_HWMON = "/sys/class/hwmon/hwmon"
+_OLD_FAN = "/sys/devices/pwm-fan"
+
+
+def sysfs(board: SimBoard) -> dict[str, bytes]:
+    """Every file that can be read now."""
+    return _zones(board) | _fan(board)
+
+
+def _zones(board: SimBoard) -> dict[str, bytes]:
+    files: dict[str, str] = {}
+    throttle = board.module.throttle_c
+    for nth, (name, celsius) in enumerate(board.zones().items()):
+        files[f"{_ZONES}{nth}/type"] = f"{name}-thermal"
+        if celsius is not None:
+            shown = float(number(celsius, board.module.style.resolution_c))
+            files[f"{_ZONES}{nth}/temp"] = str(round(1000 * shown))
+        for trip, (kind, limit) in enumerate((("passive", throttle), ("critical", throttle + 5.5))):
+            files[f"{_ZONES}{nth}/trip_point_{trip}_type"] = kind
+            files[f"{_ZONES}{nth}/trip_point_{trip}_temp"] = str(round(1000 * limit))
+    return {path: f"{text}\n".encode() for path, text in files.items()}
+
+
+def _fan(board: SimBoard) -> dict[str, bytes]:
+    pwm = round(255 * board.fan_duty)
+    rpm = 0 if board.fan_is_stuck else pwm * 24
+    if board.has_fan_service:
+        files = {
+            f"{_HWMON}0/name": "pwmfan",
+            f"{_HWMON}0/pwm1": str(pwm),
+            f"{_HWMON}1/name": "pwm_tach",
+            f"{_HWMON}1/rpm": str(rpm),
+        }
+    else:
+        files = {
+            f"{_OLD_FAN}/target_pwm": str(pwm),
+            f"{_OLD_FAN}/temp_control": str(int(board.fan_service_active)),
+            f"{_OLD_FAN}/rpm_measured": str(rpm),
+        }
+    return {path: f"{text}\n".encode() for path, text in files.items()}

@@ -1,0 +1,124 @@
+"""The fan: held, read back, given back by the board itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cohete.control import applying
+from cohete.control.applying import Outcome
+from cohete.errors import ChangeRefused
+from cohete.power.fan import (
+    FAN,
+    FAN_CONF,
+    FAN_SERVICE,
+    FAN_STATUS,
+    AutomaticFan,
+    HoldFan,
+    SetFanProfile,
+    parse_fan,
+)
+from cohete.simulator.faults import Fault
+from tests.control.support import bench
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+
+
+@pytest.mark.claim("TM-07")
+@pytest.mark.parametrize("module", ["orin-nano-8gb", "nano", "thor"])
+async def test_held_read_back_and_given_back(tmp_path: Path, module: str) -> None:
+    async with bench(module, tmp_path) as test:
+        result = await test.apply(HoldFan(200))
+        assert result.outcome is Outcome.DONE, result
+        assert result.found == "held at 200 of 255"
+        assert result.words == "PWM 200, 4800 rpm"
+        assert test.board.fan_pwm == 200
+        # The guard is there before anything else is touched.
+        assert "systemd-run" in test.changed_by()[0]
+        assert (await test.apply(HoldFan(90, 3600))).outcome is Outcome.DONE
+        assert test.board.fan_pwm == 90
+        result = await test.apply(AutomaticFan())
+        assert result.outcome is Outcome.DONE
+        assert test.board.fan_service_active
+        assert test.board.fan_back_at is None
+        assert (await test.apply(AutomaticFan())).outcome is Outcome.ALREADY
+
+
+async def test_the_board_takes_it_back_though_we_are_gone(tmp_path: Path) -> None:
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        await test.apply(HoldFan(40))
+        assert test.board.fan_back_at is not None
+        assert 590 < test.board.fan_back_at - test.board.clock.monotonic() <= 600
+    board = test.board
+    board.fan_back_at = board.clock.monotonic()
+    board.advance()
+    assert board.fan_service_active
+    assert board.fan_pwm is None
+
+
+async def test_a_fan_that_stands_still_is_said(tmp_path: Path) -> None:
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        await test.fault(Fault.OVERHEAT)
+        result = await test.apply(HoldFan(255))
+        assert result.words == "PWM 255, yet the fan stands still (0 rpm)"
+
+
+async def test_what_fails_half_way_gives_the_fan_back(tmp_path: Path) -> None:
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        await test.fault(Fault.DISK_FULL)
+        result = await test.apply(HoldFan(200))
+        assert result.outcome is Outcome.UNDONE, result
+        assert "No space left" in result.words
+        assert test.board.fan_service_active
+        assert test.board.fan_back_at is None
+
+
+async def test_a_profile_is_kept_over_restarts(tmp_path: Path) -> None:
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        result = await test.apply(SetFanProfile("cool"))
+        assert result.outcome is Outcome.DONE, result
+        assert result.found == "automatic, profile cool"
+        assert (test.board.fan_default_profile, test.board.fan_profile) == ("cool", "cool")
+        assert (await test.apply(SetFanProfile("cool"))).outcome is Outcome.ALREADY
+        with pytest.raises(ChangeRefused, match="no fan profile silent") as error:
+            await test.look(SetFanProfile("silent"))
+        assert error.value.hint == "It has: cool, quiet."
+
+
+def test_values_that_cannot_be() -> None:
+    with pytest.raises(ChangeRefused, match="0 to 255"):
+        HoldFan(256)
+    with pytest.raises(ChangeRefused, match="held for one of"):
+        HoldFan(100, 5)
+
+
+def test_captures(corpus: Path) -> None:
+    folder = corpus / "nvfancontrol"
+    board = {
+        FAN.name: b"/sys/class/hwmon/hwmon2/name:pwmfan\n/sys/class/hwmon/hwmon2/pwm1:69\n"
+        b"/sys/class/hwmon/hwmon3/name:pwm_tach\n/sys/class/hwmon/hwmon3/rpm:1700\n",
+        FAN_SERVICE.name: b"active\n",
+        FAN_STATUS.name: (folder / "query_output.txt").read_bytes(),
+        FAN_CONF.name: (folder / "conf_agx_orin_jtop.conf").read_bytes(),
+    }
+    fan = parse_fan(board)
+    assert (fan.pwm_path, fan.pwm, fan.rpm) == ("/sys/class/hwmon/hwmon2/pwm1", 69, 1700)
+    assert (fan.profile, fan.profiles) == ("cool", ("cool", "quiet"))
+    board[FAN_CONF.name] = (folder / "conf_oasis_dawn.conf").read_bytes()
+    board[FAN_STATUS.name] = b"cat: /var/lib/nvfancontrol/status: Permission denied\n"
+    fan = parse_fan(board)
+    assert (fan.profile, fan.profiles) == ("cool", ("quiet", "cool"))
+    board[FAN_CONF.name] = (folder / "error_nonroot.txt").read_bytes()
+    assert parse_fan(board).profiles == ()
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_nothing_a_board_says_raises(one: bytes, other: bytes) -> None:
+    fan = parse_fan({FAN.name: b"/sys/class/hwmon/hwmon2/name:" + one, FAN_CONF.name: other})
+    assert fan.words
