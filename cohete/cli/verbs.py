@@ -8,6 +8,7 @@ import click
 
 VERBS: dict[str, tuple[str, str]] = {
     "audit": ("cohete.cli.audit", "What was done to which board, by whom, and what came of it."),
+    "breaker": ("cohete.cli.breaker", "Thermal breakers: shown, run, and what they hold let go."),
     "clip": ("cohete.cli.clip", "A part of a recording, masked if you like."),
     "clocks": ("cohete.cli.clocks", "Clocks locked at their highest, and let go."),
     "completion": ("cohete.cli.completion", "Print the completion script of your shell."),

@@ -56,7 +56,7 @@ async def _watch(plan: FleetPlan, *, plain: bool, for_s: float | None) -> None:
             await clock.sleep(POLL_S)
             for event in [event for event in store.events if event.number > last_event]:
                 last_event = event.number
-                _print_event(event, plain=plain)
+                print_event(event, plain=plain)
             for index in sorted(store.take_changed()):
                 device = store.devices[index]
                 if device.samples > seen[index]:
@@ -83,7 +83,8 @@ def _print_sample(session: FleetSession, device: Device, *, plain: bool) -> None
         click.echo(json.dumps(document))
 
 
-def _print_event(event: Event, *, plain: bool) -> None:
+def print_event(event: Event, *, plain: bool) -> None:
+    """An event as one line."""
     import json
 
     when = _stamp(event.wall_s)

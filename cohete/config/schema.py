@@ -5,20 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from cohete.config.base import Name, Strict, Unit
 from cohete.config.target import check_host, parse_target
+from cohete.config.thermal import ThermalPolicy
 from cohete.errors import ConfigError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9._-]{0,63}$")]
 Seconds = Annotated[float, Field(ge=0.1, le=600, allow_inf_nan=False)]
 Quantization = Literal["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q6_k", "f16", "f32"]
-
-
-class Strict(BaseModel):
-    """Every section: unknown keys and wrong types are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def _host(value: str | None) -> str | None:
@@ -134,22 +129,6 @@ class Model(Strict):
     devices: str | list[str] = Field(
         default="all", description='"all", a device, a group, or a list of them.'
     )
-
-
-class ThermalPolicy(Strict):
-    """When to stop work on a hot board, and when to go on. All three values together."""
-
-    threshold_c: Annotated[float, Field(gt=20, le=105, allow_inf_nan=False)]
-    cooldown_c: Annotated[float, Field(gt=0, lt=105, allow_inf_nan=False)]
-    check_interval_ms: Annotated[int, Field(ge=50, le=60_000)]
-
-    @model_validator(mode="after")
-    def _hysteresis(self) -> ThermalPolicy:
-        if self.cooldown_c >= self.threshold_c:
-            raise ValueError(
-                f"cooldown_c ({self.cooldown_c:g}) must be below threshold_c ({self.threshold_c:g})"
-            )
-        return self
 
 
 class Inference(Strict):
@@ -282,9 +261,6 @@ class Rollout(Strict):
             if int(hour) > 23 or int(minute) > 59:
                 raise ValueError(f"{part} is no time of the day")
         return value
-
-
-Unit = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@:\\-]{0,127}$")]
 
 
 class Control(Strict):

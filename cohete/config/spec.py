@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cohete.config.target import Target
+
+if TYPE_CHECKING:
+    from cohete.config.thermal import ThermalPolicy
 
 
 class Reach(StrEnum):
@@ -34,3 +38,6 @@ class DeviceSpec:
     tags: tuple[str, ...] = ()
     site: str | None = None
     memory_budget_mb: int | None = None
+    thermal_name: str = ""
+    thermal: ThermalPolicy | None = None
+    """The policy of its circuit breaker; None where nobody asked for one."""

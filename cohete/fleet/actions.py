@@ -9,11 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from cohete.control.change import Action
 from cohete.errors import ConfigError
+from cohete.fleet.holding import Hold, Release
 from cohete.power.clocks import SetClocks
 from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile
 from cohete.power.modes import SetMode
 
-Known = SetMode | SetClocks | HoldFan | AutomaticFan | SetFanProfile
+Known = SetMode | SetClocks | HoldFan | AutomaticFan | SetFanProfile | Hold | Release
 
 KINDS: dict[str, type[Known]] = {
     "power_mode": SetMode,
@@ -21,6 +22,8 @@ KINDS: dict[str, type[Known]] = {
     "fan_speed": HoldFan,
     "fan_automatic": AutomaticFan,
     "fan_profile": SetFanProfile,
+    "hold": Hold,
+    "release": Release,
 }
 
 

@@ -14,12 +14,18 @@ from cohete.config.loading import find_config, load
 from cohete.config.schema import Control, Dashboard, History, Ssh, Telemetry, Watch
 from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target
+from cohete.control.applying import Control as Applier
+from cohete.control.applying import Runner
+from cohete.control.audit import AuditLog
+from cohete.control.audit import default_folder as default_state_folder
+from cohete.control.gate import Gate
 from cohete.errors import ConfigError
+from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
-from cohete.links.base import Link
+from cohete.links.base import Completed, Link
 from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
 from cohete.links.ssh import SshConnector
@@ -114,6 +120,7 @@ class FleetSession:
         clock: Clock | None = None,
         connector: SshConnector | None = None,
         keep_history: bool = False,
+        guards: bool = False,
     ) -> None:
         self.clock = clock or SystemClock()
         self.store = FleetStore(plan.specs, self.clock, plan.name)
@@ -124,6 +131,10 @@ class FleetSession:
             self.clock,
             Settings(facts_ttl_s=plan.watch.facts_ttl_s, max_connecting=plan.ssh.max_connecting),
         )
+        gate = Gate(plan.control.read_only)
+        self.control = Applier(gate, AuditLog(default_state_folder(), self.clock), self.clock)
+        self.breakers = BreakerKeeper(self.store, self.control, self.runner, self.clock)
+        self._guards = guards
         history = plan.telemetry.history
         self.keeper: HistoryKeeper | None = None
         if keep_history and history.enabled:
@@ -131,6 +142,7 @@ class FleetSession:
             self.keeper = HistoryKeeper(self.store, folder, _limits(history))
         self._task: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._guarding: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> FleetSession:
         self.start()
@@ -147,15 +159,17 @@ class FleetSession:
         self._task = asyncio.create_task(self.supervisor.run(), name="supervisor")
         if self.keeper is not None:
             self._keeping = asyncio.create_task(self.keeper.run(), name="history")
+        if self._guards and self.breakers.by_id:
+            self._guarding = asyncio.create_task(self.breakers.run(), name="breakers")
 
     async def stop(self) -> None:
         """Leave every device as it was, with nothing of ours running on it."""
-        tasks = [task for task in (self._task, self._keeping) if task is not None]
-        self._task = self._keeping = None
+        # Changes end first: while they do, the connections are still there.
+        tasks = [task for task in (self._guarding, self._keeping, self._task) if task is not None]
+        self._task = self._keeping = self._guarding = None
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait([task])
         await self.connector.close()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
@@ -170,6 +184,10 @@ class FleetSession:
     def link(self, device: Device) -> Link:
         """The connection to a device. Raises LinkError where there is none now."""
         return self.supervisor.link(device)
+
+    def runner(self, device: Device) -> Runner:
+        """Runs commands on a device over the connection there is at that moment."""
+        return _OverSession(self.supervisor, device)
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
         """What was kept of a device; None where no history is kept."""
@@ -186,6 +204,15 @@ class FleetSession:
             await self.connector.host_keys.add_line(device.key_line)
             device.key_line = ""
             self.supervisor.retry(device.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _OverSession:
+    supervisor: Supervisor
+    device: Device
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        return await self.supervisor.link(self.device).run(argv, timeout_s=timeout_s)
 
 
 def history_folder(telemetry: Telemetry) -> Path:

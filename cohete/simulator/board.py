@@ -84,6 +84,10 @@ class SimBoard:
         self.services: dict[str, bool] = {}
         """Units that were installed on it, and whether each runs."""
         self.frozen_units: set[str] = set()
+        self.containers: dict[str, str] = {}
+        """Status of each by name, in docker's words."""
+        self.groups: dict[int, tuple[str, bool]] = {}
+        """Process groups: the program of each, and whether it is stopped."""
         self.stopped_units: list[str] = []
         """What was stopped, in that order."""
         self.on_cut: Callable[[], object] = _nothing

@@ -12,6 +12,8 @@ FAN_TIMER = "cohete-fan.timer"
 async def systemctl(context: Context, argv: list[str]) -> int:
     board = context.board
     board.advance()
+    if argv[1:2] == ["show"]:
+        return _show(context, argv[-1])
     verb, *names = [word for word in argv[1:] if not word.startswith("-")] or [""]
     status = 0
     for name in names:
@@ -36,6 +38,14 @@ def _one(context: Context, board: SimBoard, verb: str, unit: str) -> int:
     if verb == "stop" and running:
         board.stopped_units.append(unit)
     _set(board, unit, verb in ("start", "restart"))
+    return 0
+
+
+def _show(context: Context, unit: str) -> int:
+    board = context.board
+    running = _running(board, unit)
+    context.say(f"ActiveState={'active' if running else 'inactive'}")
+    context.say(f"FreezerState={'frozen' if unit in board.frozen_units else 'running'}")
     return 0
 
 
@@ -77,4 +87,47 @@ async def systemd_run(context: Context, argv: list[str]) -> int:
     return 0
 
 
-SERVICES: dict[str, Program] = {"systemctl": systemctl, "systemd-run": systemd_run}
+async def docker(context: Context, argv: list[str]) -> int:
+    board, verb, name = context.board, argv[1], argv[-1]
+    if name not in board.containers:
+        context.complain(f"Error response from daemon: No such container: {name}")
+        return 1
+    status = board.containers[name]
+    if verb == "inspect":
+        context.say(status)
+        return 0
+    if (verb, status) not in (("pause", "running"), ("unpause", "paused")):
+        context.complain(f"Error response from daemon: Container {name} is not {verb}able")
+        return 1
+    board.containers[name] = "paused" if verb == "pause" else "running"
+    return 0
+
+
+async def ps(context: Context, argv: list[str]) -> int:
+    """Process groups of the programs of one name: number and state."""
+    found = [
+        (group, is_stopped)
+        for group, (name, is_stopped) in context.board.groups.items()
+        if name == argv[-1]
+    ]
+    for group, is_stopped in found:
+        context.say(f"{group:>7} {'T' if is_stopped else 'Sl'}")
+    return 0 if found else 1
+
+
+async def kill(context: Context, argv: list[str]) -> int:
+    board, group = context.board, int(argv[-1].lstrip("-"))
+    if group not in board.groups:
+        context.complain(f"kill: ({argv[-1]}) - No such process")
+        return 1
+    board.groups[group] = (board.groups[group][0], argv[1] == "-STOP")
+    return 0
+
+
+SERVICES: dict[str, Program] = {
+    "docker": docker,
+    "kill": kill,
+    "ps": ps,
+    "systemctl": systemctl,
+    "systemd-run": systemd_run,
+}

@@ -68,16 +68,22 @@ class Breaker:
 
 
 def step(
-    breaker: Breaker, limits: Limits, now_s: float, zones: Sequence[Zone], *, fresh: bool = True
+    breaker: Breaker,
+    limits: Limits,
+    now_s: float,
+    zones: Sequence[Zone],
+    *,
+    fresh: bool = True,
+    blind_s: float = BLIND_S,
 ) -> Breaker:
     """What becomes of a breaker at `now_s`, with the zones that were just read.
 
     Every zone of the module counts, the hottest decides and is named. Zones that are not `fresh`,
-    or none with a value, leave it as it is for `BLIND_S` and open it then.
+    or none with a value, leave it as it is for `blind_s` and open it then.
     """
     hottest = hottest_zone(zones) if fresh else None
     if hottest is None or hottest.celsius is None:
-        return _blind(breaker, now_s)
+        return _blind(breaker, now_s, blind_s)
     celsius = hottest.celsius
     seen = replace(
         breaker, seen_s=now_s, zone=hottest.name, celsius=celsius,
@@ -100,8 +106,8 @@ def step(
     return seen
 
 
-def _blind(breaker: Breaker, now_s: float) -> Breaker:
-    if now_s - breaker.seen_s < BLIND_S:
+def _blind(breaker: Breaker, now_s: float, blind_s: float) -> Breaker:
+    if now_s - breaker.seen_s < blind_s:
         return breaker
     blind = replace(breaker, celsius=None, zone="", is_warning=False)
     reason = f"no temperature for {now_s - breaker.seen_s:.0f} s"

@@ -109,7 +109,7 @@ def test_words_and_corners() -> None:
     assert ahead.words == "threshold in about 11 s"
     assert forecast(times, rising, 75).crosses_in_s is None
     assert ahead.slope_c_per_min == pytest.approx(30, abs=0.1)
-    assert forecast(times, rising, 68).words == ""
+    assert forecast(times, rising, 72).words == ""
     assert forecast(times, rising, 50).crosses_in_s == 0
     assert forecast(times, list(reversed(rising)), 70).crosses_in_s is None
     assert forecast([], [], 70).crosses_in_s is None

@@ -1,0 +1,294 @@
+"""Thermal breakers of a fleet: fed by the samples, carried out through `control`.
+
+Each device with a policy has one. What the breaker decides is a wish - work held, or let go - and
+one task a device keeps trying to make it so: a board that cannot be reached now is told later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cohete.clock import Clock
+from cohete.config.thermal import Reactions, ThermalPolicy
+from cohete.control.applying import Control, Outcome, Result, Runner
+from cohete.control.change import Action
+from cohete.errors import CoheteError
+from cohete.fleet.holding import Hold, Kind, Release, Work
+from cohete.fleet.state import Device, State
+from cohete.fleet.store import FleetStore
+from cohete.power.fan import AutomaticFan, HoldFan
+from cohete.power.modes import SetMode
+from cohete.thermal.breaker import BLIND_S, Breaker, BreakerState, step
+from cohete.thermal.forecast import Forecast, forecast
+from cohete.thermal.policy import Ambient, Limits, Pair, Policy, estimated_ambient_c, limits_of
+
+PERIOD_S = 0.25
+RETRY_S = 5.0
+FORECAST_PERIOD_S = 2.0
+FORECAST_SAMPLES = 300
+IDLE_GPU_PERCENT = 5
+FAN_HOLD_S = 3600
+
+RunnerOf = Callable[[Device], Runner]
+
+
+def policy_of(name: str, written: ThermalPolicy) -> Policy:
+    """A policy as the core wants it, from the configuration."""
+    ambient = written.ambient
+    return Policy(
+        name,
+        Pair(written.threshold_c, written.cooldown_c),
+        written.check_interval_ms / 1000,
+        written.warning_margin_c,
+        {mode: Pair(each.threshold_c, each.cooldown_c) for mode, each in written.modes.items()},
+        None if ambient is None else Ambient(ambient.reference_c, ambient.per_c, ambient.most_c),
+    )
+
+
+def works_of(reactions: Reactions) -> tuple[Work, ...]:
+    """What an open breaker holds."""
+    return (
+        *(Work(Kind.UNIT, name) for name in reactions.stop),
+        *(Work(Kind.FROZEN, name) for name in reactions.freeze),
+        *(Work(Kind.CONTAINER, name) for name in reactions.pause),
+        *(Work(Kind.PROCESS, name) for name in reactions.signal),
+    )
+
+
+@dataclass(slots=True)
+class DeviceBreaker:
+    """The breaker of one device, and how far its wish is carried out."""
+
+    device: Device
+    written: ThermalPolicy
+    policy: Policy
+    breaker: Breaker
+    limits: Limits
+    ahead: Forecast = field(default_factory=lambda: Forecast(None, 0.0))
+    is_held: bool = False
+    """Whether work is held because of it, as far as we know."""
+    mode_before: str = ""
+    fan_held: bool = False
+    next_check_s: float = 0.0
+    next_try_s: float = 0.0
+    next_forecast_s: float = 0.0
+    samples: int = 0
+    told: set[str] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+    has_looked: bool = False
+    idle_c: float | None = None
+
+    @property
+    def words(self) -> str:
+        """State and why, for a person."""
+        breaker = self.breaker
+        if breaker.reason and breaker.state is not BreakerState.CLOSED:
+            return f"{breaker.state}: {breaker.reason}"
+        if self.ahead.words:
+            return f"{breaker.state}, {self.ahead.words}"
+        return f"{breaker.state}, warm" if breaker.is_warning else str(breaker.state)
+
+
+class BreakerKeeper:
+    """Runs the breakers of a fleet until cancelled."""
+
+    def __init__(
+        self, store: FleetStore, control: Control, runner_of: RunnerOf, clock: Clock
+    ) -> None:
+        self._store = store
+        self._control = control
+        self._runner_of = runner_of
+        self._clock = clock
+        now = clock.monotonic()
+        self.by_id: dict[str, DeviceBreaker] = {}
+        for device in store:
+            written = device.spec.thermal
+            if written is not None and device.spec.enabled:
+                policy = policy_of(device.spec.thermal_name, written)
+                self.by_id[device.id] = DeviceBreaker(
+                    device, written, policy, Breaker(now, now), limits_of(policy)
+                )
+
+    async def run(self) -> None:
+        """Decide and carry out, until cancelled. What is held then stays held, and noted."""
+        try:
+            while True:
+                now = self._clock.monotonic()
+                for each in self.by_id.values():
+                    if now >= each.next_check_s:
+                        self.check(each, now)
+                    self._carry_out(each, now)
+                await self._clock.sleep(PERIOD_S)
+        finally:
+            tasks = [each.task for each in self.by_id.values() if each.task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def check(self, each: DeviceBreaker, now: float) -> None:
+        """One decision from the newest sample."""
+        device = each.device
+        each.next_check_s = now + each.policy.interval_s
+        if device.stats is None:
+            # Never seen: nothing is known, and nothing of ours runs there.
+            each.breaker = Breaker(now, now)
+            return
+        is_new = device.samples != each.samples
+        each.samples = device.samples
+        each.limits = self._limits(each)
+        before = each.breaker
+        blind_s = max(BLIND_S, 3 * device.interval_s)
+        zones = device.stats.zones if is_new else ()
+        each.breaker = step(before, each.limits, now, zones, fresh=is_new, blind_s=blind_s)
+        if is_new and now >= each.next_forecast_s:
+            each.next_forecast_s = now + FORECAST_PERIOD_S
+            each.ahead = self._forecast(each)
+        self._tell(each, before)
+        if each.breaker != before:
+            self._store.touch(device)
+
+    def _limits(self, each: DeviceBreaker) -> Limits:
+        device = each.device
+        module = device.facts.module if device.facts else None
+        return limits_of(
+            each.policy,
+            mode=device.mode_name,
+            ambient_c=self._ambient_c(each),
+            trip_c=module.throttle_c if module is not None else None,
+        )
+
+    @staticmethod
+    def _ambient_c(each: DeviceBreaker) -> float | None:
+        """The air around the board from what the policy names: a number, a zone, the idle board."""
+        source = each.written.ambient
+        stats, reading = each.device.stats, each.device.reading
+        if source is None or stats is None or reading is None:
+            return None
+        if source.temperature_c is not None:
+            return source.temperature_c
+        if source.zone is not None:
+            wanted = source.zone.casefold()
+            found = (zone.celsius for zone in stats.zones if zone.name.casefold() == wanted)
+            return next(found, None)
+        is_idle = reading.gpu_percent is not None and reading.gpu_percent <= IDLE_GPU_PERCENT
+        if is_idle and reading.hottest_c is not None:
+            each.idle_c = min(reading.hottest_c, each.idle_c or math.inf)
+        if each.idle_c is None or source.idle_rise_c is None:
+            return None
+        return estimated_ambient_c(each.idle_c, source.idle_rise_c)
+
+    @staticmethod
+    def _forecast(each: DeviceBreaker) -> Forecast:
+        history = each.device.history
+        count = min(FORECAST_SAMPLES, len(history))
+        times = history.times()[-count:]
+        return forecast(times, history.values("temperature_c", count), each.limits.threshold_c)
+
+    def _tell(self, each: DeviceBreaker, before: Breaker) -> None:
+        """What is new, as events: each once until it is over."""
+        after, device = each.breaker, each.device
+        if after.state is not before.state and after.state is not BreakerState.COOLING:
+            text = f"breaker {after.state}"
+            reason = f": {after.reason}" if after.reason else ""
+            kind = "breaker" if after.state is BreakerState.OPEN else "cooled"
+            if after.state is not BreakerState.CLOSED or before.state is BreakerState.HALF_OPEN:
+                self._store.event(device, kind, text + reason)
+        self._tell_once(
+            each, "warm", after.is_warning,
+            f"{after.zone} at {after.celsius or 0:.1f} C, the breaker opens above "
+            f"{each.limits.threshold_c:g} C",
+        )  # fmt: skip
+        near = each.ahead.is_near and after.state is BreakerState.CLOSED
+        self._tell_once(each, "forecast", near, f"over-temperature ahead: {each.ahead.words}")
+
+    def _tell_once(self, each: DeviceBreaker, kind: str, holds: bool, text: str) -> None:
+        if holds and kind not in each.told:
+            each.told.add(kind)
+            self._store.event(each.device, kind, text)
+        elif not holds and each.breaker.celsius is not None:
+            below = each.limits.warning_c - 1.0
+            if each.breaker.celsius < below or kind == "forecast":
+                each.told.discard(kind)
+
+    def _carry_out(self, each: DeviceBreaker, now: float) -> None:
+        wants_hold = not each.breaker.allows_work
+        reacts = not each.written.on_open.is_empty
+        if each.task is not None and each.task.done():
+            each.task = None
+        if each.task is not None or now < each.next_try_s or each.device.state is not State.LIVE:
+            return
+        if reacts and not each.has_looked:
+            each.task = asyncio.create_task(self._look_for_note(each))
+        elif reacts and wants_hold != each.is_held:
+            each.next_try_s = now + RETRY_S
+            each.task = asyncio.create_task(self._react(each, hold=wants_hold))
+
+    async def _look_for_note(self, each: DeviceBreaker) -> None:
+        """Whether an earlier Cohete was killed while it held work on this board."""
+        device = each.device
+        try:
+            change = await self._control.look(device.spec, self._runner_of(device), Release())
+        except CoheteError:
+            each.next_try_s = self._clock.monotonic() + RETRY_S
+            return
+        each.has_looked = True
+        if not change.is_done:
+            self._store.event(
+                device, "held", f"{change.before}, by a Cohete that ended before it let it go",
+                f"Let it go with `cohete breaker release {device.id}`.",
+            )  # fmt: skip
+
+    async def _react(self, each: DeviceBreaker, *, hold: bool) -> None:
+        """Carry out what the breaker wishes; what fails is tried again, and told once."""
+        actions = self._hold(each) if hold else self._release(each)
+        for action in actions:
+            result = await self._apply(each, action)
+            if result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN):
+                return
+            if isinstance(action, SetMode) and result.outcome is Outcome.DONE:
+                each.mode_before = result.before.partition(" ")[0] if hold else ""
+            if isinstance(action, HoldFan):
+                each.fan_held = result.outcome.is_well
+            elif isinstance(action, AutomaticFan) and result.outcome.is_well:
+                each.fan_held = False
+            if not result.outcome.is_well and isinstance(action, Hold | Release):
+                return
+        each.is_held = hold
+        each.told -= {name for name in each.told if name.startswith("failed")}
+
+    def _hold(self, each: DeviceBreaker) -> list[Action]:
+        reactions = each.written.on_open
+        actions: list[Action] = []
+        if works := works_of(reactions):
+            actions.append(Hold(works, each.breaker.reason))
+        if reactions.fan is not None:
+            actions.append(HoldFan(reactions.fan, FAN_HOLD_S))
+        if reactions.mode is not None:
+            actions.append(SetMode(reactions.mode))
+        return actions
+
+    def _release(self, each: DeviceBreaker) -> list[Action]:
+        actions: list[Action] = []
+        if each.mode_before:
+            actions.append(SetMode(each.mode_before))
+        if each.fan_held:
+            actions.append(AutomaticFan())
+        if works_of(each.written.on_open):
+            actions.append(Release())
+        return actions
+
+    async def _apply(self, each: DeviceBreaker, action: Action) -> Result:
+        device = each.device
+        result = await self._control.apply(device.spec, self._runner_of(device), action)
+        if result.outcome is Outcome.DONE:
+            self._store.event(device, "change", f"{action.intent}: done")
+        elif not result.outcome.is_well:
+            key = f"failed {action.intent}"
+            if key not in each.told:
+                each.told.add(key)
+                text = f"{action.intent}: {result.outcome}: {result.words}"
+                self._store.event(device, "change failed", text)
+        return result

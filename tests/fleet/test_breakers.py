@@ -1,0 +1,192 @@
+"""Breakers of a fleet over real SSH: decided from samples, carried out on the boards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cohete.config.schema import Control
+from cohete.config.thermal import AmbientRule, Reactions, ThermalLimits, ThermalPolicy
+from cohete.fleet import breakers
+from cohete.fleet.breakers import DeviceBreaker
+from cohete.fleet.holding import NOTE
+from cohete.fleet.session import FleetPlan, FleetSession
+from cohete.links.ssh import SshConnector
+from cohete.simulator.board import SimBoard
+from cohete.simulator.faults import Fault
+from cohete.simulator.server import SimHost
+from cohete.thermal.breaker import BreakerState
+from tests.boards import lonely_files, simulated, until
+
+STOP = Reactions(stop=["inference.service"])
+
+
+def written(on_open: Reactions = STOP) -> ThermalPolicy:
+    return ThermalPolicy(threshold_c=65, cooldown_c=55, check_interval_ms=100, on_open=on_open)
+
+
+@dataclasses.dataclass
+class Guarded:
+    host: SimHost
+    session: FleetSession
+    each: DeviceBreaker
+
+    @property
+    def board(self) -> SimBoard:
+        return self.host.board
+
+    @property
+    def state(self) -> BreakerState:
+        return self.each.breaker.state
+
+    def heat(self, celsius: float) -> None:
+        self.board.thermal.die_c = self.board.thermal.sink_c = celsius
+
+    def events(self) -> list[str]:
+        return [f"{event.kind}: {event.text}" for event in self.session.store.events]
+
+
+@contextlib.asynccontextmanager
+async def guarded(
+    folder: Path, policy: ThermalPolicy, *, interval_ms: int = 100, control: Control | None = None
+) -> AsyncIterator[Guarded]:
+    async with simulated("orin-nano-8gb", folder=folder, sudo=True) as (fleet, config, specs):
+        host = next(iter(fleet.hosts.values()))
+        host.board.services["inference.service"] = True
+        host.board.thermal.die_c = host.board.thermal.sink_c = 45
+        specs = [
+            dataclasses.replace(spec, interval_ms=interval_ms, thermal=policy, thermal_name="test")
+            for spec in specs
+        ]
+        connector = SshConnector(config.ssh, lonely_files(config))
+        plan = FleetPlan(specs, ssh=config.ssh, control=control or Control())
+        async with FleetSession(plan, connector=connector, guards=True) as session:
+            each = session.breakers.by_id[specs[0].id]
+            reacts = not policy.on_open.is_empty
+            await until(lambda: each.has_looked is reacts and each.device.facts is not None)
+            yield Guarded(host, session, each)
+
+
+@pytest.mark.claim("TM-03", "TM-04")
+async def test_work_on_the_board_stops_in_two_seconds_and_goes_on_when_cool(tmp_path: Path) -> None:
+    async with guarded(tmp_path, written(), interval_ms=500) as test:
+        services = test.board.services
+        assert services["inference.service"]
+        begun = time.monotonic()
+        test.heat(80)
+        await until(lambda: not services["inference.service"], 5)
+        assert time.monotonic() - begun <= 2.0
+        assert NOTE in test.board.written
+        # Below the threshold is not cool yet.
+        test.heat(60)
+        await until(lambda: test.state is BreakerState.COOLING, 5)
+        assert services == {"inference.service": False}
+        test.heat(50)
+        await until(lambda: services["inference.service"], 10)
+        assert test.each.breaker.allows_work
+        await until(lambda: NOTE not in test.board.written, 5)
+        text = "\n".join(test.events())
+        assert "breaker: breaker open: " in text
+        assert "C, above 65 C" in text
+        assert "cooled: breaker half open: work runs again on trial" in text
+        assert "change: hold unit inference.service" in text
+
+
+@pytest.mark.claim("TM-03")
+async def test_a_board_that_is_silent_is_held_once_it_is_heard_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breakers, "RETRY_S", 0.2)
+    async with guarded(tmp_path, written()) as test:
+        await test.host.set_fault(Fault.HANG)
+        await until(lambda: test.state is BreakerState.OPEN, 8)
+        assert "no temperature for" in test.each.breaker.reason
+
+
+@pytest.mark.claim("TM-07")
+async def test_mode_and_fan_meanwhile(tmp_path: Path) -> None:
+    async with guarded(tmp_path, written(Reactions(mode="7W", fan=255))) as test:
+        board = test.board
+        board.gpu_used_since_boot = False
+        before = board.mode.name
+        board.workload = board.workload.IDLE
+        lowest = min(board.module.modes, key=lambda mode: mode.cores * (mode.gpu_mhz or 9_999))
+        test.each.written = written(Reactions(mode=lowest.name, fan=255))
+        lowest_mask = dataclasses.replace(lowest, mask=board.mode.mask)
+        board.module = dataclasses.replace(
+            board.module,
+            modes=tuple(lowest_mask if m is lowest else m for m in board.module.modes),
+        )
+        test.heat(80)
+        await until(lambda: board.mode.name == lowest.name and board.fan_pwm == 255, 8)
+        await until(lambda: test.each.is_held)
+        test.heat(50)
+        await until(lambda: board.mode.name == before and board.fan_service_active, 10)
+
+
+async def test_what_a_killed_cohete_held_is_offered(tmp_path: Path) -> None:
+    async with guarded(tmp_path, written()) as test:
+        test.heat(80)
+        await until(lambda: test.each.is_held, 8)
+        note = dict(test.board.written)
+        services = dict(test.board.services)
+    async with simulated("orin-nano-8gb", folder=tmp_path / "2", sudo=True) as (fleet, config, s):
+        host = next(iter(fleet.hosts.values()))
+        host.board.written, host.board.services = note, services
+        spec = dataclasses.replace(s[0], interval_ms=100, thermal=written(), thermal_name="test")
+        connector = SshConnector(config.ssh, lonely_files(config))
+        plan = FleetPlan([spec], ssh=config.ssh)
+        async with FleetSession(plan, connector=connector, guards=True) as session:
+            events = session.store.events
+            await until(lambda: any(event.kind == "held" for event in events))
+            (event,) = [event for event in events if event.kind == "held"]
+            assert event.text.startswith("held: unit inference.service, by a Cohete that ended")
+            assert event.hint == f"Let it go with `cohete breaker release {spec.id}`."
+            assert not host.board.services["inference.service"]
+
+
+async def test_read_only_only_tells(tmp_path: Path) -> None:
+    async with guarded(tmp_path, written(), control=Control(read_only=True)) as test:
+        test.heat(80)
+        await until(lambda: any("change failed" in text for text in test.events()), 8)
+        assert test.board.services["inference.service"]
+        assert any("refused: Cohete runs read-only" in text for text in test.events())
+        await asyncio.sleep(0)
+        assert sum("change failed" in text for text in test.events()) == 1
+
+
+@pytest.mark.claim("TM-12")
+async def test_a_warning_comes_before_the_trip_and_once(tmp_path: Path) -> None:
+    async with guarded(tmp_path, written(Reactions())) as test:
+        test.heat(62)
+        await until(lambda: any(text.startswith("warm: ") for text in test.events()), 8)
+        samples = test.each.device.samples
+        await until(lambda: test.each.device.samples > samples + 5)
+        assert sum(text.startswith("warm: ") for text in test.events()) == 1
+        test.heat(80)
+        await until(lambda: test.state is BreakerState.OPEN, 8)
+        texts = test.events()
+        warm = next(nth for nth, text in enumerate(texts) if text.startswith("warm: "))
+        opened = next(nth for nth, text in enumerate(texts) if text.startswith("breaker: "))
+        assert warm < opened
+
+
+@pytest.mark.claim("TM-11", "TM-14")
+async def test_limits_follow_mode_and_ambient(tmp_path: Path) -> None:
+    changes = {
+        "modes": {"15W": ThermalLimits(threshold_c=60, cooldown_c=50)},
+        "ambient": AmbientRule(temperature_c=35),
+    }
+    policy = written(Reactions()).model_copy(update=changes)
+    async with guarded(tmp_path, policy) as test:
+        await until(lambda: len(test.each.limits.why) >= 1)
+        limits = test.each.limits
+        expected = 57.0 if test.each.device.mode_name == "15W" else 62.0
+        assert limits.threshold_c == expected
+        assert any("ambient 35 C" in why for why in limits.why)
