@@ -22,6 +22,7 @@ from cohete.control.gate import Gate
 from cohete.errors import ConfigError
 from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.keeper import HistoryKeeper
+from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
@@ -134,6 +135,7 @@ class FleetSession:
         gate = Gate(plan.control.read_only)
         self.control = Applier(gate, AuditLog(default_state_folder(), self.clock), self.clock)
         self.breakers = BreakerKeeper(self.store, self.control, self.runner, self.clock)
+        self.pressure = PressureKeeper(self.store, self.clock)
         self._guards = guards
         history = plan.telemetry.history
         self.keeper: HistoryKeeper | None = None
@@ -159,8 +161,15 @@ class FleetSession:
         self._task = asyncio.create_task(self.supervisor.run(), name="supervisor")
         if self.keeper is not None:
             self._keeping = asyncio.create_task(self.keeper.run(), name="history")
-        if self._guards and self.breakers.by_id:
-            self._guarding = asyncio.create_task(self.breakers.run(), name="breakers")
+        if self._guards:
+            self._guarding = asyncio.create_task(self._guard(), name="guards")
+
+    async def _guard(self) -> None:
+        """Breakers and the watch over memory, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.pressure.run())
+            if self.breakers.by_id:
+                group.create_task(self.breakers.run())
 
     async def stop(self) -> None:
         """Leave every device as it was, with nothing of ours running on it."""

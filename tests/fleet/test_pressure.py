@@ -1,0 +1,58 @@
+"""Memory pressure of a fleet: one event when it comes, one when it is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cohete import tegra
+from cohete.clock import ManualClock
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
+from cohete.fleet.pressure import CALM_S, PressureKeeper
+from cohete.fleet.store import FleetStore
+from cohete.memory.pressure import Level
+
+
+@pytest.mark.claim("MM-05")
+def test_the_real_collapse_as_events(corpus: Path) -> None:
+    clock = ManualClock()
+    store = FleetStore([DeviceSpec("nx", Target("nx"))], clock)
+    keeper = PressureKeeper(store, clock)
+    device = store["nx"]
+    lines = (corpus / "tegrastats" / "lama_orin_nx16_oom.txt").read_text().splitlines()
+    for line in lines[:7]:
+        stats = tegra.parse(line)
+        assert stats is not None
+        store.apply(device, stats)
+        keeper.look()
+        clock.step(2.5)
+    memory = [event for event in store.events if event.kind == "memory"]
+    assert len(memory) == 1
+    assert "out of memory in about" in memory[0].text
+    assert memory[0].hint == "End or shrink what grows, now."
+    assert keeper.by_id["nx"].told is Level.CRITICAL
+    calm = tegra.parse(lines[7])
+    assert calm is not None
+    for _ in range(int(CALM_S) + 10):
+        store.apply(device, calm)
+        keeper.look()
+        clock.step(1)
+    assert [event.kind for event in store.events if "memory" in event.kind] == [
+        "memory", "memory ok",
+    ]  # fmt: skip
+    assert keeper.by_id["nx"].told is Level.OK
+
+
+def test_a_calm_board_is_not_even_assessed() -> None:
+    clock = ManualClock()
+    store = FleetStore([DeviceSpec("a", Target("a"))], clock)
+    keeper = PressureKeeper(store, clock)
+    stats = tegra.parse("RAM 2000/8000MB (lfb 100x4MB) CPU [1%@100]")
+    assert stats is not None
+    for _ in range(50):
+        store.apply(store["a"], stats)
+        keeper.look()
+        clock.step(1)
+    assert [event for event in store.events if event.kind == "memory"] == []
