@@ -21,6 +21,7 @@ from cohete.clock import SystemClock
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.errors import LinkError
+from cohete.fleet.changing import Changes
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.words import ROW_TITLES, row
@@ -52,6 +53,7 @@ class Feed:
         host = Target("10.0.0.7", "nvidia")
         specs = [DeviceSpec(f"dev-{nth:04}", host) for nth in range(count)]
         self.store = FleetStore(specs, SystemClock(), "bench")
+        self.changes: Changes | None = None
         self._samples = samples()
         self._task: asyncio.Task[None] | None = None
 
@@ -77,6 +79,9 @@ class Feed:
 
     async def accept_key(self, device: Device) -> None:
         """There are no keys here."""
+
+    def breaker_of(self, device: Device) -> None:
+        return None
 
     def retry(self, device_id: str) -> None:
         """There is nothing to try."""

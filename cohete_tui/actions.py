@@ -20,6 +20,9 @@ class Scope(StrEnum):
     LOG = "log"
     CONNECTION = "connection"
     COMPARE = "compare"
+    POWER = "power"
+    CHANGE = "change"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Action:
 
 _F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope.EVERYWHERE
 _A, _L, _C, _K = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION, Scope.COMPARE
+_P, _H, _U = Scope.POWER, Scope.CHANGE, Scope.AUDIT
 
 ACTIONS: tuple[Action, ...] = (
     Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
@@ -81,6 +85,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("activity", "P", _F, "Fleet", "Processes, network and disks of the device"),
     Action("log", "L", _F, "Fleet", "The log of the device"),
     Action("connection", "i", _F, "Connection", "Why a device is lost, each try, its key"),
+    Action("power", "m", _F, "Change", "Power mode, clocks, fan, breaker of the device", "power"),
+    Action("audit", "u", _F, "Change", "What was changed on which board, and what came of it"),
     Action("move(0,-1)", "up,k", _F, "Move", "Up", slug="up"),
     Action("move(0,1)", "down,j", _F, "Move", "Down", slug="down"),
     Action("move(-1,0)", "left,h", _F, "Move", "Left", slug="left"),
@@ -116,6 +122,36 @@ ACTIONS: tuple[Action, ...] = (
     Action("activity", "P", _D, "Device", "Processes, network and disks", "processes"),
     Action("log", "L", _D, "Device", "The device's log", "log"),
     Action("connection", "i", _D, "Connection", "Why it is lost, each try, its key"),
+    Action("power", "m", _D, "Change", "Power mode, clocks, fan, breaker", "power"),
+    Action("audit", "u", _D, "Change", "What was changed, and what came of it"),
+    Action("back", "escape,backspace", _P, "Change", "Back", "back"),
+    Action("choose", "enter", _P, "Change", "Show what it would run, and ask", "choose"),
+    Action("read", "r", _P, "Change", "Read the board again", "read again"),
+    Action("audit", "u", _P, "Change", "What was changed, and what came of it", "audit"),
+    Action("step(-1)", "up,k", _P, "Move", "Up", slug="up"),
+    Action("step(1)", "down,j", _P, "Move", "Down", slug="down"),
+    Action("step(-20)", "pageup", _P, "Move", "A page up", slug="page-up"),
+    Action("step(20)", "pagedown", _P, "Move", "A page down", slug="page-down"),
+    Action("step(-99999)", "home,g", _P, "Move", "To the first", slug="first"),
+    Action("step(99999)", "end,G", _P, "Move", "To the last", slug="last"),
+    Action(
+        "back",
+        "escape",
+        _H,
+        "Change",
+        "When all is over, back; before, begin no further board",
+        "back",
+    ),
+    Action("step(-1)", "up,k", _H, "Move", "Up", slug="up"),
+    Action("step(1)", "down,j", _H, "Move", "Down", slug="down"),
+    Action("back", "escape,backspace", _U, "Change", "Clear the filter, else back", "back"),
+    Action("filter", "slash", _U, "Change", "Show only changes that match", "filter"),
+    Action("step(-1)", "up,k", _U, "Move", "Up", slug="up"),
+    Action("step(1)", "down,j", _U, "Move", "Down", slug="down"),
+    Action("step(-20)", "pageup", _U, "Move", "A page up", slug="page-up"),
+    Action("step(20)", "pagedown", _U, "Move", "A page down", slug="page-down"),
+    Action("step(-99999)", "home,g", _U, "Move", "To the newest", slug="first"),
+    Action("step(99999)", "end,G", _U, "Move", "To the oldest", slug="last"),
     Action("back", "escape,backspace", _A, "Processes", "Clear the filter, else back", "back"),
     Action("filter", "slash", _A, "Processes", "Show only processes that match", "filter"),
     Action("next_sort", "s", _A, "Processes", "Order by CPU, memory, GPU memory", "order"),

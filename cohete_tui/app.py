@@ -231,6 +231,14 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         else:
             getattr(beneath, "open_device", lambda device_id: None)(device_id)
 
+    def show_audit(self) -> None:
+        """What was done to the boards, by this Cohete and others of this user."""
+        from cohete.control.audit import default_folder
+        from cohete_tui.screens.audit import AuditScreen
+
+        folder = self.changes.folder if self.changes is not None else default_folder()
+        self.push_screen(AuditScreen(folder))
+
     def connect(self, device: Device) -> None:
         """Try a device again now; where its key is unknown, ask about it first."""
         if self._session is not None:

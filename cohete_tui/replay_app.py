@@ -13,6 +13,8 @@ from cohete_tui.link import LinkMeter, metered_driver
 from cohete_tui.replaying import Recordings
 
 if TYPE_CHECKING:
+    from cohete.fleet.breakers import DeviceBreaker
+    from cohete.fleet.changing import Changes
     from cohete.fleet.player import Player
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
@@ -28,6 +30,8 @@ class Session(Protocol):
     """A running fleet, as the dashboard needs it."""
 
     store: FleetStore
+    changes: Changes | None
+    """What can be asked of the boards; None of a recording."""
 
     def start(self) -> None: ...
 
@@ -36,6 +40,8 @@ class Session(Protocol):
     async def accept_key(self, device: Device) -> None: ...
 
     def retry(self, device_id: str) -> None: ...
+
+    def breaker_of(self, device: Device) -> DeviceBreaker | None: ...
 
     def shell_argv(self, device: Device) -> list[str]: ...
 
@@ -72,6 +78,15 @@ class ReplayApp(App[None], inherit_bindings=False):
         """The fleet as it is, also while a kept moment is shown."""
         assert self._session is not None
         return self._session.store
+
+    @property
+    def changes(self) -> Changes | None:
+        """What can be asked of the boards; None where this is a recording."""
+        return self._session.changes if self._session is not None else None
+
+    def breaker_of(self, device: Device) -> DeviceBreaker | None:
+        """The thermal breaker of a device; None where it has none."""
+        return self._session.breaker_of(device) if self._session is not None else None
 
     def link_to(self, device: Device) -> Link:
         """The connection to a device. Raises CoheteError where there is none."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from cohete.errors import CoheteError
 
 if TYPE_CHECKING:
+    from cohete.fleet.breakers import DeviceBreaker
+    from cohete.fleet.changing import Changes
     from cohete.fleet.player import Player
     from cohete.fleet.recorder import Recorder
     from cohete.fleet.state import Device
@@ -25,6 +27,7 @@ class ReplaySession:
     def __init__(self, player: Player) -> None:
         self.player = player
         self.store: FleetStore = player.store
+        self.changes: Changes | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -36,6 +39,9 @@ class ReplaySession:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await asyncio.to_thread(self.player.close)
+
+    def breaker_of(self, device: Device) -> DeviceBreaker | None:
+        return None
 
     async def accept_key(self, device: Device) -> None:
         """Nobody is asked in a recording."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cohete.fleet.breakers import DeviceBreaker
+    from cohete.fleet.changing import Changes
     from cohete.fleet.session import FleetSession
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from cohete_tui.replay_app import Session
 
 DEMO_BOARDS = 12
+DEMO_WORK = "inference.service"
+"""What runs on simulated boards, and is held while one of them is too hot."""
 
 
 async def open_session(launch: Launch) -> Session:
@@ -29,11 +33,15 @@ async def open_session(launch: Launch) -> Session:
     # SSH takes a while to load: beside the event loop, so that the screen stays alive.
     await asyncio.to_thread(_load_ssh)
     if launch.demo:
-        return await _open_demo()
+        return await _open_demo(read_only=launch.read_only or launch.served)
     from cohete.fleet.session import FleetSession
 
     assert launch.plan is not None
-    return PlannedSession(FleetSession(launch.plan, keep_history=launch.history))
+    plan = launch.plan
+    if launch.read_only or launch.served:
+        control = plan.control.model_copy(update={"read_only": True})
+        plan = replace(plan, control=control)
+    return PlannedSession(FleetSession(plan, keep_history=launch.history, guards=True))
 
 
 def _load_ssh() -> None:
@@ -46,6 +54,7 @@ class PlannedSession:
     def __init__(self, fleet: FleetSession) -> None:
         self._fleet = fleet
         self.store: FleetStore = fleet.store
+        self.changes: Changes | None = fleet.changes
 
     def start(self) -> None:
         self._fleet.start()
@@ -58,6 +67,9 @@ class PlannedSession:
 
     def retry(self, device_id: str) -> None:
         self._fleet.supervisor.retry(device_id)
+
+    def breaker_of(self, device: Device) -> DeviceBreaker | None:
+        return self._fleet.breakers.by_id.get(device.id)
 
     def shell_argv(self, device: Device) -> list[str]:
         return self._fleet.shell_argv(device)
@@ -97,20 +109,34 @@ class DemoSession(PlannedSession):
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
 
-async def _open_demo() -> DemoSession:
+async def _open_demo(*, read_only: bool) -> DemoSession:
     from cohete.clock import SystemClock
-    from cohete.config.schema import History, Telemetry
+    from cohete.config.schema import Control, History, Telemetry
+    from cohete.config.thermal import Reactions, ThermalPolicy
     from cohete.fleet.session import FleetSession, plan_fleet, require_fleet
     from cohete.simulator.scenario import build
     from cohete.simulator.server import SimFleet
 
     clock = SystemClock()
     scenario = await asyncio.to_thread(build, "demo", clock, DEMO_BOARDS)
-    boards = SimFleet(scenario.boards, clock=clock)
+    for board in scenario.boards:
+        board.services[DEMO_WORK] = True
+    boards = SimFleet(scenario.boards, clock=clock, sudo=True)
     await boards.start()
     folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="cohete-demo-")
     path = await asyncio.to_thread(boards.write_files, Path(folder), "demo")
     plan = require_fleet(await asyncio.to_thread(plan_fleet, (), str(path)))
-    plan = replace(plan, telemetry=Telemetry(history=History(folder=f"{folder}/history")))
-    fleet = FleetSession(plan, clock=clock, keep_history=True)
+    policy = ThermalPolicy(
+        threshold_c=85, cooldown_c=75, check_interval_ms=1000,
+        on_open=Reactions(stop=[DEMO_WORK]),
+    )  # fmt: skip
+    plan = replace(
+        plan,
+        specs=[replace(spec, thermal=policy, thermal_name="demo") for spec in plan.specs],
+        telemetry=Telemetry(history=History(folder=f"{folder}/history")),
+        control=Control(read_only=read_only),
+    )
+    fleet = FleetSession(
+        plan, clock=clock, keep_history=True, guards=True, state_folder=Path(folder)
+    )
     return DemoSession(fleet, boards, scenario, folder)

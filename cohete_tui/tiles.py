@@ -5,6 +5,8 @@ from __future__ import annotations
 from cohete.fleet.state import GLYPHS, Device, State
 from cohete.fleet.store import HOT_C, is_hot, is_over_budget
 from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, trend, watts
+from cohete.thermal.breaker import GLYPHS as BREAKER_GLYPHS
+from cohete.thermal.breaker import BreakerState
 from cohete_tui.draw import MARK, Line, bar, fill_style, fit, pad, sparkline, spread, width, wrap
 
 HEIGHT = 7
@@ -61,7 +63,8 @@ def heat_style(celsius: float | None) -> str:
 def _border(device: Device) -> str:
     if device.state in (State.LOST, State.REFUSED):
         return "border-danger"
-    troubled = is_hot(device) or is_over_budget(device)
+    is_open = device.breaker is not None and not device.breaker.allows_work
+    troubled = is_hot(device) or is_over_budget(device) or is_open
     return "border-danger" if device.state is State.LIVE and troubled else "border"
 
 
@@ -129,6 +132,9 @@ def _heat(device: Device, now_s: float, inner: int) -> Line:
     left: Line = [("TEMP ", "dim"), (f"{value:>6}", heat_style(celsius))]
     if celsius is not None and celsius >= HOT_C:
         left.append((" hot", "danger"))
+    if device.breaker is not None and device.breaker is not BreakerState.CLOSED:
+        style = "warn" if device.breaker.allows_work else "danger"
+        left.append((f" {BREAKER_GLYPHS[device.breaker]} {device.breaker}", style))
     zone = hottest.name if hottest else ""
     left.append((f" {zone} {trend(device.history.slope_per_min('temperature_c'))}", "dim"))
     return spread(left, state_span(device, now_s), inner)

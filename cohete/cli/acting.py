@@ -13,7 +13,6 @@ import click
 from cohete.errors import CoheteError, ConfigError
 
 if TYPE_CHECKING:
-    from cohete.config.schema import Control as ControlSettings
     from cohete.config.spec import DeviceSpec
     from cohete.control.applying import Control, Result
     from cohete.control.change import Action, Change
@@ -242,7 +241,7 @@ class _Acting:
         }
 
     def _rules(self) -> Rules:
-        from cohete.fleet.rollout import Rules
+        from cohete.fleet.changing import rules_from
 
         rules = rules_from(self._plan.control)
         options = self._options
@@ -250,7 +249,6 @@ class _Acting:
             rules = replace(rules, at_once=options.at_once)
         if options.stop_after is not None:
             rules = replace(rules, stop_after=options.stop_after, stop_share=None)
-        assert isinstance(rules, Rules)
         return rules
 
     def _agreed(self, changes: list[Change]) -> bool:
@@ -295,18 +293,6 @@ class _Acting:
             click.echo(f"{name}: not begun: {rollout.stopped}")
         if rollout.record is not None and not rollout.is_well:
             click.echo(f"Go on with: cohete rollout resume {rollout.record.name}", err=True)
-
-
-def rules_from(settings: ControlSettings) -> Rules:
-    """The rules of a rollout as they are configured."""
-    from cohete.fleet.rollout import Rules, Window
-
-    rollout = settings.rollout
-    window = None
-    if rollout.window is not None:
-        begin, end = (int(part[:2]) * 60 + int(part[3:]) for part in rollout.window.split("-"))
-        window = Window(begin, end)
-    return Rules(rollout.at_once, rollout.canary, rollout.stop_after, rollout.stop_share, window)
 
 
 def _is_refusal(error: CoheteError) -> bool:

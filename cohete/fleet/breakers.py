@@ -146,6 +146,7 @@ class BreakerKeeper:
         if is_new and now >= each.next_forecast_s:
             each.next_forecast_s = now + FORECAST_PERIOD_S
             each.ahead = self._forecast(each)
+        device.breaker = each.breaker.state
         self._tell(each, before)
         if each.breaker != before:
             self._store.touch(device)

@@ -68,6 +68,7 @@ NUMBERS: dict[str, tuple[Number, str]] = {
 FLAGS: dict[str, Callable[[Device], bool]] = {
     "hot": is_hot,
     "over-budget": is_over_budget,
+    "breaker-open": lambda device: device.breaker is not None and not device.breaker.allows_work,
     "read-only": lambda device: device.spec.read_only,
 }
 """What can be true of a device."""

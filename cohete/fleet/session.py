@@ -21,6 +21,7 @@ from cohete.control.audit import default_folder as default_state_folder
 from cohete.control.gate import Gate
 from cohete.errors import ConfigError
 from cohete.fleet.breakers import BreakerKeeper
+from cohete.fleet.changing import Changes
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.state import Device
@@ -122,6 +123,7 @@ class FleetSession:
         connector: SshConnector | None = None,
         keep_history: bool = False,
         guards: bool = False,
+        state_folder: Path | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.store = FleetStore(plan.specs, self.clock, plan.name)
@@ -133,8 +135,10 @@ class FleetSession:
             Settings(facts_ttl_s=plan.watch.facts_ttl_s, max_connecting=plan.ssh.max_connecting),
         )
         gate = Gate(plan.control.read_only)
-        self.control = Applier(gate, AuditLog(default_state_folder(), self.clock), self.clock)
+        kept_in = state_folder or default_state_folder()
+        self.control = Applier(gate, AuditLog(kept_in, self.clock), self.clock)
         self.breakers = BreakerKeeper(self.store, self.control, self.runner, self.clock)
+        self.changes = Changes(self.control, self.runner, plan.control, kept_in)
         self.pressure = PressureKeeper(self.store, self.clock)
         self._guards = guards
         history = plan.telemetry.history

@@ -13,6 +13,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.device.identity import Facts
 from cohete.tegra import TegraStats
 from cohete.tegra.rules import Reading
+from cohete.thermal.breaker import BreakerState
 
 HISTORY_SAMPLES = 900
 TREND_WINDOW_S = 60.0
@@ -168,6 +169,7 @@ class Device:
         "_words",
         "_words_of",
         "attempts",
+        "breaker",
         "description",
         "dropped_lines",
         "error",
@@ -233,6 +235,7 @@ class Device:
         self.tries: deque[Try] = deque(maxlen=TRIES_KEPT)
         self.was_live = False
         self.reading: Reading | None = None
+        self.breaker: BreakerState | None = None
         self.version = 0
         self._words = ""
         self._words_of: Facts | None = None

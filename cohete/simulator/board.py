@@ -161,6 +161,14 @@ class SimBoard:
         self._at = now
 
     @property
+    def _work_is_held(self) -> bool:
+        """Whether nothing of what was installed on it runs."""
+        held = self.frozen_units
+        return bool(self.services) and not any(
+            running and unit not in held for unit, running in self.services.items()
+        )
+
+    @property
     def has_fan_service(self) -> bool:
         """Whether nvfancontrol is on it: since JetPack 5."""
         return int(self.module.l4t.split(".")[0]) >= 34
@@ -271,7 +279,7 @@ class SimBoard:
         return self.mode_by_id(number) or Mode(0, "", self.module.cores)
 
     def _step(self, step_s: float, at_s: float) -> None:
-        demand = _DEMANDS[self.workload]
+        demand = _DEMANDS[Workload.IDLE if self._work_is_held else self.workload]
         wave = (
             math.sin(2 * math.pi * (at_s + self._phase_s) / demand.period_s)
             if demand.period_s

@@ -35,6 +35,21 @@ class DeviceActions(CoheteScreen[ScreenResultType]):
         """The device that is looked at."""
         raise NotImplementedError
 
+    @property
+    def chosen(self) -> list[Device]:
+        """The devices that a change is meant for: those that are marked, else the subject."""
+        return [self.subject] if self.subject is not None else []
+
+    def action_power(self) -> None:
+        from cohete_tui.screens.power import PowerScreen
+
+        if self.chosen:
+            names = [device.id for device in self.chosen]
+            self.app.push_screen(PowerScreen(self._app.store_now, names))
+
+    def action_audit(self) -> None:
+        self._app.show_audit()
+
     def action_events(self) -> None:
         self._app.show_events()
 

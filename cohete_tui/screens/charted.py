@@ -73,9 +73,28 @@ class ChartedScreen(DeviceActions[ScreenResultType]):
             device.id: self._kept.get(device.id) or from_memory(device, now_s, window)
             for device in self.subjects
         }
-        shown = Shown(window, points, events[-_MAX_EVENT_TICKS:], self._note(now_s))
+        shown = Shown(window, points, events[-_MAX_EVENT_TICKS:], self._note(now_s), self._levels())
         for chart in self.query(HistoryChart):
             chart.draw(shown)
+
+    def _levels(self) -> dict[str, tuple[tuple[float, str], ...]]:
+        """What is drawn across the charts of one device: its limits and its budget."""
+        if len(self.subjects) != 1:
+            return {}
+        device = self.subjects[0]
+        breaker = self._app.breaker_of(device)
+        heat: list[tuple[float, str]] = []
+        if breaker is not None:
+            limits = breaker.limits
+            heat = [(limits.threshold_c, "error"), (limits.cooldown_c, "success")]
+        module = device.facts.module if device.facts else None
+        if module is not None and module.throttle_c is not None:
+            heat.append((module.throttle_c, "warning"))
+        found = {"Temperature": tuple(heat)}
+        budget_mb, stats = device.spec.memory_budget_mb, device.stats
+        if budget_mb and stats is not None and stats.ram_total_mb:
+            found["Memory"] = ((100 * budget_mb / stats.ram_total_mb, "error"),)
+        return found
 
     def _note(self, now_s: float) -> str:
         """What the values in the titles are: read at a moment, of the past, or old."""

@@ -120,6 +120,10 @@ class FleetScreen(DeviceActions[None]):
         return self.canvas.current
 
     @property
+    def chosen(self) -> list[Device]:
+        return list(self.canvas.chosen)
+
+    @property
     def is_paused(self) -> bool:
         """Whether a kept moment is shown instead of now."""
         return self.store is not self.live_store

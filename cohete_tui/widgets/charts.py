@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from textual.color import Color
 from textual_plotext import PlotextPlot
 
 from cohete.fleet.words import UNKNOWN
 from cohete_tui.window import Points, Window
+
+LEVEL_ROOM = 40.0
+"""A level further away than this from what is drawn would press it flat."""
 
 ROLES = ("primary", "warning", "success", "error", "accent", "secondary")
 """Theme colours of the lines of a chart, in order."""
@@ -63,6 +66,8 @@ class Shown:
     points: Mapping[str, Points]
     event_seconds: tuple[float, ...] = ()
     note: str = ""
+    levels: Mapping[str, tuple[tuple[float, str], ...]] = field(default_factory=dict)
+    """By the title of a chart, values that mean something, each with its theme colour."""
 
 
 class HistoryChart(PlotextPlot):
@@ -120,7 +125,14 @@ class HistoryChart(PlotextPlot):
         plot.xlim(-window.back_s - window.span_s, -window.back_s)
         ticks = window.ticks()
         plot.xticks([at for at, _ in ticks], [word for _, word in ticks])
-        low, high = chart.limits or _axis(drawn, chart.span)
+        levels = [
+            (value, role)
+            for value, role in shown.levels.get(chart.title, ())
+            if not drawn or min(drawn) - LEVEL_ROOM <= value <= max(drawn) + LEVEL_ROOM
+        ]
+        low, high = chart.limits or _axis([*drawn, *(value for value, _ in levels)], chart.span)
+        for value, role in levels:
+            plot.hline(value, self._colour(role))
         plot.ylim(low, high)
         middle = (low + high) / 2
         plot.yticks([low, middle, high], [f"{value:5.0f}" for value in (low, middle, high)])

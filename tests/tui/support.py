@@ -13,6 +13,8 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.device.identity import Facts, PowerMode
 from cohete.errors import LinkError
+from cohete.fleet.breakers import DeviceBreaker
+from cohete.fleet.changing import Changes
 from cohete.fleet.state import Device, Refusal, State
 from cohete.fleet.store import FleetStore
 from cohete.hardware import MODULES
@@ -37,6 +39,8 @@ class StillSession:
         self.asked: list[tuple[str, int, int, int]] = []
         self.kept: Past | None = None
         self.links: dict[str, Link] = {}
+        self.changes: Changes | None = None
+        self.breakers: dict[str, DeviceBreaker] = {}
 
     def start(self) -> None:
         """Nothing runs."""
@@ -47,6 +51,9 @@ class StillSession:
     async def accept_key(self, device: Device) -> None:
         self.accepted.append(device.id)
         device.key_line = ""
+
+    def breaker_of(self, device: Device) -> DeviceBreaker | None:
+        return self.breakers.get(device.id)
 
     def retry(self, device_id: str) -> None:
         self.retried.append(device_id)

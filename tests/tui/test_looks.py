@@ -204,8 +204,8 @@ def test_looks_come_from_the_command_line_then_the_file_then_the_terminal(tmp_pa
     assert (found.theme, found.ascii) == ("cohete-light", True)
     found = looks_of(tmp_path, None, environ={"TERM": "linux"})
     assert (found.theme, found.ascii) == ("cohete-ansi", True)
-    (tmp_path / "keys.yaml").write_text("fleet.pause: u\n")
-    assert looks_of(tmp_path, None).keys == {"fleet.pause": "u"}
+    (tmp_path / "keys.yaml").write_text("fleet.pause: U\n")
+    assert looks_of(tmp_path, None).keys == {"fleet.pause": "U"}
 
 
 def test_the_page_of_keys_is_the_list_of_actions() -> None:
@@ -224,15 +224,15 @@ def test_ids_are_unique_and_no_bare_letter_is_destructive() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("fleet.pause: u\nfleet.puase: x\n", 2, "Did you mean fleet.pause?"),
-        ("# mine\n\nfleet.pause: [u, f99]\n", 3, "'f99' is no key"),
+        ("fleet.pause: U\nfleet.puase: x\n", 2, "Did you mean fleet.pause?"),
+        ("# mine\n\nfleet.pause: [U, f99]\n", 3, "'f99' is no key"),
         ("fleet.pause: t\n", 1, "'t' is the key of fleet.toggle-view too"),
         ("everywhere.quit: t\n", 1, "'t' is the key of fleet.toggle-view too"),
         ("fleet.pause: {a: b}\n", 1, "a key is a text"),
         ("fleet.pause: []\n", 1, "there is no key"),
         ("- a\n", 1, "not a list of action ids"),
         ("a: b: c\n", 1, "this is not YAML"),
-        ("fleet.pause: u\nfleet.pause: x\n", 2, "twice"),
+        ("fleet.pause: U\nfleet.pause: x\n", 2, "twice"),
     ],
 )
 def test_a_keymap_with_a_fault_names_its_line(text: str, line: int, said: str) -> None:
@@ -243,9 +243,9 @@ def test_a_keymap_with_a_fault_names_its_line(text: str, line: int, said: str) -
 
 def test_a_keymap_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "keys.yaml"
-    path.write_text('fleet.pause: [u, F9, "?"]\nfleet.toggle-view: p\neverywhere.help: f1\n')
+    path.write_text('fleet.pause: [U, F9, "?"]\nfleet.toggle-view: p\neverywhere.help: f1\n')
     keymap = load_keymap(path)
-    assert keymap["fleet.pause"] == "u,f9,question_mark"
+    assert keymap["fleet.pause"] == "U,f9,question_mark"
     assert keys_of(keymap)["fleet.toggle-view"] == "p"
     path.write_text("")
     assert load_keymap(path) == {}
@@ -254,20 +254,20 @@ def test_a_keymap_is_taken(tmp_path: Path) -> None:
 
 
 async def test_own_keys_work_and_are_shown() -> None:
-    looks = Looks(keys={"fleet.pause": "u", "fleet.filter": "f2", "everywhere.help": "f1"})
+    looks = Looks(keys={"fleet.pause": "U", "fleet.filter": "f2", "everywhere.help": "f1"})
     app = CoheteApp(Launch(looks=looks), session=StillSession(mixed_store()), timer=False)
     async with app.run_test(size=(100, 90)) as pilot:
         await settle(pilot)
-        assert "u pause" in text_of(app).splitlines()[-1]
-        await pilot.press("u")
+        assert "U pause" in text_of(app).splitlines()[-1]
+        await pilot.press("U")
         await settle(pilot)
         assert "PAUSED" in text_of(app)
-        await pilot.press("p", "u")
+        await pilot.press("p", "U")
         await settle(pilot)
         assert "PAUSED" not in text_of(app)
         await pilot.press("f1")
         await pilot.pause()
-        assert "  u               Stop the screen" in text_of(app)
+        assert "  U               Stop the screen" in text_of(app)
 
 
 @pytest.mark.claim("AI-01")

@@ -1,0 +1,62 @@
+"""Changes to the devices of a running fleet, as a front end asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cohete.config.schema import Control as ControlSettings
+from cohete.control.applying import Control, Progress, Result, Runner
+from cohete.control.change import Action, Change
+from cohete.fleet.rollout import Rules, Window
+from cohete.fleet.state import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What can be asked of the boards of a fleet, over the connections that are there."""
+
+    control: Control
+    runner_of: Callable[[Device], Runner]
+    settings: ControlSettings
+    folder: Path
+    """Where the audit log and the rollouts are kept."""
+
+    @property
+    def rules(self) -> Rules:
+        """How one change goes over many devices."""
+        return rules_from(self.settings)
+
+    def refusal(self, device: Device) -> str:
+        """Why a device must not be changed; empty where it may be."""
+        return self.control.gate.refusal(device.spec)
+
+    async def look(self, device: Device, action: Action) -> Change:
+        """What the action means on a device now. Raises ChangeRefused, LinkError, CommandError."""
+        return await self.control.look(device.spec, self.runner_of(device), action)
+
+    async def apply(
+        self,
+        device: Device,
+        action: Action,
+        *,
+        shown: Change | None = None,
+        reboot: bool = False,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Make it so, or say why not."""
+        return await self.control.apply(
+            device.spec, self.runner_of(device), action,
+            shown=shown, reboot=reboot, progress=progress,
+        )  # fmt: skip
+
+
+def rules_from(settings: ControlSettings) -> Rules:
+    """The rules of a rollout as they are configured."""
+    rollout = settings.rollout
+    window = None
+    if rollout.window is not None:
+        begin, end = (int(part[:2]) * 60 + int(part[3:]) for part in rollout.window.split("-"))
+        window = Window(begin, end)
+    return Rules(rollout.at_once, rollout.canary, rollout.stop_after, rollout.stop_share, window)
