@@ -43,6 +43,10 @@ TYPED_FROM = 5
 FILTER_WAIT_S = 15.0
 
 
+Wish = Callable[["DeviceSpec"], "Action | None"]
+"""What is wanted of a board; None is nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a person said on the command line, beside what they want."""
@@ -68,7 +72,17 @@ def act(options: Options, make: Callable[[FleetPlan], Action]) -> None:
     plan = require_fleet(
         plan_fleet(options.targets, options.config_path, accept_new=options.accept_new)
     )
-    well = run(_act(plan, options, make(plan), None, ()))
+    action = make(plan)
+    well = run(_act(plan, options, lambda _: action, (None, ())))
+    sys.exit(0 if well else 1)
+
+
+def act_each(options: Options, plan: FleetPlan, wish: Wish, intent: str) -> None:
+    """The same where each board has a wish of its own, or none."""
+    from cohete.loop import run
+
+    wanted = replace(plan, specs=[spec for spec in plan.specs if wish(spec) is not None])
+    well = run(_act(wanted, options, wish, (None, ()), intent))
     sys.exit(0 if well else 1)
 
 
@@ -84,16 +98,16 @@ def resume(options: Options, name: str) -> None:
     targets = options.targets or begun.left
     plan = require_fleet(plan_fleet(targets, options.config_path, accept_new=options.accept_new))
     action = action_from(begun.action)
-    well = run(_act(plan, options, action, begun.record, begun.done))
+    well = run(_act(plan, options, lambda _: action, (begun.record, begun.done)))
     sys.exit(0 if well else 1)
 
 
 async def _act(
     plan: FleetPlan,
     options: Options,
-    action: Action,
-    record: RolloutFile | None,
-    done: tuple[str, ...],
+    wish: Wish,
+    begun: tuple[RolloutFile | None, tuple[str, ...]],
+    intent: str = "",
 ) -> bool:
     from contextlib import AsyncExitStack
 
@@ -117,9 +131,9 @@ async def _act(
                 spec.id: await stack.enter_async_context(ReopeningLink(opener, spec))
                 for spec in specs
             }
-            acting = _Acting(plan, options, action, control, specs, links)
+            acting = _Acting(plan, options, wish, control, specs, links, intent)
             await acting.look()
-            return await acting.go(record, done)
+            return await acting.go(begun[0])
     finally:
         await connector.close()
 
@@ -154,14 +168,18 @@ class _Acting:
         self,
         plan: FleetPlan,
         options: Options,
-        action: Action,
+        wish: Wish,
         control: Control,
         specs: list[DeviceSpec],
         links: dict[str, ReopeningLink],
+        intent: str,
     ) -> None:
         self._plan = plan
         self._options = options
-        self._action = action
+        wishes = {spec.id: wish(spec) for spec in specs}
+        self._actions = {name: action for name, action in wishes.items() if action is not None}
+        self._is_one = not intent
+        self._intent = intent or next(iter(self._actions.values())).intent
         self._control = control
         self._specs = {spec.id: spec for spec in specs}
         self._links = links
@@ -177,14 +195,16 @@ class _Acting:
                 return ConfigError(refusal)
             async with places:
                 try:
-                    return await self._control.look(spec, self._links[spec.id], self._action)
+                    return await self._control.look(
+                        spec, self._links[spec.id], self._actions[spec.id]
+                    )
                 except CoheteError as error:
                     return error
 
         found = await asyncio.gather(*(one(spec) for spec in self._specs.values()))
         self._looked = dict(zip(self._specs, found, strict=True))
 
-    async def go(self, record: RolloutFile | None, done: tuple[str, ...]) -> bool:
+    async def go(self, record: RolloutFile | None) -> bool:
         """Show, ask, apply; True where every board is as wanted."""
         from cohete.control.audit import default_folder
         from cohete.fleet.actions import action_as_dict
@@ -202,8 +222,9 @@ class _Acting:
         # Boards that cannot be looked at are part of it: they fail, and count.
         names = tuple(self._looked)
         clock = self._control.clock
-        if record is None and len(names) > 1:
-            record = RolloutFile.new(default_folder(), clock, action_as_dict(self._action))
+        if record is None and len(names) > 1 and self._is_one:
+            action = next(iter(self._actions.values()))
+            record = RolloutFile.new(default_folder(), clock, action_as_dict(action))
         rollout = Rollout(names, self._rules(), clock, record)
         await rollout.run(self._apply)
         self._print_results(rollout)
@@ -214,7 +235,7 @@ class _Acting:
     async def _apply(self, name: str) -> Result:
         from cohete.control.applying import Outcome, Result
 
-        looked = self._looked[name]
+        looked, action = self._looked[name], self._actions[name]
         spec, link = self._specs[name], self._links[name]
 
         def progress(text: str) -> None:
@@ -223,10 +244,10 @@ class _Acting:
 
         if isinstance(looked, CoheteError) and not self._control.gate.refusal(spec):
             outcome = Outcome.REFUSED if _is_refusal(looked) else Outcome.UNREACHED
-            return Result(name, self._action.intent, outcome, _sentence(looked))
+            return Result(name, action.intent, outcome, _sentence(looked))
         shown = None if isinstance(looked, CoheteError) else looked
         return await self._control.apply(
-            spec, link, self._action, shown=shown, reboot=self._options.reboot, progress=progress
+            spec, link, action, shown=shown, reboot=self._options.reboot, progress=progress
         )
 
     def _changes(self) -> list[Change]:
@@ -276,7 +297,7 @@ class _Acting:
             import json
 
             devices: list[Json] = [_as_dict(name, each) for name, each in self._looked.items()]
-            click.echo(json.dumps({"intent": self._action.intent, "changes": devices}, indent=2))
+            click.echo(json.dumps({"intent": self._intent, "changes": devices}, indent=2))
             return
         for name, looked in self._looked.items():
             click.echo(_as_text(name, looked))

@@ -103,6 +103,21 @@ def set_mode(mode: str, reboot: bool, **given: Unpack[Given]) -> None:
     )
 
 
+@command.command("profile")
+@click.argument("name")
+@acting_options
+@click.option("--reboot", is_flag=True, help="Agree to a reboot where a board asks for one.")
+def set_profile(name: str, reboot: bool, **given: Unpack[Given]) -> None:
+    """Set the power profile NAME: mode, clocks and fan at once.
+
+    max_performance, balanced, power_saver, or one of power.profiles. Each means the same on every
+    board, whatever its modes are called.
+    """
+    from cohete.fleet.desired import profile_named
+
+    act(Options(**given, reboot=reboot), lambda plan: profile_named(name, plan.power, plan.control))
+
+
 async def _read(plan: FleetPlan) -> list[Found]:
     import asyncio
 

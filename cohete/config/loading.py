@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from cohete.config.schema import BUILT_IN_THERMAL, Config
+from cohete.config.schema import BUILT_IN_POWER, BUILT_IN_THERMAL, Config
 from cohete.config.yamltree import MAX_BYTES, Tree, parse_yaml
 from cohete.errors import ConfigError
 from cohete.text import sanitise
@@ -202,6 +202,14 @@ def _dangling_names(config: Config) -> Iterator[tuple[_Path, str, str]]:
                 (*here, "thermal_policy"),
                 f"no thermal policy is called {device.thermal_policy!r}",
                 _suggest(device.thermal_policy, policies),
+            )
+    profiles = [*config.power.profiles, *BUILT_IN_POWER]
+    for index, device in enumerate(config.fleet.devices):
+        if device.power_profile is not None and device.power_profile not in profiles:
+            yield (
+                ("fleet", "devices", index, "power_profile"),
+                f"no power profile is called {device.power_profile!r}",
+                _suggest(device.power_profile, profiles),
             )
     for name, group in config.fleet.groups.items():
         for index, member in enumerate(group.devices):

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cohete.config.base import Name, Strict, Unit
+from cohete.config.alerts import Alerts
+from cohete.config.base import Name, Strict
+from cohete.config.control import Control, Power
 from cohete.config.target import check_host, parse_target
 from cohete.config.thermal import ThermalPolicy
 from cohete.errors import ConfigError
@@ -75,6 +77,9 @@ class Device(Strict):
     thermal_policy: Name = Field(default="conservative", description="A name under thermal.")
     memory_budget_mb: Annotated[int, Field(ge=64, le=1_048_576)] = Field(
         default=6000, description="Memory that work on this board may take, in MiB."
+    )
+    power_profile: Name | None = Field(
+        default=None, description="A name under power.profiles; `cohete apply` makes it so."
     )
 
     @field_validator("host", "ip")
@@ -234,45 +239,6 @@ class Telemetry(Strict):
     history: History = Field(default_factory=History)
 
 
-class Rollout(Strict):
-    """One change on many boards."""
-
-    at_once: Annotated[int, Field(ge=1, le=512)] = Field(
-        default=8, description="Boards that are changed, so perhaps away, at the same time."
-    )
-    canary: Annotated[int, Field(ge=0, le=64)] = Field(
-        default=1, description="So many first and alone; the others only when these are well."
-    )
-    stop_after: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=1, description="Begin no further board once so many have failed."
-    )
-    stop_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=None, description="The same as a share of all boards; replaces stop_after."
-    )
-    window: Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$")] | None = Field(
-        default=None, description="Begin boards only in this time of the day, as in 22:00-05:30."
-    )
-
-    @field_validator("window")
-    @classmethod
-    def _times(cls, value: str | None) -> str | None:
-        for part in value.split("-") if value else ():
-            hour, _, minute = part.partition(":")
-            if int(hour) > 23 or int(minute) > 59:
-                raise ValueError(f"{part} is no time of the day")
-        return value
-
-
-class Control(Strict):
-    """How boards are changed."""
-
-    read_only: bool = Field(default=False, description="Refuse every change to every board.")
-    drain: list[Unit] = Field(
-        default=[], description="systemd units stopped before a reboot and started after it."
-    )
-    rollout: Rollout = Field(default_factory=Rollout)
-
-
 class Dashboard(Strict):
     """How the dashboard begins; every key can change it while it runs."""
 
@@ -315,6 +281,8 @@ class Config(Strict):
     watch: Watch = Field(default_factory=Watch)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     control: Control = Field(default_factory=Control)
+    power: Power = Field(default_factory=Power)
+    alerts: Alerts = Field(default_factory=Alerts)
     dashboard: Dashboard = Field(default_factory=Dashboard)
 
     @field_validator("version", mode="before")

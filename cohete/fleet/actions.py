@@ -13,8 +13,9 @@ from cohete.fleet.holding import Hold, Release
 from cohete.power.clocks import SetClocks
 from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile
 from cohete.power.modes import SetMode
+from cohete.power.profiles import Profile
 
-Known = SetMode | SetClocks | HoldFan | AutomaticFan | SetFanProfile | Hold | Release
+Known = SetMode | SetClocks | HoldFan | AutomaticFan | SetFanProfile | Profile | Hold | Release
 
 KINDS: dict[str, type[Known]] = {
     "power_mode": SetMode,
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Known]] = {
     "fan_speed": HoldFan,
     "fan_automatic": AutomaticFan,
     "fan_profile": SetFanProfile,
+    "profile": Profile,
     "hold": Hold,
     "release": Release,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from cohete.clock import Clock, SystemClock
 from cohete.config.devices import specs_from_config, specs_from_targets
 from cohete.config.loading import find_config, load
-from cohete.config.schema import Control, Dashboard, History, Ssh, Telemetry, Watch
+from cohete.config.schema import Control, Dashboard, History, Power, Ssh, Telemetry, Watch
 from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target
 from cohete.control.applying import Control as Applier
@@ -49,6 +49,7 @@ class FleetPlan:
     dashboard: Dashboard = field(default_factory=Dashboard)
     telemetry: Telemetry = field(default_factory=Telemetry)
     control: Control = field(default_factory=Control)
+    power: Power = field(default_factory=Power)
 
 
 def plan_fleet(
@@ -77,6 +78,7 @@ def plan_fleet(
             config.dashboard,
             config.telemetry,
             config.control,
+            config.power,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)

@@ -66,6 +66,10 @@ class SetClocks:
             return change
         return self._lock(device, board, before) if self.locked else _free(device, board, before)
 
+    def lock_anyway(self, device: str, board: Sections) -> Change:
+        """The same where something before it, a change of the mode, lets the clocks go."""
+        return self._lock(device, board, str(read_clocks(device, board).lock))
+
     def _lock(self, device: str, board: Sections, before: str) -> Change:
         self._refuse_when_hot(device, board)
         return Change(

@@ -31,6 +31,8 @@ from cohete.text import decode
 
 NVPMODEL = "/usr/sbin/nvpmodel"
 SET_RULE = f"{NVPMODEL} -m [0-9]"
+MOST, DEFAULT, LEAST = "@most", "@default", "@least"
+"""Modes by what they mean: uncapped, what the board starts with, the fewest watts."""
 SETTLE_S = 5.0
 SET_LIMIT_S = 60.0
 """R35 takes up to some 20 s to move a running board between modes."""
@@ -40,7 +42,7 @@ CORES_PRESENT = Probe("cores_present", ("cat", "/sys/devices/system/cpu/present"
 
 @dataclass(frozen=True, slots=True)
 class SetMode:
-    """The power mode of this name, whatever its id on a board.
+    """The power mode of this name, or of this meaning, whatever its id on a board.
 
     `drain`: systemd units that are stopped before a reboot, so that work ends in order.
     """
@@ -63,7 +65,8 @@ class SetMode:
         now = power.current_mode
         before = _named(now) if now else (power.current.name if power.current else "")
         change = Change(device, self.intent, before, _named(mode))
-        if power.current is not None and power.current.name.casefold() == mode.name.casefold():
+        is_so = power.current is not None and power.current.name.casefold() == mode.name.casefold()
+        if is_so:
             return change
         asks = now is not None and power.conf.asks_for_reboot(now, mode)
         return Change(
@@ -84,13 +87,30 @@ class SetMode:
 def _wanted(power: BoardPower, name: str, device: str) -> Mode:
     if not power.conf.modes:
         raise ChangeRefused(power.note or "it tells no power modes", where=device)
-    mode = power.conf.mode(name)
+    mode = by_meaning(power.conf, name) if name.startswith("@") else power.conf.mode(name)
     if mode is None:
         names = ", ".join(each.name for each in power.conf.modes)
         raise ChangeRefused(
             f"it has no power mode {name}", where=device, hint=f"Its modes are: {names}."
         )
     return mode
+
+
+def by_meaning(conf: PowerConf, meaning: str) -> Mode | None:
+    """The mode that is meant on this board; None where it has none of that kind."""
+    if meaning == DEFAULT:
+        return next((mode for mode in conf.modes if mode.id == conf.default), None)
+    if len(conf.modes) == 1:
+        return conf.modes[0]
+    with_watts = sorted(
+        (mode for mode in conf.modes if mode.watts is not None), key=lambda mode: mode.watts or 0
+    )
+    if meaning == LEAST:
+        return with_watts[0] if with_watts else None
+    uncapped = [mode for mode in conf.modes if mode.name.upper().startswith("MAXN")]
+    if meaning == MOST:
+        return uncapped[0] if uncapped else with_watts[-1] if with_watts else None
+    return None
 
 
 def _named(mode: Mode) -> str:
