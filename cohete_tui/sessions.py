@@ -111,7 +111,8 @@ class DemoSession(PlannedSession):
 
 async def _open_demo(*, read_only: bool) -> DemoSession:
     from cohete.clock import SystemClock
-    from cohete.config.schema import Control, History, Telemetry
+    from cohete.config.control import Control
+    from cohete.config.schema import History, Telemetry
     from cohete.config.thermal import Reactions, ThermalPolicy
     from cohete.fleet.session import FleetSession, plan_fleet, require_fleet
     from cohete.simulator.scenario import build

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from cohete.config.schema import BUILT_IN_POWER, BUILT_IN_THERMAL, Config
+from cohete.config.control import BUILT_IN_POWER
+from cohete.config.schema import BUILT_IN_THERMAL, Config
 from cohete.config.yamltree import MAX_BYTES, Tree, parse_yaml
 from cohete.errors import ConfigError
 from cohete.text import sanitise

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cohete.config.schema import Control as ControlSettings
+from cohete.config.control import Control as ControlSettings
 from cohete.control.applying import Control, Progress, Result, Runner
 from cohete.control.change import Action, Change
 from cohete.fleet.rollout import Rules, Window

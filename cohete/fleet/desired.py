@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cohete.config.schema import Control, Power
+from cohete.config.control import Control, Power
 from cohete.config.spec import DeviceSpec
 from cohete.errors import ConfigError
 from cohete.power.clocks import HOT_C

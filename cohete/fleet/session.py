@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cohete.clock import Clock, SystemClock
+from cohete.config.control import Control, Power
 from cohete.config.devices import specs_from_config, specs_from_targets
 from cohete.config.loading import find_config, load
-from cohete.config.schema import Control, Dashboard, History, Power, Ssh, Telemetry, Watch
+from cohete.config.schema import Dashboard, History, Ssh, Telemetry, Watch
 from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.target import Target
 from cohete.control.applying import Control as Applier

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cohete.config.schema import Control
+from cohete.config.control import Control
 from cohete.config.thermal import AmbientRule, Reactions, ThermalLimits, ThermalPolicy
 from cohete.fleet import breakers
 from cohete.fleet.breakers import DeviceBreaker

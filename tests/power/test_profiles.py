@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cohete.config.schema import Control, Power, PowerProfile
+from cohete.config.control import Control, Power, PowerProfile
 from cohete.control import applying
 from cohete.control.applying import Outcome
 from cohete.errors import ChangeRefused, ConfigError

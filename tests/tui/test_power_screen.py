@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from cohete.config.schema import Control
+from cohete.config.control import Control
 from cohete.config.thermal import ThermalPolicy
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.state import State
