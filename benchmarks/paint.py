@@ -21,6 +21,7 @@ from cohete.clock import SystemClock
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.errors import LinkError
+from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.changing import Changes
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
@@ -54,6 +55,7 @@ class Feed:
         specs = [DeviceSpec(f"dev-{nth:04}", host) for nth in range(count)]
         self.store = FleetStore(specs, SystemClock(), "bench")
         self.changes: Changes | None = None
+        self.alerts: AlertKeeper | None = None
         self._samples = samples()
         self._task: asyncio.Task[None] | None = None
 

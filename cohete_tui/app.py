@@ -30,6 +30,7 @@ from cohete_tui.actions import (
     in_scope,
     key_names,
 )
+from cohete_tui.alerting import ring
 from cohete_tui.app_commands import APP_COMMANDS
 from cohete_tui.ascii import AsciiFilter
 from cohete_tui.commands import choices, find, one_of, typed_on
@@ -180,6 +181,9 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         self._show_fleet(session)
 
     def _show_fleet(self, session: Session) -> None:
+        if session.alerts is not None:
+            settings = session.alerts.settings
+            session.alerts.on_notice = lambda notice: ring(self, settings, notice)
         from cohete_tui.screens.fleet import FleetScreen
 
         badges: tuple[str, ...] = ("DEMO",) if self._launch.demo else ()

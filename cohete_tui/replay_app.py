@@ -13,6 +13,7 @@ from cohete_tui.link import LinkMeter, metered_driver
 from cohete_tui.replaying import Recordings
 
 if TYPE_CHECKING:
+    from cohete.fleet.alerting import AlertKeeper
     from cohete.fleet.breakers import DeviceBreaker
     from cohete.fleet.changing import Changes
     from cohete.fleet.player import Player
@@ -32,6 +33,7 @@ class Session(Protocol):
     store: FleetStore
     changes: Changes | None
     """What can be asked of the boards; None of a recording."""
+    alerts: AlertKeeper | None
 
     def start(self) -> None: ...
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cohete.errors import CoheteError
 
 if TYPE_CHECKING:
+    from cohete.fleet.alerting import AlertKeeper
     from cohete.fleet.breakers import DeviceBreaker
     from cohete.fleet.changing import Changes
     from cohete.fleet.player import Player
@@ -28,6 +29,7 @@ class ReplaySession:
         self.player = player
         self.store: FleetStore = player.store
         self.changes: Changes | None = None
+        self.alerts: AlertKeeper | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

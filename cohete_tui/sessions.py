@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cohete.fleet.alerting import AlertKeeper
     from cohete.fleet.breakers import DeviceBreaker
     from cohete.fleet.changing import Changes
     from cohete.fleet.session import FleetSession
@@ -55,6 +56,7 @@ class PlannedSession:
         self._fleet = fleet
         self.store: FleetStore = fleet.store
         self.changes: Changes | None = fleet.changes
+        self.alerts: AlertKeeper | None = fleet.alerts
 
     def start(self) -> None:
         self._fleet.start()

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 VERBS: dict[str, tuple[str, str]] = {
+    "alerts": ("cohete.cli.alerts", "Alerts: what is wrong now, watching for it, silencing."),
     "apply": ("cohete.cli.apply", "Make boards as the configuration says; twice changes nothing."),
     "audit": ("cohete.cli.audit", "What was done to which board, by whom, and what came of it."),
     "breaker": ("cohete.cli.breaker", "Thermal breakers: shown, run, and what they hold let go."),

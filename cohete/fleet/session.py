@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cohete.clock import Clock, SystemClock
+from cohete.config.alerts import Alerts
 from cohete.config.control import Control, Power
 from cohete.config.devices import specs_from_config, specs_from_targets
 from cohete.config.loading import find_config, load
@@ -21,6 +22,7 @@ from cohete.control.audit import AuditLog
 from cohete.control.audit import default_folder as default_state_folder
 from cohete.control.gate import Gate
 from cohete.errors import ConfigError
+from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.changing import Changes
 from cohete.fleet.keeper import HistoryKeeper
@@ -51,6 +53,7 @@ class FleetPlan:
     telemetry: Telemetry = field(default_factory=Telemetry)
     control: Control = field(default_factory=Control)
     power: Power = field(default_factory=Power)
+    alerts: Alerts = field(default_factory=Alerts)
 
 
 def plan_fleet(
@@ -80,6 +83,7 @@ def plan_fleet(
             config.telemetry,
             config.control,
             config.power,
+            config.alerts,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)
@@ -143,6 +147,7 @@ class FleetSession:
         self.breakers = BreakerKeeper(self.store, self.control, self.runner, self.clock)
         self.changes = Changes(self.control, self.runner, plan.control, kept_in)
         self.pressure = PressureKeeper(self.store, self.clock)
+        self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
         self._guards = guards
         history = plan.telemetry.history
         self.keeper: HistoryKeeper | None = None
@@ -175,6 +180,7 @@ class FleetSession:
         """Breakers and the watch over memory, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pressure.run())
+            group.create_task(self.alerts.run())
             if self.breakers.by_id:
                 group.create_task(self.breakers.run())
 

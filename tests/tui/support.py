@@ -13,6 +13,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.device.identity import Facts, PowerMode
 from cohete.errors import LinkError
+from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import DeviceBreaker
 from cohete.fleet.changing import Changes
 from cohete.fleet.state import Device, Refusal, State
@@ -40,6 +41,7 @@ class StillSession:
         self.kept: Past | None = None
         self.links: dict[str, Link] = {}
         self.changes: Changes | None = None
+        self.alerts: AlertKeeper | None = None
         self.breakers: dict[str, DeviceBreaker] = {}
 
     def start(self) -> None:

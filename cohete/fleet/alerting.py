@@ -1,0 +1,110 @@
+"""Runs the alerts of a fleet: configured rules, silences from a file, events, notices."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from cohete.clock import Clock
+from cohete.config.alerts import Alerts
+from cohete.errors import ConfigError
+from cohete.fleet.alerts import BUILT_IN, AlertBook, Notice, Rule, Silence
+from cohete.fleet.notify import Notifier, as_document
+from cohete.fleet.query import QueryError, parse_query
+from cohete.fleet.store import FleetStore
+
+PERIOD_S = 1.0
+SILENCES = "silences.json"
+MAX_SILENCES = 1_000
+
+
+def rules_of(settings: Alerts) -> list[Rule]:
+    """The rules of a configuration. Raises ConfigError for a filter that means nothing."""
+    rules = list(BUILT_IN) if settings.built_in else []
+    for written in settings.rules:
+        try:
+            query = parse_query(written.when)
+        except QueryError as error:
+            raise ConfigError(
+                f"the alert rule {written.name}: {error.what}", hint=error.hint
+            ) from None
+        rules = [rule for rule in rules if rule.name != written.name]
+        rules.append(Rule(written.name, query, written.level, written.for_s, written.clear_s))
+    return rules
+
+
+def read_silences(folder: Path) -> list[Silence]:
+    """What is silenced; a file that is none silences nothing. Blocking."""
+    try:
+        found = json.loads((folder / SILENCES).read_text(encoding="utf-8"))
+        return [
+            Silence(str(each["rule"]), str(each["device"]), float(each["until_s"]))
+            for each in found[:MAX_SILENCES]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def write_silences(folder: Path, silences: list[Silence]) -> None:
+    """Keep them, all or nothing. Blocking. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = folder / f"{SILENCES}.part"
+    part.write_text(json.dumps([asdict(each) for each in silences]), encoding="utf-8")
+    part.replace(folder / SILENCES)
+
+
+class AlertKeeper:
+    """Looks at the fleet once a second until cancelled.
+
+    `on_notice` is told what nobody silenced, for a bell or a screen.
+    """
+
+    def __init__(
+        self, store: FleetStore, settings: Alerts, clock: Clock, folder: Path,
+        on_notice: Callable[[Notice], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._clock = clock
+        self._folder = folder
+        self.settings = settings
+        self.on_notice = on_notice
+        self.book = AlertBook(rules_of(settings))
+        self.notifier = Notifier(settings)
+        self._problem = ""
+
+    async def run(self) -> None:
+        """Look, tell, deliver."""
+        async with asyncio.TaskGroup() as group:
+            if self.notifier.is_wanted:
+                group.create_task(self.notifier.run())
+            group.create_task(self._look_for_ever())
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await self._clock.sleep(PERIOD_S)
+            self.book.silences = await asyncio.to_thread(read_silences, self._folder)
+            self.look()
+
+    def look(self) -> list[Notice]:
+        """One look; what is new becomes events, and goes to whoever is named."""
+        now_wall_s = self._clock.time()
+        notices = self.book.look(self._store, self._clock.monotonic(), now_wall_s)
+        for notice in notices:
+            alert = notice.alert
+            if notice.silenced:
+                continue
+            device = self._store[alert.device]
+            kind = "alert over" if notice.over else f"alert {alert.rule.level}"
+            self._store.event(device, kind, alert.text)
+            if self.notifier.is_wanted:
+                self.notifier.put(as_document(notice, self._store.name, now_wall_s))
+            if self.on_notice is not None:
+                self.on_notice(notice)
+        if self.notifier.problem != self._problem:
+            self._problem = self.notifier.problem
+            if self._problem:
+                self._store.event(None, "alerts", f"alerts do not arrive: {self._problem}")
+        return notices

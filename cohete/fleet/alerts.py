@@ -1,0 +1,140 @@
+"""Alerts: rules that devices must not meet for long, told once, and once when it is over. Pure.
+
+A rule is a filter as it is typed in the dashboard. It fires for a device that has met it for
+`for_s` without a break, and is over after `clear_s` without it. A pair that comes and goes too
+often is flapping: it stays an alert, and is told no more until it has been calm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from cohete.fleet.query import Query, parse_query
+from cohete.fleet.state import Device
+
+FLAP_WINDOW_S = 600.0
+FLAP_CHANGES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When, how urgent, and how long it takes to begin and to end."""
+
+    name: str
+    query: Query
+    level: str = "warning"
+    for_s: float = 10.0
+    clear_s: float = 30.0
+
+
+BUILT_IN: tuple[Rule, ...] = (
+    Rule("board-lost", parse_query("state:lost"), "critical", 30.0, 10.0),
+    Rule("board-refused", parse_query("state:refused"), "critical", 0.0, 0.0),
+    Rule("too-hot", parse_query("temp>=95"), "critical", 5.0, 30.0),
+    Rule("breaker-open", parse_query("is:breaker-open"), "critical", 0.0, 5.0),
+    Rule("over-budget", parse_query("is:over-budget"), "warning", 10.0, 30.0),
+    Rule("memory-low", parse_query("ram>95"), "warning", 10.0, 30.0),
+)
+"""What is worth telling on every fleet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing is told about these until then; "" is every rule, or every device. Wall seconds."""
+
+    rule: str
+    device: str
+    until_s: float
+
+    def covers(self, rule: str, device: str, now_wall_s: float) -> bool:
+        """Whether it keeps this one quiet now."""
+        return now_wall_s < self.until_s and self.rule in ("", rule) and self.device in ("", device)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A rule that a device meets. Times are monotonic seconds; `fired_s` None while it waits."""
+
+    rule: Rule
+    device: str
+    since_s: float
+    met_s: float
+    fired_s: float | None = None
+    is_flapping: bool = False
+
+    @property
+    def text(self) -> str:
+        """For a person: the rule and what it asks."""
+        return f"{self.rule.name}: {self.rule.query.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell: an alert that began, or (`over`) one that ended."""
+
+    alert: Alert
+    over: bool = False
+    silenced: bool = False
+
+
+@dataclass(slots=True)
+class AlertBook:
+    """What is going on by rule and device. Feed it the fleet now and then."""
+
+    rules: Sequence[Rule] = BUILT_IN
+    silences: list[Silence] = field(default_factory=list)
+    alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
+    _changes: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+
+    @property
+    def firing(self) -> list[Alert]:
+        """Alerts that are so now, the urgent and the newest first."""
+        found = [alert for alert in self.alerts.values() if alert.fired_s is not None]
+        return sorted(found, key=lambda alert: (alert.rule.level != "critical", -alert.since_s))
+
+    def look(self, devices: Iterable[Device], now_s: float, now_wall_s: float) -> list[Notice]:
+        """What is new since the last look."""
+        self.silences = [silence for silence in self.silences if now_wall_s < silence.until_s]
+        kept = list(devices)
+        notices: list[Notice] = []
+        for rule in self.rules:
+            meeting = {device.id for device in rule.query.of(kept, now_s)}
+            known = {device for name, device in self.alerts if name == rule.name}
+            for device in sorted(meeting | known):
+                notice = self._one(rule, device, now_s, meets=device in meeting)
+                if notice is not None:
+                    silenced = any(
+                        silence.covers(rule.name, device, now_wall_s) for silence in self.silences
+                    )
+                    notices.append(replace(notice, silenced=silenced))
+        return notices
+
+    def _one(self, rule: Rule, device: str, now_s: float, *, meets: bool) -> Notice | None:
+        key = (rule.name, device)
+        alert = self.alerts.get(key)
+        if alert is None:
+            alert = Alert(rule, device, now_s, now_s)
+        if meets:
+            alert = replace(alert, met_s=now_s)
+            if alert.fired_s is None and now_s - alert.since_s >= rule.for_s:
+                flaps = self._flaps(key, now_s)
+                alert = replace(alert, fired_s=now_s, is_flapping=flaps)
+                self.alerts[key] = alert
+                return None if flaps else Notice(alert)
+            self.alerts[key] = alert
+            return None
+        if alert.fired_s is None:
+            self.alerts.pop(key, None)
+            return None
+        if now_s - alert.met_s >= rule.clear_s:
+            del self.alerts[key]
+            return None if self._flaps(key, now_s) else Notice(alert, over=True)
+        return None
+
+    def _flaps(self, key: tuple[str, str], now_s: float) -> bool:
+        """Count a change; whether there were too many lately to be worth a word each."""
+        changes = self._changes.setdefault(key, deque(maxlen=FLAP_CHANGES + 1))
+        changes.append(now_s)
+        return len(changes) > FLAP_CHANGES and now_s - changes[0] < FLAP_WINDOW_S
