@@ -78,6 +78,10 @@ class Device(Strict):
     memory_budget_mb: Annotated[int, Field(ge=64, le=1_048_576)] = Field(
         default=6000, description="Memory that work on this board may take, in MiB."
     )
+    mac: (
+        Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$|^[0-9A-Fa-f]{12}$")]
+        | None
+    ) = Field(default=None, description="Its MAC address, to wake it with `cohete wake`.")
     power_profile: Name | None = Field(
         default=None, description="A name under power.profiles; `cohete apply` makes it so."
     )
