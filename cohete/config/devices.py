@@ -48,6 +48,7 @@ def _spec(device: Device, config: Config, folder: Path) -> DeviceSpec:
         memory_budget_mb=device.memory_budget_mb
         if "memory_budget_mb" in device.model_fields_set
         else None,
+        limits=tuple(device.limits),
         mac=device.mac,
         power_profile=device.power_profile,
         thermal_name=device.thermal_policy if "thermal_policy" in device.model_fields_set else "",

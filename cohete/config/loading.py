@@ -212,6 +212,14 @@ def _dangling_names(config: Config) -> Iterator[tuple[_Path, str, str]]:
                 f"no power profile is called {device.power_profile!r}",
                 _suggest(device.power_profile, profiles),
             )
+    for index, device in enumerate(config.fleet.devices):
+        for nth, limit in enumerate(device.limits):
+            if limit not in config.limits:
+                yield (
+                    ("fleet", "devices", index, "limits", nth),
+                    f"no limit is called {limit!r}",
+                    _suggest(limit, config.limits),
+                )
     for name, group in config.fleet.groups.items():
         for index, member in enumerate(group.devices):
             if member not in seen:

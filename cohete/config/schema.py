@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from cohete.config.alerts import Alerts
 from cohete.config.base import Name, Strict
 from cohete.config.control import Control, Power
+from cohete.config.limits import Limit
 from cohete.config.target import check_host, parse_target
 from cohete.config.thermal import ThermalPolicy
 from cohete.errors import ConfigError
@@ -74,6 +75,7 @@ class Device(Strict):
     )
     tags: list[Name] = Field(default=[], description="Free labels to filter and group by.")
     site: Name | None = Field(default=None, description="Where the board is.")
+    limits: list[Name] = Field(default=[], description="Names under limits, to be kept below.")
     thermal_policy: Name = Field(default="conservative", description="A name under thermal.")
     memory_budget_mb: Annotated[int, Field(ge=64, le=1_048_576)] = Field(
         default=6000, description="Memory that work on this board may take, in MiB."
@@ -287,6 +289,9 @@ class Config(Strict):
     control: Control = Field(default_factory=Control)
     power: Power = Field(default_factory=Power)
     alerts: Alerts = Field(default_factory=Alerts)
+    limits: dict[Name, Limit] = Field(
+        default={}, description="What boards are kept below, by name, and the steps that do it."
+    )
     dashboard: Dashboard = Field(default_factory=Dashboard)
 
     @field_validator("version", mode="before")

@@ -38,6 +38,7 @@ class DeviceSpec:
     tags: tuple[str, ...] = ()
     site: str | None = None
     memory_budget_mb: int | None = None
+    limits: tuple[str, ...] = ()
     mac: str | None = None
     power_profile: str | None = None
     thermal_name: str = ""

@@ -202,6 +202,10 @@ class _Run:
                 trouble = await self._rebooted() or await self._steps(change.after_reboot)
             patience_s = REBOOT_WITHIN_S
         words = trouble.words if trouble is not None else ""
+        if change.is_blind:
+            if trouble is None:
+                return self.result(Outcome.DONE, "its exit status is all there is to know")
+            return self.result(Outcome.UNKNOWN, words)
         self._progress("reading back")
         settle_s = change.settle_s if trouble is None else 0.0
         now = await self._read_back(self._action, settle_s, patience_s)

@@ -93,6 +93,8 @@ class Change:
     undo_words: str = "It cannot be undone."
     readings: str = ""
     """What else it shows now, in words: what is measured, and so never twice the same."""
+    is_blind: bool = False
+    """Nothing tells whether it took: the exit status of its commands is all there is."""
     settle_s: float = 0.0
     """How long the board may take until it shows the change."""
 

@@ -12,6 +12,7 @@ from cohete.clock import Clock, SystemClock
 from cohete.config.alerts import Alerts
 from cohete.config.control import Control, Power
 from cohete.config.devices import specs_from_config, specs_from_targets
+from cohete.config.limits import Limit
 from cohete.config.loading import find_config, load
 from cohete.config.schema import Dashboard, History, Ssh, Telemetry, Watch
 from cohete.config.spec import DeviceSpec, Reach
@@ -26,6 +27,7 @@ from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.changing import Changes
 from cohete.fleet.keeper import HistoryKeeper
+from cohete.fleet.limits import LimitKeeper
 from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
@@ -54,6 +56,7 @@ class FleetPlan:
     control: Control = field(default_factory=Control)
     power: Power = field(default_factory=Power)
     alerts: Alerts = field(default_factory=Alerts)
+    limits: dict[str, Limit] = field(default_factory=dict)
 
 
 def plan_fleet(
@@ -84,6 +87,7 @@ def plan_fleet(
             config.control,
             config.power,
             config.alerts,
+            config.limits,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)
@@ -148,6 +152,7 @@ class FleetSession:
         self.changes = Changes(self.control, self.runner, plan.control, kept_in)
         self.pressure = PressureKeeper(self.store, self.clock)
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
+        self.limits = LimitKeeper(self.store, plan.limits, self.control, self.runner, self.clock)
         self._guards = guards
         history = plan.telemetry.history
         self.keeper: HistoryKeeper | None = None
@@ -181,6 +186,8 @@ class FleetSession:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pressure.run())
             group.create_task(self.alerts.run())
+            if self.limits.limits:
+                group.create_task(self.limits.run())
             if self.breakers.by_id:
                 group.create_task(self.breakers.run())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cohete.control.commands import RELIEF_RULES
 from cohete.control.services import SYSTEMCTL, unit_rule
 from cohete.control.sudoers import Feature
 from cohete.power import clocks, fan, modes
@@ -46,7 +47,8 @@ def features(units: Iterable[str] = ()) -> dict[str, Feature]:
             ),
         ),
     ]  # fmt: skip
-    verbs = ("stop", "start")
+    found.append(Feature("memory", "drop caches and compact memory under pressure", RELIEF_RULES))
+    verbs = ("stop", "start", "restart")
     services = tuple(unit_rule(verb, unit) for unit in units for verb in verbs)
     if services:
         found.append(Feature("services", "stop and start these units", services))

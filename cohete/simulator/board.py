@@ -81,6 +81,8 @@ class SimBoard:
         self.booted_at = clock.monotonic() - 3600 * 5
         self.written: dict[str, bytes] = {}
         self.boots = 0
+        self.batch = 4
+        """How many requests its server takes together: fewer need less memory and power."""
         self.services: dict[str, bool] = {}
         """Units that were installed on it, and whether each runs."""
         self.frozen_units: set[str] = set()
@@ -196,7 +198,7 @@ class SimBoard:
     @property
     def memory_used_mb(self) -> int:
         """MemTotal minus MemAvailable, in MiB."""
-        share = _DEMANDS[self.workload].memory
+        share = _DEMANDS[self.workload].memory * (0.6 + 0.1 * self.batch)
         wobble = 0.004 * math.sin((self._at + self._phase_s) / 7.0)
         used = self.module.memory_mb * (share + wobble) + self._leaked_mb
         return int(min(used, self.module.memory_mb * 0.992))
@@ -290,7 +292,7 @@ class SimBoard:
         noise = self._random.gauss(0, 0.02)
         want_gpu = min(
             1.0, max(0.0, demand.gpu + demand.swing * wave + (noise if demand.gpu else 0))
-        )
+        ) * (0.4 + 0.15 * self.batch)
         want_cpu = min(1.0, max(0.01, demand.cpu + 0.5 * demand.swing * wave + noise))
         ease = min(1.0, step_s / 0.8)
         self._gpu += (want_gpu - self._gpu) * ease

@@ -124,7 +124,14 @@ async def kill(context: Context, argv: list[str]) -> int:
     return 0
 
 
+async def set_batch(context: Context, argv: list[str]) -> int:
+    """What a user's own server offers: how many requests it takes together."""
+    context.board.batch = max(1, min(4, int(argv[1])))
+    return 0
+
+
 SERVICES: dict[str, Program] = {
+    "set-batch": set_batch,
     "docker": docker,
     "kill": kill,
     "ps": ps,

@@ -82,4 +82,4 @@ def test_names_are_checked() -> None:
         drop_in("nvidia ALL=(ALL) ALL\n", [])
     with pytest.raises(ConfigError, match="no feature 'fnord'") as error:
         chosen(features(), ["fnord"])
-    assert error.value.hint == "There are: power, clocks, fan."
+    assert error.value.hint == "There are: power, clocks, fan, memory."

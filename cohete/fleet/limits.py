@@ -1,0 +1,183 @@
+"""Limits of a fleet: power, memory or heat kept below a value, one step at a time, and back.
+
+The mean over a window decides, a ladder with hysteresis moves, `control` carries it out. A board
+that does not say what is measured is treated as above its limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cohete.clock import Clock
+from cohete.config.limits import Limit, LimitStep
+from cohete.control.applying import Control, Outcome, Result, Runner
+from cohete.control.change import Action
+from cohete.control.commands import FreeMemory, RestartUnit, RunCommand
+from cohete.fleet.holding import Hold, Kind, Release, Work
+from cohete.fleet.state import Device, State
+from cohete.fleet.store import FleetStore
+from cohete.ladder import Ladder, Rules, move
+from cohete.power.clocks import SetClocks
+from cohete.power.modes import SetMode
+
+PERIOD_S = 1.0
+_UNITS = {"power_w": "W", "ram_percent": "% of memory", "temperature_c": "C"}
+RunnerOf = Callable[[Device], Runner]
+
+
+@dataclass(slots=True)
+class DeviceLimit:
+    """One limit of one device, and how far down its steps it is."""
+
+    device: Device
+    name: str
+    limit: Limit
+    rules: Rules
+    ladder: Ladder = field(default_factory=Ladder)
+    value: float | None = None
+    taken: int = 0
+    """Steps that were carried out, or tried."""
+    modes: dict[int, str] = field(default_factory=dict)
+    """By step, the mode there was before it."""
+    task: asyncio.Task[None] | None = None
+    told_all_taken: bool = False
+
+    @property
+    def words(self) -> str:
+        """For a person: value, limit, step."""
+        unit = _UNITS[self.limit.metric]
+        value = "unknown" if self.value is None else f"{self.value:.1f}"
+        of = f"step {self.taken} of {len(self.limit.steps)}" if self.taken else "no step taken"
+        return f"{self.name}: {value} of {self.limit.most:g} {unit}, {of}"
+
+
+class LimitKeeper:
+    """Keeps the devices of a fleet below their limits until cancelled."""
+
+    def __init__(
+        self, store: FleetStore, limits: dict[str, Limit], control: Control,
+        runner_of: RunnerOf, clock: Clock,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._control = control
+        self._runner_of = runner_of
+        self._clock = clock
+        self.limits = [
+            DeviceLimit(device, name, limits[name], _rules(limits[name]))
+            for device in store
+            for name in device.spec.limits
+            if device.spec.enabled and name in limits
+        ]
+
+    async def run(self) -> None:
+        """Decide once a second, and carry out."""
+        try:
+            while True:
+                await self._clock.sleep(PERIOD_S)
+                for each in self.limits:
+                    self.look(each)
+        finally:
+            tasks = [each.task for each in self.limits if each.task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def look(self, each: DeviceLimit) -> None:
+        """One decision; what it asks for is begun."""
+        device = each.device
+        if device.state is not State.LIVE or device.reading is None:
+            return
+        if each.task is not None and not each.task.done():
+            return
+        now = self._clock.monotonic()
+        each.value = mean(device, each.limit.metric, each.limit.window_s, now)
+        each.ladder = move(each.ladder, each.rules, now, each.value)
+        if each.ladder.level != each.taken:
+            each.task = asyncio.create_task(self._step(each))
+            each.told_all_taken = False
+        elif self._is_out_of_steps(each, now) and not each.told_all_taken:
+            each.told_all_taken = True
+            self._store.event(
+                device, "limit not held", f"{each.words}, and there is no further one",
+                "Take load off this board, or give the limit another step.",
+            )  # fmt: skip
+
+    @staticmethod
+    def _is_out_of_steps(each: DeviceLimit, now: float) -> bool:
+        """Whether every step was given its time and was not enough."""
+        return (
+            each.taken == len(each.limit.steps)
+            and (each.value is None or each.value >= each.limit.most)
+            and now - each.ladder.moved_at_s >= each.limit.settle_s
+        )
+
+    async def _step(self, each: DeviceLimit) -> None:
+        """One step down or up."""
+        down = each.ladder.level > each.taken
+        nth = each.taken if down else each.taken - 1
+        step = each.limit.steps[nth]
+        action = taking(step) if down else giving_back(step, each.modes.pop(nth, ""))
+        each.taken += 1 if down else -1
+        device = each.device
+        if action is None:
+            self._store.event(device, "limit", f"{each.words}; nothing to take back")
+            return
+        result = await self._control.apply(device.spec, self._runner_of(device), action)
+        if down and isinstance(action, SetMode) and result.outcome is Outcome.DONE:
+            each.modes[nth] = result.before.partition(" ")[0]
+        self._tell(each, action, result)
+
+    def _tell(self, each: DeviceLimit, action: Action, result: Result) -> None:
+        kind = "limit" if result.outcome.is_well else "change failed"
+        words = f": {result.words}" if result.words else ""
+        text = f"{each.words}; {action.intent}: {result.outcome}{words}"
+        self._store.event(each.device, kind, text)
+
+
+def mean(device: Device, metric: str, window_s: float, now_s: float) -> float | None:
+    """The mean of a series over the window; None where nothing in it is known."""
+    history = device.history
+    total = count = 0.0
+    for at, value in zip(reversed(history.times()), reversed(history.values(metric)), strict=True):
+        if now_s - at > window_s:
+            break
+        if not math.isnan(value):
+            total += value
+            count += 1
+    return total / count if count else None
+
+
+def taking(step: LimitStep) -> Action:
+    """What carries a step out."""
+    if step.run:
+        return RunCommand(tuple(step.run))
+    if step.mode is not None:
+        return SetMode(step.mode)
+    if step.clocks is not None:
+        return SetClocks(locked=False)
+    if step.restart is not None:
+        return RestartUnit(step.restart)
+    if step.stop is not None:
+        return Hold((Work(Kind.UNIT, step.stop),), "it is over a limit")
+    return FreeMemory()
+
+
+def giving_back(step: LimitStep, mode_before: str) -> Action | None:
+    """What takes a step back; None where there is nothing to take back."""
+    if step.run:
+        return RunCommand(tuple(step.back)) if step.back else None
+    if step.mode is not None:
+        return SetMode(mode_before) if mode_before else None
+    if step.clocks is not None:
+        return SetClocks(locked=True)
+    return Release() if step.stop is not None else None
+
+
+def _rules(limit: Limit) -> Rules:
+    return Rules(
+        len(limit.steps) + 1, limit.most, limit.low, limit.settle_s, limit.up_after_s,
+        retry_after_s=limit.retry_after_s,
+    )  # fmt: skip

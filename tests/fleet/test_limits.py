@@ -1,0 +1,200 @@
+"""Limits in a closed loop: a simulated board, its own commands, and time that is ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from cohete.clock import ManualClock
+from cohete.config.limits import Limit, LimitStep
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
+from cohete.control.applying import Control
+from cohete.control.audit import AuditLog
+from cohete.control.gate import Gate
+from cohete.fleet.limits import LimitKeeper, mean
+from cohete.fleet.store import FleetStore
+from cohete.links.base import Completed
+from cohete.links.commands import quote
+from cohete.simulator.board import SimBoard, TegraStatsRun, Workload
+from cohete.simulator.programs import PROGRAMS
+from cohete.simulator.shell import Context, empty_pipe, run_line
+from cohete.tegra import parse
+
+
+class OnBoard:
+    """Runs commands on a simulated board, without a network."""
+
+    def __init__(self, board: SimBoard) -> None:
+        self._board = board
+        self.lines: list[str] = []
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        out, err = bytearray(), bytearray()
+        context = Context(
+            self._board, False, out.extend, err.extend, empty_pipe(), {"SIM_SUDO": "1"}
+        )
+        if argv[0] != "timeout":
+            self.lines.append(quote(argv))
+        status = await run_line(quote(argv), context, PROGRAMS)
+        return Completed(status, bytes(out), bytes(err))
+
+
+class Loop:
+    """A board under load, watched once a second, kept below its limits."""
+
+    def __init__(
+        self,
+        folder: Path,
+        limit: Limit,
+        module: str,
+        workload: Workload,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.clock = ManualClock()
+        self.board = SimBoard("b", module, self.clock, workload=workload)
+        self.board.settle(300)
+        self.board.gpu_used_since_boot = False
+        spec = DeviceSpec("b", Target("h"), limits=("x",))
+        self.store = FleetStore([spec], self.clock)
+        self.runner = OnBoard(self.board)
+        control = Control(Gate(read_only), AuditLog(folder, self.clock), self.clock)
+        self.keeper = LimitKeeper(
+            self.store, {"x": limit}, control, lambda _: self.runner, self.clock
+        )
+        (self.each,) = self.keeper.limits
+        self._stats = TegraStatsRun(self.board, root=False)
+        self.values: list[float] = []
+        self.taken: list[int] = []
+
+    async def run(self, seconds: int) -> None:
+        device = self.store["b"]
+        for _ in range(seconds):
+            self.clock.step(1)
+            stats = parse(self._stats.line())
+            assert stats is not None
+            self.store.apply(device, stats)
+            self.keeper.look(self.each)
+            if self.each.task is not None:
+                await asyncio.wait([self.each.task])
+                self.each.task.result()
+            self.taken.append(self.each.taken)
+            if self.each.value is not None:
+                self.values.append(self.each.value)
+
+
+def steps(*found: dict[str, object]) -> list[LimitStep]:
+    return [LimitStep.model_validate(each) for each in found]
+
+
+BATCH: tuple[dict[str, object], ...] = (
+    {"run": ["set-batch", "2"], "back": ["set-batch", "4"]},
+    {"run": ["set-batch", "1"], "back": ["set-batch", "2"]},
+)
+
+
+@pytest.mark.claim("PM-04")
+async def test_power_stays_within_its_budget(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="power_w", most=11.0, low=6.5, window_s=30, settle_s=20, up_after_s=120,
+        steps=steps(*BATCH, {"mode": "15W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    await loop.run(1200)
+    assert max(loop.values) > 11.0
+    assert max(loop.values[120:]) <= 11.0
+    assert loop.board.batch < 4
+    # One step at a time.
+    assert all(abs(b - a) <= 1 for a, b in zip(loop.taken, loop.taken[1:], strict=False))
+    # The load ends: what was taken is given back, to the full.
+    loop.board.workload = Workload.IDLE
+    await loop.run(900)
+    assert loop.each.taken == 0
+    assert loop.board.batch == 4
+    assert any("x: " in event.text for event in loop.store.events if event.kind == "limit")
+
+
+@pytest.mark.claim("MM-09")
+async def test_memory_pressure_lowers_the_batch_stepwise_and_recovers(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="ram_percent", most=75, low=60, window_s=5, settle_s=5, up_after_s=30,
+        steps=steps(*BATCH, {"free_memory": True}, {"stop": "inference.service"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    loop.board.services["inference.service"] = True
+    await loop.run(120)
+    batches = [line for line in loop.runner.lines if "set-batch" in line]
+    assert batches[0] == "set-batch 2"
+    assert loop.board.services["inference.service"]
+    assert loop.values[-1] < 75
+    assert len(loop.runner.lines) <= 4
+    loop.board.workload = Workload.IDLE
+    await loop.run(300)
+    assert loop.each.taken == 0
+    assert loop.board.batch == 4
+
+
+@pytest.mark.claim("PM-04")
+async def test_without_its_sensor_it_steps_down(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="power_w", most=9.0, low=6.0, window_s=5, settle_s=5, up_after_s=30,
+        steps=steps(*BATCH),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.IDLE)
+    device = loop.store["b"]
+    for _ in range(30):
+        loop.clock.step(1)
+        stats = parse("RAM 2000/7607MB (lfb 100x4MB) CPU [1%@100] cpu@40C")
+        assert stats is not None
+        loop.store.apply(device, stats)
+        loop.keeper.look(loop.each)
+        if loop.each.task is not None:
+            await asyncio.wait([loop.each.task])
+    assert loop.each.taken == 2
+    assert loop.board.batch == 1
+    told = [event.text for event in loop.store.events if event.kind == "limit not held"]
+    assert told == ["x: unknown of 9 W, step 2 of 2, and there is no further one"]
+
+
+async def test_read_only_tells_and_does_nothing(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=2.0, window_s=5, settle_s=5, up_after_s=30,
+        steps=steps({"mode": "15W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING, read_only=True)
+    await loop.run(60)
+    assert loop.board.mode.name == "25W"
+    failed = [event for event in loop.store.events if event.kind == "change failed"]
+    assert len(failed) == 1
+    assert "refused: Cohete runs read-only" in failed[0].text
+
+
+@pytest.mark.parametrize(
+    "step",
+    [{}, {"run": ["a"], "mode": "x"}, {"back": ["a"], "mode": "x"}, {"run": []}, {"stop": "a b"}],
+)
+def test_a_step_is_one_thing(step: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        LimitStep.model_validate(step)
+
+
+def test_hysteresis_is_needed() -> None:
+    with pytest.raises(ValidationError, match="must be below most"):
+        Limit(metric="power_w", most=5, low=5, steps=steps({"free_memory": True}))
+
+
+def test_the_mean_is_over_the_window() -> None:
+    clock = ManualClock()
+    store = FleetStore([DeviceSpec("b", Target("h"))], clock)
+    assert mean(store["b"], "power_w", 10, clock.monotonic()) is None
+    for watts in range(20):
+        stats = parse(f"RAM 1/2MB (lfb 1x4MB) CPU [1%@100] VDD_IN {watts}000mW/1mW")
+        assert stats is not None
+        store.apply(store["b"], stats)
+        clock.step(1)
+    assert mean(store["b"], "power_w", 10, clock.monotonic()) == pytest.approx(14.5)
