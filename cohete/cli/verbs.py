@@ -11,6 +11,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "apply": ("cohete.cli.apply", "Make boards as the configuration says; twice changes nothing."),
     "audit": ("cohete.cli.audit", "What was done to which board, by whom, and what came of it."),
     "breaker": ("cohete.cli.breaker", "Thermal breakers: shown, run, and what they hold let go."),
+    "budget": ("cohete.cli.budget", "Memory of each board against its budget; would a model fit?"),
     "clip": ("cohete.cli.clip", "A part of a recording, masked if you like."),
     "clocks": ("cohete.cli.clocks", "Clocks locked at their highest, and let go."),
     "completion": ("cohete.cli.completion", "Print the completion script of your shell."),

@@ -22,7 +22,7 @@ from cohete.fleet.store import FleetStore
 from cohete.power.fan import AutomaticFan, HoldFan
 from cohete.power.modes import SetMode
 from cohete.thermal.breaker import BLIND_S, Breaker, BreakerState, step
-from cohete.thermal.forecast import Forecast, forecast
+from cohete.thermal.forecast import NEAR_C, Forecast, forecast
 from cohete.thermal.policy import Ambient, Limits, Pair, Policy, estimated_ambient_c, limits_of
 
 PERIOD_S = 0.25
@@ -183,10 +183,12 @@ class BreakerKeeper:
 
     @staticmethod
     def _forecast(each: DeviceBreaker) -> Forecast:
-        history = each.device.history
-        count = min(FORECAST_SAMPLES, len(history))
-        times = history.times()[-count:]
-        return forecast(times, history.values("temperature_c", count), each.limits.threshold_c)
+        history, threshold_c = each.device.history, each.limits.threshold_c
+        celsius = each.breaker.celsius
+        if celsius is None or celsius < threshold_c - NEAR_C:
+            return Forecast(None, 0.0)
+        times = history.times(FORECAST_SAMPLES)
+        return forecast(times, history.values("temperature_c", FORECAST_SAMPLES), threshold_c)
 
     def _tell(self, each: DeviceBreaker, before: Breaker) -> None:
         """What is new, as events: each once until it is over."""

@@ -141,7 +141,10 @@ def mean(device: Device, metric: str, window_s: float, now_s: float) -> float | 
     """The mean of a series over the window; None where nothing in it is known."""
     history = device.history
     total = count = 0.0
-    for at, value in zip(reversed(history.times()), reversed(history.values(metric)), strict=True):
+    # More than there are at the pace that was asked for: samples may come in lumps.
+    last = int(2 * window_s / device.interval_s) + 2
+    times, values = history.times(last), history.values(metric, last)
+    for at, value in zip(reversed(times), reversed(values), strict=True):
         if now_s - at > window_s:
             break
         if not math.isnan(value):

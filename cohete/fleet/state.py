@@ -99,13 +99,15 @@ class History:
         kept._at = self._at
         return kept
 
-    def times(self) -> list[float]:
-        """Arrival times, oldest first."""
-        return [*self.seconds[self._at :], *self.seconds[: self._at]]
+    def times(self, last: int | None = None) -> list[float]:
+        """Arrival times, oldest first; of the last `last` samples."""
+        return self._ordered(self.seconds, last)
 
     def values(self, name: str, last: int | None = None) -> list[float]:
         """A series, oldest first; the last `last` samples of it. NaN is unknown."""
-        kept = self.series[name]
+        return self._ordered(self.series[name], last)
+
+    def _ordered(self, kept: array[float], last: int | None) -> list[float]:
         if last is not None and (self._at == 0 or last <= self._at):
             end = self._at or len(kept)
             return list(kept[max(0, end - last) : end])

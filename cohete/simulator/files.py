@@ -108,7 +108,18 @@ def read_file(board: SimBoard, path: str) -> bytes | None:
         "/proc/meminfo": f"MemTotal:       {kb:>8} kB\n"
         f"MemFree:        {(module.memory_mb - board.memory_used_mb) * 768:>8} kB\n"
         f"MemAvailable:   {(module.memory_mb - board.memory_used_mb) * 1024:>8} kB\n"
-        f"SwapTotal:      {kb // 2 if module.swap else 0:>8} kB\n",
+        f"SwapTotal:      {kb // 2 if module.swap else 0:>8} kB\n"
+        f"SwapFree:       {kb // 2 if module.swap else 0:>8} kB\n"
+        f"NvMapMemUsed:   {board.memory_used_mb * 512:>8} kB\n",
+        "/proc/vmstat": f"nr_free_pages 1000\npswpin {board.memory_used_mb}\npswpout 77\n",
+        "/proc/pressure/memory": "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+        "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+        if int(major) >= 36
+        else None,
+        "/proc/swaps": "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+        + (f"/dev/zram0 partition {kb // 2} 0 5\n" if module.swap else ""),
+        "/proc/buddyinfo": "Node 0, zone   Normal  90 50 30 20 10 5 3 2 1 1 "
+        f"{(module.memory_mb - board.memory_used_mb) // 5}\n",
         "/proc/cpuinfo": "".join(
             f"processor\t: {nth}\nFeatures\t: "
             + ("half thumb vfpv3 neon" if int(major) < 23 else "fp asimd evtstrm aes crc32 atomics")
