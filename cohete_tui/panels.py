@@ -11,6 +11,7 @@ from cohete.fleet.store import is_over_budget
 from cohete.fleet.words import UNKNOWN, gib, load, percent, span, trend, watts
 from cohete.tegra import Engine, TegraStats, Zone
 from cohete.tegra.rules import NOT_THE_MODULE
+from cohete.thermal.throttle import Cause
 from cohete_tui.draw import Line, bar, fill_style, fit, spread, wrap
 from cohete_tui.tiles import dimmed, heat_style, state_span
 
@@ -183,6 +184,10 @@ def sensors(device: Device, now_s: float, cells: int) -> list[Line]:
     if module is not None and module.throttle_c is not None:
         limit = f"throttles at {module.throttle_c:g}C, off at {module.critical_c:g}C"
         lines += [[(text, "dim")] for text in textwrap.wrap(limit, max(10, cells))]
+    for each in device.throttling:
+        style = "dim" if each.cause is Cause.MODE else "danger"
+        text = f"held back by {each.cause}: {each.words}"
+        lines += [[(part, style)] for part in wrap(text, cells, 4)]
     if lines:
         lines.append([])
     for rail in stats.rails:

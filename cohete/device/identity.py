@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from cohete import hardware
 from cohete.hardware import Module
 from cohete.text import decode, sanitise
+from cohete.thermal.throttle import HeldBack, held_back_from
 
 _MEM = re.compile(rb"^(MemTotal|MemAvailable|SwapTotal):\s+(\d{1,12}) kB", re.MULTILINE)
 _MODE = re.compile(
@@ -55,6 +56,7 @@ class Facts:
     uptime_s: float | None = None
     has_neon: bool | None = None
     has_cuda: bool | None = None
+    held_back: HeldBack = field(default_factory=HeldBack)
 
     @property
     def module_name(self) -> str:
@@ -145,6 +147,7 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         # Linux on aarch64 calls NEON asimd; 32-bit kernels (TK1) call it neon.
         has_neon=bool({"asimd", "neon"} & set(features)) if features else None,
         has_cuda=bool(re.search(r"^/dev/(nvhost-gpu|nvidiactl)\s*$", cuda, re.M)) if cuda else None,
+        held_back=held_back_from(_text(sections, "throttle")),
     )
 
 
@@ -208,6 +211,7 @@ def facts_from_dict(found: Mapping[str, object]) -> Facts:
         else None,
         has_neon=_bool_or_none(found.get("has_neon")),
         has_cuda=_bool_or_none(found.get("has_cuda")),
+        held_back=HeldBack(),
     )
 
 

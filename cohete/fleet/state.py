@@ -14,6 +14,7 @@ from cohete.device.identity import Facts
 from cohete.tegra import TegraStats
 from cohete.tegra.rules import Reading
 from cohete.thermal.breaker import BreakerState
+from cohete.thermal.throttle import Throttling
 
 HISTORY_SAMPLES = 900
 TREND_WINDOW_S = 60.0
@@ -199,6 +200,7 @@ class Device:
         "stats",
         "stats_at",
         "sudo_note",
+        "throttling",
         "tries",
         "version",
         "was_live",
@@ -238,6 +240,7 @@ class Device:
         self.was_live = False
         self.reading: Reading | None = None
         self.breaker: BreakerState | None = None
+        self.throttling: tuple[Throttling, ...] = ()
         self.version = 0
         self._words = ""
         self._words_of: Facts | None = None

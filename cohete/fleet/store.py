@@ -17,6 +17,7 @@ from cohete.errors import AuthRefused, CoheteError, HostKeyChanged, HostKeyUnkno
 from cohete.fleet.state import Device, Event, Refusal, State
 from cohete.tegra import TegraStats
 from cohete.tegra.rules import Reading, reading_of
+from cohete.thermal.throttle import Cause, throttled_by
 
 MAX_EVENTS = 1_000
 HOT_C = 80.0
@@ -191,7 +192,19 @@ class FleetStore:
             and before.power_mode != facts.power_mode
         ):
             self.event(device, "mode", f"power mode is now {facts.power_mode.name}")
+        self._tell_throttling(device, before, facts)
         self.touch(device)
+
+    def _tell_throttling(self, device: Device, before: Facts | None, facts: Facts) -> None:
+        """What the hardware holds back, and why; a mode's own cap is no news."""
+        now = facts.held_back
+        known = before.held_back.events if before is not None else None
+        found = tuple(throttled_by(now.cooling, now.events, known, now.clocks_mhz))
+        causes = {each.cause for each in device.throttling}
+        device.throttling = found
+        for each in found:
+            if each.cause is not Cause.MODE and each.cause not in causes:
+                self.event(device, "throttled", f"by {each.cause}: {each.words}")
 
     def apply_gpu(self, device: Device, percent: int) -> None:
         """GPU load from somewhere else than tegrastats."""

@@ -43,6 +43,14 @@ class Probe:
     argv: Argv
 
 
+_HELD_BACK = (
+    "/sys/class/thermal/cooling_device*/type /sys/class/thermal/cooling_device*/cur_state"
+    " /sys/class/hwmon/hwmon*/oc*_event_cnt"
+    " /sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq"
+    " /sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq"
+)
+"""What tells that the hardware holds a board back, and why."""
+
 PROBES: tuple[Probe, ...] = (
     Probe("model", ("cat", "/proc/device-tree/model")),
     Probe("compatible", ("cat", "/proc/device-tree/compatible")),
@@ -57,6 +65,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("kernel", ("uname", "-r")),
     Probe("uptime", ("cat", "/proc/uptime")),
     Probe("machine_id", ("cat", "/etc/machine-id")),
+    Probe("throttle", ("sh", "-c", f"grep -s . {_HELD_BACK}")),
     Probe("cuda", ("ls", "-d", "/dev/nvhost-gpu", "/dev/nvidiactl", "/usr/local/cuda")),
 )
 

@@ -81,6 +81,7 @@ class SimBoard:
         self.booted_at = clock.monotonic() - 3600 * 5
         self.written: dict[str, bytes] = {}
         self.boots = 0
+        self.over_current_events = 0
         self.batch = 4
         """How many requests its server takes together: fewer need less memory and power."""
         self.services: dict[str, bool] = {}
@@ -161,6 +162,11 @@ class SimBoard:
         for nth in range(steps):
             self._step(step_s, self._at + (nth + 1) * step_s)
         self._at = now
+
+    @property
+    def throttle_steps(self) -> int:
+        """By how many steps the kernel lowers its clocks against the heat."""
+        return round((1 - self._throttle) * 10)
 
     @property
     def _work_is_held(self) -> bool:

@@ -12,7 +12,7 @@ _OLD_FAN = "/sys/devices/pwm-fan"
 
 def sysfs(board: SimBoard) -> dict[str, bytes]:
     """Every file that can be read now."""
-    return _zones(board) | _fan(board)
+    return _zones(board) | _fan(board) | _held_back(board)
 
 
 def _zones(board: SimBoard) -> dict[str, bytes]:
@@ -26,6 +26,22 @@ def _zones(board: SimBoard) -> dict[str, bytes]:
         for trip, (kind, limit) in enumerate((("passive", throttle), ("critical", throttle + 5.5))):
             files[f"{_ZONES}{nth}/trip_point_{trip}_type"] = kind
             files[f"{_ZONES}{nth}/trip_point_{trip}_temp"] = str(round(1000 * limit))
+    return {path: f"{text}\n".encode() for path, text in files.items()}
+
+
+def _held_back(board: SimBoard) -> dict[str, bytes]:
+    cooling = "/sys/class/thermal/cooling_device"
+    cpufreq = "/sys/devices/system/cpu/cpu0/cpufreq"
+    highest = board.module.cpu_mhz[1]
+    files = {
+        f"{cooling}0/type": "cpufreq-cpu0",
+        f"{cooling}0/cur_state": str(board.throttle_steps),
+        f"{cooling}1/type": "pwm-fan",
+        f"{cooling}1/cur_state": "3",
+        f"{_HWMON}2/oc1_event_cnt": str(board.over_current_events),
+        f"{cpufreq}/scaling_max_freq": f"{board.mode.cpu_mhz or highest}000",
+        f"{cpufreq}/cpuinfo_max_freq": f"{highest}000",
+    }
     return {path: f"{text}\n".encode() for path, text in files.items()}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 _COOLING = re.compile(
@@ -18,6 +18,10 @@ _COOLING = re.compile(
 )
 _EVENTS = re.compile(
     r"^/sys/class/hwmon/hwmon\d{1,3}/(oc\d{1,2})_event_cnt:(\d{1,12})$", re.MULTILINE | re.ASCII
+)
+_CPU_KHZ = re.compile(
+    r"^/sys/devices/system/cpu/cpu0/cpufreq/(scaling|cpuinfo)_max_freq:(\d{1,9})$",
+    re.MULTILINE | re.ASCII,
 )
 _FAN = re.compile(r"fan", re.IGNORECASE)
 
@@ -36,6 +40,27 @@ class Throttling:
 
     cause: Cause
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """What the kernel says of it at a moment: cooling states, event counts since boot, clocks."""
+
+    cooling: Mapping[str, int] = field(default_factory=dict)
+    events: Mapping[str, int] = field(default_factory=dict)
+    clocks_mhz: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+
+
+def held_back_from(text: str) -> HeldBack:
+    """From the files of one `grep`. Never raises."""
+    khz = {name: int(value) / 1000 for name, value in _CPU_KHZ.findall(text)}
+    cooling = cooling_states(text)
+    clocks = {}
+    cooled = any("cpufreq" in name and state > 0 for name, state in cooling.items())
+    if len(khz) == 2 and not cooled:
+        # Nothing cools it: what is allowed is what the mode allows.
+        clocks["CPU"] = (khz["scaling"], khz["scaling"], khz["cpuinfo"])
+    return HeldBack(cooling, event_counts(text), clocks)
 
 
 def cooling_states(text: str) -> dict[str, int]:
@@ -80,9 +105,10 @@ def throttled_by(
         found.append(Throttling(Cause.HEAT, f"the kernel cools: {names}"))
     if events_before is not None:
         new = {
-            name: count - events_before.get(name, 0)
+            name: count - events_before[name]
             for name, count in events.items()
-            if count > events_before.get(name, 0)
+            # A counter that was not there, or that a restart began anew, says nothing yet.
+            if name in events_before and count > events_before[name]
         }
         if new:
             names = ", ".join(f"{name} {count}" for name, count in sorted(new.items()))

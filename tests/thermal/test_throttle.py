@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cohete.thermal.throttle import Cause, cooling_states, event_counts, throttled_by
+from cohete.clock import ManualClock
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
+from cohete.device.identity import Facts
+from cohete.fleet.store import FleetStore
+from cohete.simulator.board import Workload
+from cohete.simulator.faults import Fault
+from cohete.thermal.throttle import (
+    Cause,
+    cooling_states,
+    event_counts,
+    held_back_from,
+    throttled_by,
+)
+from tests.boards import simulated, until, watched
 
 COOLING = """\
 /sys/class/thermal/cooling_device0/type:cpufreq-cpu0
@@ -43,3 +59,42 @@ def test_each_cause_is_told_apart() -> None:
 def test_nothing_raises(text: str) -> None:
     cooling_states(text)
     event_counts("/sys/class/hwmon/hwmon2/oc1_event_cnt:" + text)
+
+
+@pytest.mark.claim("TM-13")
+def test_a_device_tells_of_it_once() -> None:
+    clock = ManualClock()
+    store = FleetStore([DeviceSpec("a", Target("h"))], clock)
+    device = store["a"]
+    calm = COOLING.replace("cur_state:3", "cur_state:0") + EVENTS
+    capped = (
+        "/sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq:1344000\n"
+        "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq:1984000\n"
+    )
+    for text in (calm + capped, COOLING + EVENTS, COOLING + EVENTS, calm):
+        store.apply_facts(device, Facts(held_back=held_back_from(text)))
+    told = [event.text for event in store.events if event.kind == "throttled"]
+    assert told == ["by heat: the kernel cools: cpufreq-cpu0 3"]
+    store.apply_facts(device, Facts(held_back=held_back_from(calm.replace("cnt:4", "cnt:9"))))
+    assert [event.text for event in store.events][-1] == (
+        "by over-current: over-current events since: oc1 5"
+    )
+    # Started anew: the counters begin at nothing.
+    store.apply_facts(device, Facts(held_back=held_back_from(calm.replace("cnt:4", "cnt:0"))))
+    assert not list(device.throttling)
+    store.apply_facts(device, Facts(held_back=held_back_from(calm + capped)))
+    assert [each.words for each in device.throttling if each.cause is Cause.MODE] == [
+        "CPU at most 1344 of 1984 MHz by its mode"
+    ]
+
+
+async def test_a_simulated_board_that_throttles(tmp_path: Path) -> None:
+    async with simulated("orin-nano-8gb", folder=tmp_path) as (fleet, config, specs):
+        board = next(iter(fleet.hosts.values())).board
+        board.faults.add(Fault.OVERHEAT)
+        board.workload = Workload.TRAINING
+        board.settle(1800)
+        async with watched(config, specs) as session:
+            device = session.store[specs[0].id]
+            await until(lambda: device.facts is not None)
+            assert Cause.HEAT in {each.cause for each in device.throttling}
