@@ -42,7 +42,7 @@ async def open_session(launch: Launch) -> Session:
     if launch.read_only or launch.served:
         control = plan.control.model_copy(update={"read_only": True})
         plan = replace(plan, control=control)
-    return PlannedSession(FleetSession(plan, keep_history=launch.history, guards=True))
+    return PlannedSession(FleetSession(plan, keep_history=launch.history, guards=not launch.served))
 
 
 def _load_ssh() -> None:
