@@ -219,6 +219,10 @@ def identity(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -
             ("up", span(facts.uptime_s), ""),
             ("memory", f"{gib(facts.memory_available_mb)} available", ""),
         ]
+        if facts.battery is not None:
+            rows.append(
+                ("battery", facts.battery.words, "warn" if facts.battery.discharging else "")
+            )
         hint = compute_hint(facts)
         rows.append(("compute", f"{hint.backend}, NEON {_yes(facts.has_neon)}, "
                      f"CUDA {_yes(facts.has_cuda)}", "dim"))  # fmt: skip

@@ -49,6 +49,7 @@ def _spec(device: Device, config: Config, folder: Path) -> DeviceSpec:
         if "memory_budget_mb" in device.model_fields_set
         else None,
         limits=tuple(device.limits),
+        switches=tuple(device.switches),
         mac=device.mac,
         power_profile=device.power_profile,
         thermal_name=device.thermal_policy if "thermal_policy" in device.model_fields_set else "",

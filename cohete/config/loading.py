@@ -213,12 +213,24 @@ def _dangling_names(config: Config) -> Iterator[tuple[_Path, str, str]]:
                 _suggest(device.power_profile, profiles),
             )
     for index, device in enumerate(config.fleet.devices):
-        for nth, limit in enumerate(device.limits):
-            if limit not in config.limits:
+        for key, names, known in (
+            ("limits", device.limits, list(config.limits)),
+            ("switches", device.switches, list(config.switches)),
+        ):
+            for nth, each in enumerate(names):
+                if each not in known:
+                    yield (
+                        ("fleet", "devices", index, key, nth),
+                        f"nothing under {key} is called {each!r}",
+                        _suggest(each, known),
+                    )
+    for switch_name, switch in config.switches.items():
+        for key, wanted in (("profile", switch.profile), ("back", switch.back)):
+            if wanted is not None and wanted not in profiles:
                 yield (
-                    ("fleet", "devices", index, "limits", nth),
-                    f"no limit is called {limit!r}",
-                    _suggest(limit, config.limits),
+                    ("switches", switch_name, key),
+                    f"no power profile is called {wanted!r}",
+                    _suggest(wanted, profiles),
                 )
     for name, group in config.fleet.groups.items():
         for index, member in enumerate(group.devices):

@@ -11,6 +11,7 @@ from cohete.config.alerts import Alerts
 from cohete.config.base import Name, Strict
 from cohete.config.control import Control, Power
 from cohete.config.limits import Limit
+from cohete.config.switches import Switch
 from cohete.config.target import check_host, parse_target
 from cohete.config.thermal import ThermalPolicy
 from cohete.errors import ConfigError
@@ -75,6 +76,9 @@ class Device(Strict):
     )
     tags: list[Name] = Field(default=[], description="Free labels to filter and group by.")
     site: Name | None = Field(default=None, description="Where the board is.")
+    switches: list[Name] = Field(
+        default=[], description="Names under switches; the first whose filter holds counts."
+    )
     limits: list[Name] = Field(default=[], description="Names under limits, to be kept below.")
     thermal_policy: Name = Field(default="conservative", description="A name under thermal.")
     memory_budget_mb: Annotated[int, Field(ge=64, le=1_048_576)] = Field(
@@ -289,6 +293,9 @@ class Config(Strict):
     control: Control = Field(default_factory=Control)
     power: Power = Field(default_factory=Power)
     alerts: Alerts = Field(default_factory=Alerts)
+    switches: dict[Name, Switch] = Field(
+        default={}, description="Power profiles that boards switch to by themselves, and back."
+    )
     limits: dict[Name, Limit] = Field(
         default={}, description="What boards are kept below, by name, and the steps that do it."
     )

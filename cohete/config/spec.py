@@ -39,6 +39,7 @@ class DeviceSpec:
     site: str | None = None
     memory_budget_mb: int | None = None
     limits: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
     mac: str | None = None
     power_profile: str | None = None
     thermal_name: str = ""

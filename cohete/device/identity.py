@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from cohete import hardware
+from cohete.device.battery import Battery, battery_from
 from cohete.hardware import Module
 from cohete.text import decode, sanitise
 from cohete.thermal.throttle import HeldBack, held_back_from
@@ -57,6 +58,7 @@ class Facts:
     has_neon: bool | None = None
     has_cuda: bool | None = None
     held_back: HeldBack = field(default_factory=HeldBack)
+    battery: Battery | None = None
 
     @property
     def module_name(self) -> str:
@@ -148,6 +150,7 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         has_neon=bool({"asimd", "neon"} & set(features)) if features else None,
         has_cuda=bool(re.search(r"^/dev/(nvhost-gpu|nvidiactl)\s*$", cuda, re.M)) if cuda else None,
         held_back=held_back_from(_text(sections, "throttle")),
+        battery=battery_from(_text(sections, "supplies")),
     )
 
 
@@ -212,6 +215,7 @@ def facts_from_dict(found: Mapping[str, object]) -> Facts:
         has_neon=_bool_or_none(found.get("has_neon")),
         has_cuda=_bool_or_none(found.get("has_cuda")),
         held_back=HeldBack(),
+        battery=None,
     )
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from cohete.fleet.state import Event
 
-CALM_KINDS = frozenset({"live", "mode", "change", "cooled", "memory ok", "alert over", "limit"})
+CALM_KINDS = frozenset(
+    {"live", "mode", "change", "cooled", "memory ok", "alert over", "limit", "switch"}
+)
 """News that ask nothing of anybody."""
 
 _Key = tuple[str, str, str]

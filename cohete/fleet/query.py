@@ -50,6 +50,11 @@ def _lfb(device: Device, now_s: float) -> float | None:
     return stats.lfb_blocks * stats.lfb_kb / 1024
 
 
+def _battery(device: Device, now_s: float) -> float | None:
+    battery = device.facts.battery if device.facts else None
+    return battery.percent if battery is not None else None
+
+
 NUMBERS: dict[str, tuple[Number, str]] = {
     "temp": (_temperature, "C"),
     "gpu": (lambda device, now: device.gpu_percent(now), "%"),
@@ -60,6 +65,7 @@ NUMBERS: dict[str, tuple[Number, str]] = {
     "power": (_power, "W"),
     "age": (lambda device, now: device.age_s(now), "s"),
     "lfb": (_lfb, "MB"),
+    "battery": (_battery, "%"),
     "trend": (lambda device, now: device.history.slope_per_min("temperature_c"), "C/min"),
 }
 """Fields that are compared as numbers, each with the unit that may follow a value."""
@@ -68,6 +74,11 @@ NUMBERS: dict[str, tuple[Number, str]] = {
 FLAGS: dict[str, Callable[[Device], bool]] = {
     "hot": is_hot,
     "over-budget": is_over_budget,
+    "on-battery": lambda device: (
+        device.facts is not None
+        and device.facts.battery is not None
+        and device.facts.battery.discharging
+    ),
     "breaker-open": lambda device: device.breaker is not None and not device.breaker.allows_work,
     "read-only": lambda device: device.spec.read_only,
 }

@@ -16,6 +16,7 @@ from cohete.config.limits import Limit
 from cohete.config.loading import find_config, load
 from cohete.config.schema import Dashboard, History, Ssh, Telemetry, Watch
 from cohete.config.spec import DeviceSpec, Reach
+from cohete.config.switches import Switch
 from cohete.config.target import Target
 from cohete.control.applying import Control as Applier
 from cohete.control.applying import Runner
@@ -32,6 +33,7 @@ from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
+from cohete.fleet.switches import SwitchKeeper
 from cohete.links.base import Completed, Link
 from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
@@ -57,6 +59,7 @@ class FleetPlan:
     power: Power = field(default_factory=Power)
     alerts: Alerts = field(default_factory=Alerts)
     limits: dict[str, Limit] = field(default_factory=dict)
+    switches: dict[str, Switch] = field(default_factory=dict)
 
 
 def plan_fleet(
@@ -88,6 +91,7 @@ def plan_fleet(
             config.power,
             config.alerts,
             config.limits,
+            config.switches,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)
@@ -153,6 +157,10 @@ class FleetSession:
         self.pressure = PressureKeeper(self.store, self.clock)
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
         self.limits = LimitKeeper(self.store, plan.limits, self.control, self.runner, self.clock)
+        self.switches = SwitchKeeper(
+            self.store, plan.switches, plan.power, plan.control,
+            self.control, self.runner, self.clock,
+        )  # fmt: skip
         self._guards = guards
         history = plan.telemetry.history
         self.keeper: HistoryKeeper | None = None
@@ -186,6 +194,8 @@ class FleetSession:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pressure.run())
             group.create_task(self.alerts.run())
+            if self.switches.by_id:
+                group.create_task(self.switches.run())
             if self.limits.limits:
                 group.create_task(self.limits.run())
             if self.breakers.by_id:

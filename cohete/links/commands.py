@@ -51,6 +51,13 @@ _HELD_BACK = (
 )
 """What tells that the hardware holds a board back, and why."""
 
+_SUPPLIES = " ".join(
+    f"/sys/class/power_supply/*/{name}"
+    for name in ("type", "status", "capacity", "energy_now", "power_now", "charge_now",
+                 "current_now", "voltage_now")
+)  # fmt: skip
+"""A board on a battery tells how full it is, and what it draws."""
+
 PROBES: tuple[Probe, ...] = (
     Probe("model", ("cat", "/proc/device-tree/model")),
     Probe("compatible", ("cat", "/proc/device-tree/compatible")),
@@ -65,6 +72,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("kernel", ("uname", "-r")),
     Probe("uptime", ("cat", "/proc/uptime")),
     Probe("machine_id", ("cat", "/etc/machine-id")),
+    Probe("supplies", ("sh", "-c", f"grep -s . {_SUPPLIES}")),
     Probe("throttle", ("sh", "-c", f"grep -s . {_HELD_BACK}")),
     Probe("cuda", ("ls", "-d", "/dev/nvhost-gpu", "/dev/nvidiactl", "/usr/local/cuda")),
 )

@@ -82,6 +82,8 @@ class SimBoard:
         self.written: dict[str, bytes] = {}
         self.boots = 0
         self.over_current_events = 0
+        self.battery_percent: int | None = None
+        self.on_battery = False
         self.batch = 4
         """How many requests its server takes together: fewer need less memory and power."""
         self.services: dict[str, bool] = {}

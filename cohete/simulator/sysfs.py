@@ -12,7 +12,7 @@ _OLD_FAN = "/sys/devices/pwm-fan"
 
 def sysfs(board: SimBoard) -> dict[str, bytes]:
     """Every file that can be read now."""
-    return _zones(board) | _fan(board) | _held_back(board)
+    return _zones(board) | _fan(board) | _held_back(board) | _battery(board)
 
 
 def _zones(board: SimBoard) -> dict[str, bytes]:
@@ -26,6 +26,21 @@ def _zones(board: SimBoard) -> dict[str, bytes]:
         for trip, (kind, limit) in enumerate((("passive", throttle), ("critical", throttle + 5.5))):
             files[f"{_ZONES}{nth}/trip_point_{trip}_type"] = kind
             files[f"{_ZONES}{nth}/trip_point_{trip}_temp"] = str(round(1000 * limit))
+    return {path: f"{text}\n".encode() for path, text in files.items()}
+
+
+def _battery(board: SimBoard) -> dict[str, bytes]:
+    if board.battery_percent is None:
+        return {}
+    folder = "/sys/class/power_supply/battery"
+    status = "Discharging" if board.on_battery else "Charging"
+    files = {
+        f"{folder}/type": "Battery",
+        f"{folder}/status": status,
+        f"{folder}/capacity": str(board.battery_percent),
+        f"{folder}/energy_now": str(board.battery_percent * 500_000),
+        f"{folder}/power_now": str(round(board.power_w * 1e6)),
+    }
     return {path: f"{text}\n".encode() for path, text in files.items()}
 
 

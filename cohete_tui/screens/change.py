@@ -58,7 +58,10 @@ class ChangeDialog(ModalScreen[Agreed | None]):
     def compose(self) -> ComposeResult:
         boards = "1 board" if self._count == 1 else f"{self._count} boards"
         with Vertical(id="box") as box:
-            box.border_title = f"{self._intent[:1].upper()}{self._intent[1:]} on {boards}?"
+            intent = f"{self._intent[:1].upper()}{self._intent[1:]}"
+            box.border_title = (
+                f"{intent} on {boards}?" if self._count else f"{intent}: nothing to do"
+            )
             box.border_subtitle = "tab: next  enter: press  esc: cancel"
             with VerticalScroll(id="list", can_focus=False):
                 yield LinesPanel(lambda cells: change_lines(self._looked, cells))
