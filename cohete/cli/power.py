@@ -118,6 +118,47 @@ def set_profile(name: str, reboot: bool, **given: Unpack[Given]) -> None:
     act(Options(**given, reboot=reboot), lambda plan: profile_named(name, plan.power, plan.control))
 
 
+@command.command("measure")
+@fleet_options
+@click.option(
+    "--every",
+    "interval_ms",
+    type=click.IntRange(50, 10_000),
+    default=100,
+    show_default=True,
+    help="Milliseconds between two readings.",
+)
+@click.option(
+    "--for",
+    "for_s",
+    type=click.FloatRange(1, 900),
+    default=10.0,
+    show_default=True,
+    help="Seconds to measure.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def measure(
+    targets: tuple[str, ...],
+    config_path: str | None,
+    accept_new: bool,
+    interval_ms: int,
+    for_s: float,
+    as_json: bool,
+) -> None:
+    """Measure power at the board's own sensor chip, ten times a second: spikes are kept.
+
+    Reads the INA3221's files, without root (JetPack 5 and later). The total is by the module's
+    rule: no rail counts twice. Exit code 1 if any board has no such sensor.
+    """
+    from cohete.cli.measuring import measure_all, print_traces
+    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.loop import run
+
+    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    found = run(measure_all(plan, interval_ms, for_s))
+    sys.exit(0 if print_traces(found, as_json=as_json) else 1)
+
+
 async def _read(plan: FleetPlan) -> list[Found]:
     import asyncio
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from cohete.simulator.board import SimBoard
+
+_ENDLESS = re.compile(r"while :; do (.*); done", re.DOTALL)
 
 Write = Callable[[bytes], None]
 
@@ -83,6 +86,11 @@ def empty_pipe() -> Pipe:
 
 async def run_line(line: str, context: Context, programs: Mapping[str, Program]) -> int:
     """Run a command line to its end; the exit status is that of its last command."""
+    endless = _ENDLESS.fullmatch(line)
+    if endless is not None:
+        while True:
+            await run_line(endless[1], context, programs)
+            await asyncio.sleep(0)
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&<>")
     lexer.whitespace_split = True
     lexer.commenters = ""

@@ -12,7 +12,7 @@ _OLD_FAN = "/sys/devices/pwm-fan"
 
 def sysfs(board: SimBoard) -> dict[str, bytes]:
     """Every file that can be read now."""
-    return _zones(board) | _fan(board) | _held_back(board) | _battery(board)
+    return _zones(board) | _fan(board) | _held_back(board) | _battery(board) | _sensor(board)
 
 
 def _zones(board: SimBoard) -> dict[str, bytes]:
@@ -26,6 +26,23 @@ def _zones(board: SimBoard) -> dict[str, bytes]:
         for trip, (kind, limit) in enumerate((("passive", throttle), ("critical", throttle + 5.5))):
             files[f"{_ZONES}{nth}/trip_point_{trip}_type"] = kind
             files[f"{_ZONES}{nth}/trip_point_{trip}_temp"] = str(round(1000 * limit))
+    return {path: f"{text}\n".encode() for path, text in files.items()}
+
+
+_VOLTS_MV = 19_000
+
+
+def _sensor(board: SimBoard) -> dict[str, bytes]:
+    """The INA3221, three rails a chip, from JetPack 5 on."""
+    if not board.has_fan_service:
+        return {}
+    files: dict[str, str] = {}
+    for nth, (name, milliwatts) in enumerate(board.rails_mw().items()):
+        chip, channel = f"{_HWMON}{3 + nth // 3}", nth % 3 + 1
+        files[f"{chip}/name"] = "ina3221"
+        files[f"{chip}/in{channel}_label"] = name
+        files[f"{chip}/in{channel}_input"] = str(_VOLTS_MV)
+        files[f"{chip}/curr{channel}_input"] = str(round(1000 * milliwatts / _VOLTS_MV))
     return {path: f"{text}\n".encode() for path, text in files.items()}
 
 
