@@ -73,7 +73,10 @@ async def test_random_keys(seed: int, tmp_path: Path, monkeypatch: pytest.Monkey
     store = mixed_store()
     app = CoheteApp(Launch(), session=StillSession(store), timer=False)
     pressed: list[str] = []
+    leave = app.exit
     async with app.run_test(size=SIZES[seed], notifications=True) as pilot:
+        # A command line may happen to be told to quit.
+        monkeypatch.setattr(app, "exit", lambda *_, **__: None)
         await settle(pilot)
         for _ in range(STEPS):
             key = rng.choice(KEYS)
@@ -92,6 +95,7 @@ async def test_random_keys(seed: int, tmp_path: Path, monkeypatch: pytest.Monkey
         await settle(pilot)
         header = text_of(app).splitlines()[0]
         assert any(str(state) in header for state in State), header
+        monkeypatch.setattr(app, "exit", leave)
 
 
 async def test_a_storm_of_sizes_keeps_the_place() -> None:
