@@ -12,7 +12,8 @@ from cohete_tui.draw import Line, fit, wrap
 Looked = Mapping[str, Change | CoheteError]
 """What an action means on each device, or why it means nothing there."""
 
-_NAMES = 6
+_LONG = 400
+"""Lines: what is agreed to is shown in full, and scrolls."""
 
 OUTCOME_STYLES = {
     Outcome.ALREADY: "dim",
@@ -48,7 +49,7 @@ def change_lines(looked: Looked, cells: int) -> list[Line]:
         lines += _group(changes, cells)
     done = [name for name, each in looked.items() if _is_done(each)]
     if done:
-        lines += [[], *_words(f"already so: {_names(done)}", cells, "dim")]
+        lines += [[], *_words(f"already so: {', '.join(done)}", cells, "dim")]
     for name, each in looked.items():
         if isinstance(each, CoheteError):
             words = f"{each.what}. {each.hint}" if each.hint else each.what
@@ -58,16 +59,18 @@ def change_lines(looked: Looked, cells: int) -> list[Line]:
 
 def _group(changes: Sequence[Change], cells: int) -> list[Line]:
     first = changes[0]
-    names = _names([change.device for change in changes])
-    lines: list[Line] = [[(text, "title")] for text in wrap(names, cells, 3)]
+    names = ", ".join(change.device for change in changes)
+    lines: list[Line] = [[(text, "title")] for text in wrap(names, cells, _LONG)]
     lines.append([(fit(f"{first.before or 'unknown'} → {first.after}", cells), "")])
     lines += [
-        [(text, "accent")] for step in first.steps for text in wrap(f"$ {step.line}", cells, 4)
+        [(text, "accent")] for step in first.steps for text in wrap(f"$ {step.line}", cells, _LONG)
     ]
     if first.reboot_steps:
         lines += _words("and only where it asks for a reboot, and you agreed to one:", cells, "dim")
-        steps = (*first.reboot_steps, *first.after_reboot)
-        lines += [[(text, "accent")] for step in steps for text in wrap(f"$ {step.line}", cells, 4)]
+        steps = (*first.reboot_steps, *first.after_reboot, *first.undrain)
+        lines += [
+            [(text, "accent")] for step in steps for text in wrap(f"$ {step.line}", cells, _LONG)
+        ]
     for note in first.notes:
         lines += _words(note, cells, "warn" if "reboot" in note else "")
     return [*lines, *_words(first.undo_words, cells, "dim")]
@@ -75,12 +78,6 @@ def _group(changes: Sequence[Change], cells: int) -> list[Line]:
 
 def _words(text: str, cells: int, style: str) -> list[Line]:
     return [[(part, style)] for part in wrap(text, cells, 6)]
-
-
-def _names(names: Sequence[str]) -> str:
-    if len(names) <= _NAMES:
-        return ", ".join(names)
-    return f"{', '.join(names[:_NAMES])} and {len(names) - _NAMES} more"
 
 
 def _is_done(each: Change | CoheteError) -> bool:

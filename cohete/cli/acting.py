@@ -335,7 +335,7 @@ def _as_text(name: str, looked: Change | CoheteError) -> str:
     lines += [f"    {step.line}" for step in looked.steps]
     if looked.reboot_steps:
         lines.append("  only where it asks for a reboot and --reboot is given:")
-        steps = (*looked.reboot_steps, *looked.after_reboot)
+        steps = (*looked.reboot_steps, *looked.after_reboot, *looked.undrain)
         lines += [f"    {step.line}" for step in steps]
     lines += [f"  needs {need}" for need in sorted(looked.needs)]
     lines += [f"  {note}" for note in looked.notes]
@@ -353,7 +353,7 @@ def _as_dict(name: str, looked: Change | CoheteError) -> dict[str, Json]:
         "after": looked.after,
         "commands": [step.line for step in looked.steps],
         "commands_with_reboot": [
-            step.line for step in (*looked.reboot_steps, *looked.after_reboot)
+            step.line for step in (*looked.reboot_steps, *looked.after_reboot, *looked.undrain)
         ],
         "needs": [str(need) for need in sorted(looked.needs)],
         "notes": list(looked.notes),

@@ -8,6 +8,7 @@ looked at again afterwards, and the result says what was found.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +36,8 @@ class Runner(Protocol):
 BACK_WITHIN_S = 30.0
 """How long a connection that was lost in the middle of a change is waited for."""
 REBOOT_WITHIN_S = 300.0
+NO_REBOOT_S = 20.0
+"""A board that has not gone away by then, and is as wanted, needed no reboot."""
 _RETRY_S = 1.0
 
 BOOT_ID = Probe("boot_id", ("cat", "/proc/sys/kernel/random/boot_id"))
@@ -86,6 +89,9 @@ class _Trouble:
 
 Progress = Callable[[str], None]
 
+_log = logging.getLogger("cohete.control")
+_log.addHandler(logging.NullHandler())
+
 
 class Control:
     """The one way to touch a device."""
@@ -94,6 +100,7 @@ class Control:
         self.gate = gate
         self._audit = audit
         self.clock = clock
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def look(self, spec: DeviceSpec, runner: Runner, action: Action) -> Change:
         """What the action means on this device now; only reads.
@@ -117,7 +124,21 @@ class Control:
         With `shown`, nothing runs but what a person was shown. `reboot` is a person's explicit yes
         to a reboot of this device.
         """
-        run = _Run(self, spec, runner, action, progress or _silent)
+        # A breaker, a limit and a person may want something of the same board at once.
+        async with self._turns.setdefault(spec.id, asyncio.Lock()):
+            run = _Run(self, spec, runner, action, progress or _silent)
+            return await self._in_turn(run, spec, runner, action, shown, reboot=reboot)
+
+    async def _in_turn(
+        self,
+        run: _Run,
+        spec: DeviceSpec,
+        runner: Runner,
+        action: Action,
+        shown: Change | None,
+        *,
+        reboot: bool,
+    ) -> Result:
         refusal = self.gate.refusal(spec)
         if refusal:
             return await run.refused(refusal)
@@ -128,6 +149,8 @@ class Control:
             return await run.refused(_sentence(error))
         except (LinkError, CommandError) as error:
             return run.result(Outcome.UNREACHED, f"nothing was run: {_sentence(error)}")
+        except Exception as error:  # noqa: BLE001 - one board must never end what others do
+            return run.result(Outcome.UNREACHED, f"nothing was run: {_surprise(error)}")
         if change.is_done:
             return run.result(
                 Outcome.ALREADY, change.readings, found=change.before, before=change.before
@@ -186,6 +209,9 @@ class _Run:
             words = "interrupted; what was begun may still be running on the board"
             await asyncio.shield(self._end(Outcome.INTERRUPTED, "", words))
             raise
+        except Exception as error:  # noqa: BLE001 - told as the result, and never lost
+            words = f"{_surprise(error)}; it was: {change.before}"
+            result = self.result(Outcome.UNKNOWN, words, before=change.before)
         await self._end(result.outcome, result.found, result.words)
         if self._audit_words:
             words = "; ".join(part for part in (result.words, self._audit_words) if part)
@@ -196,10 +222,7 @@ class _Run:
         trouble = await self._steps(change.steps)
         patience_s = BACK_WITHIN_S
         if trouble is not None and trouble.reboot and reboot and change.reboot_steps:
-            trouble = await self._steps(change.reboot_steps)
-            if trouble is None:
-                self._progress("rebooting")
-                trouble = await self._rebooted() or await self._steps(change.after_reboot)
+            trouble = await self._reboot(change)
             patience_s = REBOOT_WITHIN_S
         words = trouble.words if trouble is not None else ""
         if change.is_blind:
@@ -242,32 +265,55 @@ class _Run:
         return self.result(outcome, words, before=change.before, found=again.before)
 
     async def _steps(self, steps: tuple[Step, ...]) -> _Trouble | None:
-        """Run them in order, up to the first that fails."""
-        audit = self._control._audit  # noqa: SLF001
+        """Run them in order, up to the first that fails; those that say so go on."""
+        troubles: list[_Trouble] = []
+        was_ok = True
         for step in steps:
-            self._progress(step.title)
-            try:
-                done = await self._runner.run(step.argv, timeout_s=step.limit_s)
-            except (LinkError, CommandError) as error:
-                await self._note(
-                    audit.ran, self._number, self._spec.id, step.line, None, error.what
-                )
-                if step.ends_connection and isinstance(error, LinkError):
-                    continue
-                return _Trouble(f"{step.title}: {error.what}")
-            said = output_of(done, 1_000)
-            await self._note(
-                audit.ran, self._number, self._spec.id, step.line, done.exit_status, said
-            )
-            if step.ends_connection and done.exit_status is None:
+            if step.only_after_ok and not was_ok:
                 continue
-            verdict = step.verdict(done)
-            if not verdict.ok:
-                return _Trouble(f"{step.title}: {verdict.words}", verdict.reboot)
-        return None
+            trouble = await self._step(step)
+            was_ok = trouble is None
+            if trouble is not None:
+                troubles.append(trouble)
+                if not step.goes_on:
+                    break
+        if not troubles:
+            return None
+        words = "; ".join(trouble.words for trouble in troubles)
+        return _Trouble(words, any(trouble.reboot for trouble in troubles))
+
+    async def _step(self, step: Step) -> _Trouble | None:
+        audit = self._control._audit  # noqa: SLF001
+        self._progress(step.title)
+        try:
+            done = await self._runner.run(step.argv, timeout_s=step.limit_s)
+        except (LinkError, CommandError) as error:
+            await self._note(audit.ran, self._number, self._spec.id, step.line, None, error.what)
+            if step.ends_connection and isinstance(error, LinkError):
+                return None
+            return _Trouble(f"{step.title}: {error.what}")
+        said = output_of(done, 1_000)
+        await self._note(audit.ran, self._number, self._spec.id, step.line, done.exit_status, said)
+        if step.ends_connection and done.exit_status is None:
+            return None
+        verdict = step.verdict(done)
+        return None if verdict.ok else _Trouble(f"{step.title}: {verdict.words}", verdict.reboot)
+
+    async def _reboot(self, change: Change) -> _Trouble | None:
+        """Drain, reboot, go on; what was drained is started again on every way out."""
+        trouble = await self._steps(change.reboot_steps)
+        if trouble is None:
+            self._progress("rebooting")
+            trouble = await self._rebooted() or await self._steps(change.after_reboot)
+        left = await self._steps(change.undrain)
+        if left is None:
+            return trouble
+        words = f"{trouble.words}; {left.words}" if trouble is not None else left.words
+        return _Trouble(words)
 
     async def _rebooted(self) -> _Trouble | None:
         """Until the board is back and says that it has started anew."""
+        begun = self._control.clock.monotonic()
         clock = self._control.clock
         deadline = clock.monotonic() + REBOOT_WITHIN_S
         while clock.monotonic() < deadline:
@@ -280,7 +326,16 @@ class _Run:
                 continue
             if _boot_id(sections) != self._boot_id:
                 return None
+            if clock.monotonic() - begun > NO_REBOOT_S and self._is_done(sections):
+                # It was set without one.
+                return None
         return _Trouble(f"it has not come back within {REBOOT_WITHIN_S:g} s of its reboot")
+
+    def _is_done(self, sections: Sections) -> bool:
+        try:
+            return self._action.plan(self._spec.id, sections).is_done
+        except ChangeRefused:
+            return False
 
     async def _read_back(
         self, action: Action, settle_s: float, patience_s: float, *, until: str = ""
@@ -324,6 +379,11 @@ def _boot_id(sections: Sections) -> str:
 
 def _sentence(error: ChangeRefused | LinkError | CommandError) -> str:
     return f"{error.what}. {error.hint}" if error.hint else error.what
+
+
+def _surprise(error: Exception) -> str:
+    _log.error("unexpected error while a board was changed", exc_info=error)
+    return f"unexpected {type(error).__name__}; this is a bug, please report it"
 
 
 def _silent(text: str) -> None:

@@ -31,7 +31,10 @@ MAX_BYTES = 4_194_304
 KEPT = 5
 """Files beside the one that is written: audit.jsonl.1 is the newest of them."""
 
-_SECRET = re.compile(r"(?i)((?:password|passwd|token|secret|api[_-]?key)\s*[=:]\s*)\S+")
+_SECRET = re.compile(
+    r"(?i)((?:password|passwd|pwd|token|secret|api[_-]?key)(?:\s*[=:]\s*|\s+)"
+    r"|bearer\s+|basic\s+|://[^\s/:@]{1,64}:)[^\s@]+"
+)
 _TEXT_LIMIT = 2_000
 _Field = str | int | list[str] | None
 

@@ -9,7 +9,7 @@ it stopped.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -59,6 +59,10 @@ class Step:
     judge: Judge | None = None
     limit_s: float = STEP_LIMIT_S
     ends_connection: bool = False
+    goes_on: bool = False
+    """Where it fails, that is told and the next step runs all the same."""
+    only_after_ok: bool = False
+    """Run only where the step before it went well."""
 
     @property
     def line(self) -> str:
@@ -85,7 +89,9 @@ class Change:
     reboot_steps: tuple[Step, ...] = ()
     """Run where the steps ask for a reboot and a person has agreed to it."""
     after_reboot: tuple[Step, ...] = ()
-    """Run once the board is back: what was ended for the reboot goes on."""
+    """Run once the board is back: what could not be done before."""
+    undrain: tuple[Step, ...] = ()
+    """Run after the reboot steps whatever came of them: what was ended for the reboot goes on."""
     needs: frozenset[Need] = frozenset()
     notes: tuple[str, ...] = ()
     """What it may cost, and what to know before."""
@@ -106,7 +112,7 @@ class Change:
     @property
     def lines(self) -> tuple[str, ...]:
         """Every command line it may run, in order."""
-        every = (*self.steps, *self.reboot_steps, *self.after_reboot)
+        every = (*self.steps, *self.reboot_steps, *self.after_reboot, *self.undrain)
         return tuple(step.line for step in every)
 
 
@@ -136,6 +142,11 @@ def as_root(*argv: str) -> Argv:
 def fed(text: str, argv: Argv) -> Argv:
     """The command with one line of input. `text` is ours, never a device's."""
     return ("sh", "-c", f"echo {shlex.quote(text)} | {quote(argv)}")
+
+
+def fed_lines(lines: Sequence[str], argv: Argv) -> Argv:
+    """The same with several lines."""
+    return ("sh", "-c", f"printf '%s\\n' {shlex.join(lines)} | {quote(argv)}")
 
 
 def output_of(done: Completed, limit: int = _WORDS_LIMIT) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import zlib
+from dataclasses import replace
 
-from cohete.control.change import Step, as_root
+from cohete.control.change import Sections, Step, as_root
 from cohete.errors import ChangeRefused
+from cohete.links.commands import Probe
 
 SYSTEMCTL = "/bin/systemctl"
 _UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\\-]{0,127}", re.ASCII)
@@ -34,6 +37,18 @@ def unit_rule(verb: str, unit: str) -> str:
     return f"{SYSTEMCTL} {verb} {unit_name(unit)}"
 
 
+def active_probe(unit: str) -> Probe:
+    """What tells whether a unit runs."""
+    name = unit_name(unit)
+    return Probe(f"unit-{zlib.crc32(name.encode()):08x}", (SYSTEMCTL, "is-active", name))
+
+
+def is_active(board: Sections, unit: str) -> bool:
+    """Whether it ran when the board was looked at."""
+    words = board.get(active_probe(unit).name, b"").split()
+    return words[:1] in ([b"active"], [b"activating"], [b"reloading"])
+
+
 def stop_steps(units: tuple[str, ...]) -> tuple[Step, ...]:
     """Stop each of them; systemd waits until it has ended in order, up to its own limit."""
     return tuple(unit_step("stop", unit) for unit in units)
@@ -41,4 +56,4 @@ def stop_steps(units: tuple[str, ...]) -> tuple[Step, ...]:
 
 def start_steps(units: tuple[str, ...]) -> tuple[Step, ...]:
     """Start each of them; those that run already go on."""
-    return tuple(unit_step("start", unit) for unit in units)
+    return tuple(replace(unit_step("start", unit), goes_on=True) for unit in units)

@@ -21,7 +21,7 @@ from cohete.control.change import (
     fed,
     output_of,
 )
-from cohete.control.services import start_steps, stop_steps
+from cohete.control.services import active_probe, is_active, start_steps, stop_steps
 from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
 from cohete.links.commands import POWER_PROBES, Probe
@@ -56,7 +56,7 @@ class SetMode:
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        return (*POWER_PROBES, CORES_PRESENT)
+        return (*POWER_PROBES, CORES_PRESENT, *(active_probe(unit) for unit in self.drain))
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where the board has no such mode, or does not tell its modes."""
@@ -68,12 +68,13 @@ class SetMode:
         is_so = power.current is not None and power.current.name.casefold() == mode.name.casefold()
         if is_so:
             return change
+        running = tuple(unit for unit in self.drain if is_active(board, unit))
         asks = now is not None and power.conf.asks_for_reboot(now, mode)
         return Change(
             device, self.intent, before, _named(mode),
             steps=(_set_step(mode),),
-            reboot_steps=(*stop_steps(self.drain), _reboot_step(mode)),
-            after_reboot=start_steps(self.drain),
+            reboot_steps=(*stop_steps(running), _reboot_step(mode)),
+            undrain=start_steps(running),
             needs=frozenset({Need.ROOT, *({Need.REBOOT} if asks else ())}),
             notes=tuple(_notes(power, mode, asks=asks, cores=_cores(board))),
             undo=SetMode(now.name, self.drain) if now is not None else None,

@@ -43,7 +43,10 @@ class Profile:
         return tuple(found.values())
 
     def plan(self, device: str, board: Sections) -> Change:
-        """Mode first, for it lets go of clocks. Raises ChangeRefused where any part cannot be."""
+        """Clocks are let go before the mode changes, and locked after it.
+
+        Raises ChangeRefused where any part cannot be.
+        """
         changes: list[Change] = []
         mode_changes = False
         for part in self._parts():
@@ -52,14 +55,20 @@ class Profile:
                 change = part.lock_anyway(device, board)
             mode_changes = mode_changes or (isinstance(part, SetMode) and not change.is_done)
             changes.append(change)
-        return _together(self, device, changes, self._undo(device, board))
+        # In words the mode comes first, whatever runs first.
+        parts = zip(self._parts(), changes, strict=True)
+        told = [change for _, change in sorted(parts, key=lambda each: _is_no_mode(each[0]))]
+        return _together(self, device, changes, told, self._undo(device, board))
 
     def _parts(self) -> list[Action]:
         parts: list[Action] = []
+        if self.clocks is False:
+            # What was stored belongs to the mode there is now.
+            parts.append(SetClocks(locked=False, limit_c=self.limit_c))
         if self.mode is not None:
             parts.append(SetMode(self.mode, self.drain))
-        if self.clocks is not None:
-            parts.append(SetClocks(self.clocks, self.limit_c))
+        if self.clocks:
+            parts.append(SetClocks(locked=True, limit_c=self.limit_c))
         if isinstance(self.fan, int):
             parts.append(HoldFan(self.fan, HOLDS_S[-1]))
         elif self.fan == "auto":
@@ -96,27 +105,40 @@ BUILT_IN: Mapping[str, Profile] = {
 }
 
 
-def _together(profile: Profile, device: str, changes: list[Change], undo: Profile | None) -> Change:
+def _is_no_mode(part: Action) -> bool:
+    return not isinstance(part, SetMode)
+
+
+def _together(
+    profile: Profile,
+    device: str,
+    changes: list[Change],
+    told: list[Change],
+    undo: Profile | None,
+) -> Change:
     steps: list[Step] = []
     after_mode: list[Step] = []
     reboot: tuple[Step, ...] = ()
     after_reboot: tuple[Step, ...] = ()
+    undrain: tuple[Step, ...] = ()
     needs: set[Need] = set()
     for change in changes:
         steps += change.steps
         if change.reboot_steps:
             reboot, after_reboot = change.reboot_steps, change.after_reboot
+            undrain = change.undrain
         else:
             after_mode += change.steps
         needs |= change.needs
     readings = "; ".join(change.readings for change in changes if change.readings)
     return Change(
         device, profile.intent,
-        "; ".join(change.before or "unknown" for change in changes),
-        "; ".join(change.after for change in changes),
+        "; ".join(change.before or "unknown" for change in told),
+        "; ".join(change.after for change in told),
         steps=tuple(steps),
         reboot_steps=reboot if steps else (),
         after_reboot=(*after_reboot, *after_mode) if reboot else (),
+        undrain=undrain,
         needs=frozenset(needs),
         notes=tuple(dict.fromkeys(note for change in changes for note in change.notes)),
         undo=undo,
