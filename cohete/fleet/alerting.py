@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -102,7 +103,9 @@ class AlertKeeper:
             if self.notifier.is_wanted:
                 self.notifier.put(as_document(notice, self._store.name, now_wall_s))
             if self.on_notice is not None:
-                self.on_notice(notice)
+                with contextlib.suppress(Exception):
+                    # A terminal that rings no bell is no reason to watch no more.
+                    self.on_notice(notice)
         if self.notifier.problem != self._problem:
             self._problem = self.notifier.problem
             if self._problem:

@@ -7,7 +7,8 @@ one task a device keeps trying to make it so: a board that cannot be reached now
 from __future__ import annotations
 
 import asyncio
-import math
+import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from cohete.config.thermal import Reactions, ThermalPolicy
 from cohete.control.applying import Control, Outcome, Result, Runner
 from cohete.control.change import Action
 from cohete.errors import CoheteError
-from cohete.fleet.holding import Hold, Kind, Release, Work
+from cohete.fleet.holding import BREAKER, Hold, Kind, Release, Work
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 from cohete.power.fan import AutomaticFan, HoldFan
@@ -30,9 +31,16 @@ RETRY_S = 5.0
 FORECAST_PERIOD_S = 2.0
 FORECAST_SAMPLES = 300
 IDLE_GPU_PERCENT = 5
+IDLE_SAMPLES, IDLE_EVERY_S, IDLE_FORGET_S, IDLE_LEAST = 120, 30.0, 3600.0, 4
+"""Of an idle board: how many temperatures are kept, how often, for how long, and are enough."""
+REAPPLY_S = 30.0
+"""While it is open, held work is looked at again so often: a board that restarts starts it."""
+MOST_RETRY_S = 300.0
 FAN_HOLD_S = 3600
 
 RunnerOf = Callable[[Device], Runner]
+
+_log = logging.getLogger("cohete.fleet")
 
 
 def policy_of(name: str, written: ThermalPolicy) -> Policy:
@@ -69,17 +77,21 @@ class DeviceBreaker:
     limits: Limits
     ahead: Forecast = field(default_factory=lambda: Forecast(None, 0.0))
     is_held: bool = False
-    """Whether work is held because of it, as far as we know."""
+    """Whether anything may be held because of it: from the first try until all was let go."""
+    wish: bool = False
+    """Whether it should be held."""
     mode_before: str = ""
     fan_held: bool = False
     next_check_s: float = 0.0
     next_try_s: float = 0.0
+    failures: int = 0
     next_forecast_s: float = 0.0
     samples: int = 0
     told: set[str] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     has_looked: bool = False
-    idle_c: float | None = None
+    idle: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=IDLE_SAMPLES))
+    """When it was idle lately, and how warm then."""
 
     @property
     def words(self) -> str:
@@ -118,15 +130,22 @@ class BreakerKeeper:
             while True:
                 now = self._clock.monotonic()
                 for each in self.by_id.values():
-                    if now >= each.next_check_s:
-                        self.check(each, now)
-                    self._carry_out(each, now)
+                    self._one(each, now)
                 await self._clock.sleep(PERIOD_S)
         finally:
             tasks = [each.task for each in self.by_id.values() if each.task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _one(self, each: DeviceBreaker, now: float) -> None:
+        try:
+            if now >= each.next_check_s:
+                self.check(each, now)
+            self._carry_out(each, now)
+        except Exception as error:  # noqa: BLE001 - one board must never end the breakers of others
+            _log.error("breaker of %s", each.device.id, exc_info=error)
+            self._tell_once(each, "bug", True, f"its breaker failed: {type(error).__name__}")
 
     def check(self, each: DeviceBreaker, now: float) -> None:
         """One decision from the newest sample."""
@@ -174,12 +193,19 @@ class BreakerKeeper:
             wanted = source.zone.casefold()
             found = (zone.celsius for zone in stats.zones if zone.name.casefold() == wanted)
             return next(found, None)
-        is_idle = reading.gpu_percent is not None and reading.gpu_percent <= IDLE_GPU_PERCENT
-        if is_idle and reading.hottest_c is not None:
-            each.idle_c = min(reading.hottest_c, each.idle_c or math.inf)
-        if each.idle_c is None or source.idle_rise_c is None:
+        if source.idle_rise_c is None:
             return None
-        return estimated_ambient_c(each.idle_c, source.idle_rise_c)
+        now = each.device.stats_at
+        is_idle = reading.gpu_percent is not None and reading.gpu_percent <= IDLE_GPU_PERCENT
+        is_due = not each.idle or now - each.idle[-1][0] >= IDLE_EVERY_S
+        if is_idle and is_due and reading.hottest_c is not None:
+            each.idle.append((now, reading.hottest_c))
+        lately = [celsius for at, celsius in each.idle if now - at <= IDLE_FORGET_S]
+        if len(lately) < IDLE_LEAST:
+            return None
+        # An estimate may lower the limits and never raises them.
+        ambient_c = estimated_ambient_c(min(lately), source.idle_rise_c)
+        return max(source.reference_c, ambient_c)
 
     @staticmethod
     def _forecast(each: DeviceBreaker) -> Forecast:
@@ -217,15 +243,24 @@ class BreakerKeeper:
                 each.told.discard(kind)
 
     def _carry_out(self, each: DeviceBreaker, now: float) -> None:
-        wants_hold = not each.breaker.allows_work
-        reacts = not each.written.on_open.is_empty
         if each.task is not None and each.task.done():
-            each.task = None
-        if each.task is not None or now < each.next_try_s or each.device.state is not State.LIVE:
+            task, each.task = each.task, None
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        wants_hold = not each.breaker.allows_work
+        if wants_hold is not each.wish:
+            each.wish, each.failures, each.next_try_s = wants_hold, 0, now
+        if each.written.on_open.is_empty or each.task is not None:
             return
-        if reacts and not each.has_looked:
+        if now < each.next_try_s or each.device.state is not State.LIVE:
+            return
+        refusal = self._control.gate.refusal(each.device.spec)
+        if not each.has_looked:
             each.task = asyncio.create_task(self._look_for_note(each))
-        elif reacts and wants_hold != each.is_held:
+        elif refusal:
+            text = f"its breaker is open, and nothing is held: refused: {refusal}"
+            self._tell_once(each, "change failed", wants_hold, text)
+        elif wants_hold or each.is_held:
             each.next_try_s = now + RETRY_S
             each.task = asyncio.create_task(self._react(each, hold=wants_hold))
 
@@ -245,22 +280,40 @@ class BreakerKeeper:
             )  # fmt: skip
 
     async def _react(self, each: DeviceBreaker, *, hold: bool) -> None:
-        """Carry out what the breaker wishes; what fails is tried again, and told once."""
-        actions = self._hold(each) if hold else self._release(each)
-        for action in actions:
+        """Carry out what the breaker wishes: every part, whatever came of the others."""
+        if hold:
+            each.is_held = True
+        well = True
+        for action in self._hold(each) if hold else self._release(each):
             result = await self._apply(each, action)
-            if result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN):
-                return
-            if isinstance(action, SetMode) and result.outcome is Outcome.DONE:
-                each.mode_before = result.before.partition(" ")[0] if hold else ""
-            if isinstance(action, HoldFan):
-                each.fan_held = result.outcome.is_well
-            elif isinstance(action, AutomaticFan) and result.outcome.is_well:
-                each.fan_held = False
-            if not result.outcome.is_well and isinstance(action, Hold | Release):
-                return
-        each.is_held = hold
+            well = well and result.outcome.is_well
+            self._remember(each, action, result, hold=hold)
+        now = self._clock.monotonic()
+        if not well:
+            each.failures += 1
+            each.next_try_s = now + min(MOST_RETRY_S, RETRY_S * 2 ** (each.failures - 1))
+            return
+        each.failures = 0
         each.told -= {name for name in each.told if name.startswith("failed")}
+        if hold:
+            each.next_try_s = now + REAPPLY_S
+        else:
+            each.is_held = False
+
+    @staticmethod
+    def _remember(each: DeviceBreaker, action: Action, result: Result, *, hold: bool) -> None:
+        """What has to be put back later, also where it is not known whether it took."""
+        ran = result.outcome not in (Outcome.REFUSED, Outcome.UNREACHED, Outcome.UNCHANGED)
+        if isinstance(action, SetMode):
+            before = result.before.partition(" ")[0]
+            if not hold and result.outcome.is_well:
+                each.mode_before = ""
+            elif hold and ran and before and before.casefold() != action.name.casefold():
+                each.mode_before = each.mode_before or before
+        elif isinstance(action, HoldFan):
+            each.fan_held = each.fan_held or ran
+        elif isinstance(action, AutomaticFan) and result.outcome.is_well:
+            each.fan_held = False
 
     def _hold(self, each: DeviceBreaker) -> list[Action]:
         reactions = each.written.on_open
@@ -280,7 +333,7 @@ class BreakerKeeper:
         if each.fan_held:
             actions.append(AutomaticFan())
         if works_of(each.written.on_open):
-            actions.append(Release())
+            actions.append(Release(BREAKER))
         return actions
 
     async def _apply(self, each: DeviceBreaker, action: Action) -> Result:

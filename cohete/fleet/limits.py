@@ -7,9 +7,10 @@ that does not say what is measured is treated as above its limit.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cohete.clock import Clock
 from cohete.config.limits import Limit, LimitStep
@@ -22,6 +23,8 @@ from cohete.fleet.store import FleetStore
 from cohete.ladder import Ladder, Rules, move
 from cohete.power.clocks import SetClocks
 from cohete.power.modes import SetMode
+
+_log = logging.getLogger("cohete.fleet")
 
 PERIOD_S = 1.0
 _UNITS = {"power_w": "W", "ram_percent": "% of memory", "temperature_c": "C"}
@@ -40,8 +43,8 @@ class DeviceLimit:
     value: float | None = None
     taken: int = 0
     """Steps that were carried out, or tried."""
-    modes: dict[int, str] = field(default_factory=dict)
-    """By step, the mode there was before it."""
+    done: dict[int, Result] = field(default_factory=dict)
+    """By step, what came of it: only what was done is taken back."""
     task: asyncio.Task[None] | None = None
     told_all_taken: bool = False
 
@@ -78,7 +81,10 @@ class LimitKeeper:
             while True:
                 await self._clock.sleep(PERIOD_S)
                 for each in self.limits:
-                    self.look(each)
+                    try:
+                        self.look(each)
+                    except Exception as error:  # noqa: BLE001 - one limit must never end others
+                        _log.error("limit %s of %s", each.name, each.device.id, exc_info=error)
         finally:
             tasks = [each.task for each in self.limits if each.task is not None]
             for task in tasks:
@@ -118,16 +124,28 @@ class LimitKeeper:
         """One step down or up."""
         down = each.ladder.level > each.taken
         nth = each.taken if down else each.taken - 1
-        step = each.limit.steps[nth]
-        action = taking(step) if down else giving_back(step, each.modes.pop(nth, ""))
-        each.taken += 1 if down else -1
-        device = each.device
+        step, owner = each.limit.steps[nth], f"limit:{each.name}:{nth}"
+        action = taking(step, owner) if down else giving_back(step, owner, each.done.get(nth))
         if action is None:
-            self._store.event(device, "limit", f"{each.words}; nothing to take back")
+            each.taken -= 1
+            each.done.pop(nth, None)
+            self._store.event(each.device, "limit", f"{each.words}; nothing to take back")
             return
+        device = each.device
         result = await self._control.apply(device.spec, self._runner_of(device), action)
-        if down and isinstance(action, SetMode) and result.outcome is Outcome.DONE:
-            each.modes[nth] = result.before.partition(" ")[0]
+        if result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN, Outcome.INTERRUPTED):
+            # Tried again once it has settled: nobody knows whether it was taken.
+            now = self._clock.monotonic()
+            each.ladder = replace(each.ladder, level=each.taken, moved_at_s=now)
+        elif down:
+            each.taken += 1
+            each.done[nth] = result
+        elif result.outcome.is_well:
+            each.taken -= 1
+            each.done.pop(nth, None)
+        else:
+            now = self._clock.monotonic()
+            each.ladder = replace(each.ladder, level=each.taken, moved_at_s=now)
         self._tell(each, action, result)
 
     def _tell(self, each: DeviceLimit, action: Action, result: Result) -> None:
@@ -153,7 +171,7 @@ def mean(device: Device, metric: str, window_s: float, now_s: float) -> float | 
     return total / count if count else None
 
 
-def taking(step: LimitStep) -> Action:
+def taking(step: LimitStep, owner: str) -> Action:
     """What carries a step out."""
     if step.run:
         return RunCommand(tuple(step.run))
@@ -164,19 +182,22 @@ def taking(step: LimitStep) -> Action:
     if step.restart is not None:
         return RestartUnit(step.restart)
     if step.stop is not None:
-        return Hold((Work(Kind.UNIT, step.stop),), "it is over a limit")
+        return Hold((Work(Kind.UNIT, step.stop),), "it is over a limit", owner)
     return FreeMemory()
 
 
-def giving_back(step: LimitStep, mode_before: str) -> Action | None:
-    """What takes a step back; None where there is nothing to take back."""
+def giving_back(step: LimitStep, owner: str, taken: Result | None) -> Action | None:
+    """What takes a step back: only what was really taken; None where that is nothing."""
+    if step.stop is not None:
+        return Release(owner)
+    if taken is None or taken.outcome is not Outcome.DONE:
+        return None
     if step.run:
         return RunCommand(tuple(step.back)) if step.back else None
     if step.mode is not None:
-        return SetMode(mode_before) if mode_before else None
-    if step.clocks is not None:
-        return SetClocks(locked=True)
-    return Release() if step.stop is not None else None
+        before = taken.before.partition(" ")[0]
+        return SetMode(before) if before else None
+    return SetClocks(locked=True) if step.clocks is not None else None
 
 
 def _rules(limit: Limit) -> Rules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -102,7 +103,7 @@ def _to_webhook(address: str, data: bytes) -> str:
     try:
         with urllib.request.urlopen(request, timeout=LIMIT_S):  # noqa: S310
             return ""
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         # The address may hold a token: it is not repeated.
         reason = getattr(error, "reason", None) or getattr(error, "code", None) or "no answer"
         return f"the webhook failed: {sanitise(str(reason), 120)}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,6 +40,10 @@ from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
 from cohete.links.ssh import SshConnector
 from cohete.telemetry.past import Limits, Past
+
+_log = logging.getLogger("cohete.fleet")
+
+GUARD_RETRY_S = 5.0
 
 GC_THRESHOLDS = (10_000, 10, 3)
 """Samples come and go without cycles and hardly count; a screen that is closed leaves some ten
@@ -190,16 +195,31 @@ class FleetSession:
             self._guarding = asyncio.create_task(self._guard(), name="guards")
 
     async def _guard(self) -> None:
-        """Breakers and the watch over memory, until cancelled."""
+        """Everything that watches over the boards, until cancelled; none ends another."""
+        keepers: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("memory", self.pressure.run),
+            ("alerts", self.alerts.run),
+        ]
+        if self.switches.by_id:
+            keepers.append(("switches", self.switches.run))
+        if self.limits.limits:
+            keepers.append(("limits", self.limits.run))
+        if self.breakers.by_id:
+            keepers.append(("breakers", self.breakers.run))
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.pressure.run())
-            group.create_task(self.alerts.run())
-            if self.switches.by_id:
-                group.create_task(self.switches.run())
-            if self.limits.limits:
-                group.create_task(self.limits.run())
-            if self.breakers.by_id:
-                group.create_task(self.breakers.run())
+            for name, run in keepers:
+                group.create_task(self._keep_going(name, run))
+
+    async def _keep_going(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """A guard that fails is told, and begun anew."""
+        while True:
+            try:
+                await run()
+            except Exception as error:  # noqa: BLE001 - a guard must never end for good
+                _log.error("the guard %s failed", name, exc_info=error)
+                text = f"{name} failed and was begun anew: {_kinds(error)}"
+                self.store.event(None, "guard", text, "This is a bug; please report it.")
+            await self.clock.sleep(GUARD_RETRY_S)
 
     async def stop(self) -> None:
         """Leave every device as it was, with nothing of ours running on it."""
@@ -243,6 +263,13 @@ class FleetSession:
             await self.connector.host_keys.add_line(device.key_line)
             device.key_line = ""
             self.supervisor.retry(device.id)
+
+
+def _kinds(error: BaseException) -> str:
+    """What an error is, also where a task group wrapped it."""
+    if isinstance(error, BaseExceptionGroup):
+        return ", ".join(_kinds(each) for each in error.exceptions)
+    return type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class LocalLink:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
                 env=environment,
+                # As a login over SSH does.
+                cwd=environment.get("HOME"),
             )
         except OSError as error:
             raise LinkError(

@@ -17,7 +17,8 @@ from cohete.links.commands import Argv, Probe
 from cohete.text import decode
 
 SERVICE = "nvfancontrol.service"
-GUARD = "cohete-fan"
+GUARDS = ("cohete-fan-a", "cohete-fan-b")
+"""Two names in turn: a new timer runs before the old one is ended."""
 HOLDS_S = (600, 3600, 28_800)
 """How long a speed may be held: each is a rule of its own, for `*` is none."""
 CONF = "/etc/nvfancontrol.conf"
@@ -31,7 +32,7 @@ FAN = Probe(
      f"{OLD}/target_pwm {OLD}/temp_control {OLD}/rpm_measured"),
 )  # fmt: skip
 FAN_SERVICE = Probe("fan_service", (SYSTEMCTL, "is-active", SERVICE))
-FAN_GUARD = Probe("fan_guard", (SYSTEMCTL, "is-active", f"{GUARD}.timer"))
+FAN_GUARD = Probe("fan_guard", (SYSTEMCTL, "is-active", *(f"{guard}.timer" for guard in GUARDS)))
 FAN_CONF = Probe("fan_conf", ("cat", CONF))
 FAN_STATUS = Probe("fan_status", ("cat", STATUS))
 FAN_PROBES = (FAN, FAN_SERVICE, FAN_GUARD, FAN_CONF, FAN_STATUS)
@@ -52,7 +53,8 @@ class FanState:
     rpm: int | None
     automatic: bool | None
     service: bool | None
-    guarded: bool
+    guards: tuple[str, ...]
+    """Timers that run on the board and will give it back."""
     profile: str
     default_profile: str
     profiles: tuple[str, ...]
@@ -64,7 +66,8 @@ class FanState:
             return "not known who controls it"
         if self.automatic:
             return f"automatic, profile {self.profile}" if self.profile else "automatic"
-        return f"held at {self.pwm} of 255"
+        until = "" if self.guards else ", and no timer gives it back"
+        return f"held at {self.pwm} of 255{until}"
 
     @property
     def speed(self) -> str:
@@ -100,7 +103,7 @@ def parse_fan(board: Sections) -> FanState:
     default = found[1] if (found := _DEFAULT.search(conf)) else ""
     active = _ACTIVE.search(decode(board.get(FAN_STATUS.name, b"")))
     return FanState(
-        path, pwm, rpm, automatic, service, _is_active(board, FAN_GUARD) is True,
+        path, pwm, rpm, automatic, service, _guards(board),
         active[1] if active else default, default,
         tuple(dict.fromkeys(_PROFILE.findall(conf))),
     )  # fmt: skip
@@ -131,10 +134,15 @@ class HoldFan:
         """Raises ChangeRefused where the board shows no fan."""
         fan = _require_fan(device, board)
         after = f"held at {self.pwm} of 255"
-        if fan.automatic is False and fan.pwm == self.pwm:
+        if fan.automatic is False and fan.pwm == self.pwm and fan.guards:
             return Change(device, self.intent, fan.words, after, readings=fan.speed)
         has_service = not fan.pwm_path.startswith(OLD)
-        steps = [*_end_guard(fan), _guard_step(self.hold_s, with_service=has_service)]
+        new = next((guard for guard in GUARDS if guard not in fan.guards), GUARDS[0])
+        steps = [
+            *(_end_guards(fan, GUARDS[:1]) if len(fan.guards) == len(GUARDS) else ()),
+            _guard_step(self.hold_s, new, with_service=has_service),
+            *_end_guards(fan, tuple(guard for guard in fan.guards if guard != new)),
+        ]
         if has_service:
             steps.append(_service_step("stop"))
         else:
@@ -167,7 +175,7 @@ class AutomaticFan:
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where the board shows no fan."""
         fan = _require_fan(device, board)
-        if fan.automatic and not fan.guarded:
+        if fan.automatic and not fan.guards:
             return Change(device, self.intent, fan.words, "automatic", readings=fan.speed)
         if fan.pwm_path.startswith(OLD):
             give_back = _write_step(f"{OLD}/temp_control", "1", "give control back")
@@ -175,7 +183,7 @@ class AutomaticFan:
             give_back = _service_step("start")
         return Change(
             device, self.intent, fan.words, "automatic",
-            steps=(give_back, *_end_guard(fan)),
+            steps=(give_back, *_end_guards(fan)),
             needs=frozenset({Need.ROOT}),
             undo_words="Undone by holding a speed again.",
             settle_s=4.0,
@@ -218,11 +226,12 @@ class SetFanProfile:
             device, self.intent, before, after,
             steps=(
                 *writes,
+                *(() if fan.guards else (_guard_step(HOLDS_S[0], GUARDS[0], with_service=True),)),
                 _service_step("stop"),
                 Step("forget the old profile", as_root("/bin/rm", "-f", STATUS),
                      rule=f"/bin/rm -f {STATUS}"),
                 _service_step("start"),
-                *_end_guard(fan),
+                *_end_guards(fan, fan.guards or GUARDS[:1]),
             ),
             needs=frozenset({Need.ROOT, Need.SERVICE_STOP}),
             notes=(f"Changes FAN_DEFAULT_PROFILE in {CONF}.",),
@@ -238,9 +247,9 @@ def profile_edit(before: str, after: str) -> Argv:
     return ("/bin/sed", "-i", change, CONF)
 
 
-def guard_argv(hold_s: int, *, with_service: bool) -> Argv:
+def guard_argv(hold_s: int, guard: str, *, with_service: bool) -> Argv:
     """A timer on the board that gives the fan back; it outlives us and the connection."""
-    timer = ("/usr/bin/systemd-run", f"--unit={GUARD}", f"--on-active={hold_s}")
+    timer = ("/usr/bin/systemd-run", f"--unit={guard}", f"--on-active={hold_s}", "--collect")
     if with_service:
         return (*timer, SYSTEMCTL, "start", SERVICE)
     text = ("-p", "StandardInput=data", "-p", "StandardInputText=1")
@@ -256,18 +265,28 @@ def _require_fan(device: str, board: Sections) -> FanState:
     return fan
 
 
-def _guard_step(hold_s: int, *, with_service: bool) -> Step:
-    argv = guard_argv(hold_s, with_service=with_service)
+def _guard_step(hold_s: int, guard: str, *, with_service: bool) -> Step:
+    argv = guard_argv(hold_s, guard, with_service=with_service)
     return Step(
         "set a timer that gives the fan back", as_root(*argv), rule=" ".join(argv), limit_s=15.0
     )
 
 
-def _end_guard(fan: FanState) -> tuple[Step, ...]:
-    if not fan.guarded:
-        return ()
-    argv = (SYSTEMCTL, "stop", f"{GUARD}.timer")
-    return (Step("end the timer of before", as_root(*argv), rule=" ".join(argv)),)
+def _end_guards(fan: FanState, guards: tuple[str, ...] | None = None) -> tuple[Step, ...]:
+    """End these timers, or all that run."""
+    argvs = [
+        (SYSTEMCTL, "stop", f"{guard}.timer")
+        for guard in (fan.guards if guards is None else guards)
+    ]
+    return tuple(
+        Step("end the timer of before", as_root(*argv), rule=" ".join(argv)) for argv in argvs
+    )
+
+
+def _guards(board: Sections) -> tuple[str, ...]:
+    """One word a timer, in the order they were asked for."""
+    words = decode(board.get(FAN_GUARD.name, b"")).split()
+    return tuple(guard for guard, word in zip(GUARDS, words, strict=False) if word == "active")
 
 
 def _service_step(verb: str) -> Step:

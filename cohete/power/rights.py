@@ -16,8 +16,9 @@ PROFILES = ("quiet", "cool")
 def features(units: Iterable[str] = ()) -> dict[str, Feature]:
     """Every feature by name; `units` are what may be stopped and started."""
     holds = [
-        " ".join(fan.guard_argv(hold_s, with_service=with_service))
+        " ".join(fan.guard_argv(hold_s, guard, with_service=with_service))
         for hold_s in fan.HOLDS_S
+        for guard in fan.GUARDS
         for with_service in (True, False)
     ]
     edits = [
@@ -36,7 +37,7 @@ def features(units: Iterable[str] = ()) -> dict[str, Feature]:
             "fan", "hold the fan at a speed, give it back, set its profile",
             (
                 *holds,
-                f"{SYSTEMCTL} stop {fan.GUARD}.timer",
+                *(f"{SYSTEMCTL} stop {guard}.timer" for guard in fan.GUARDS),
                 f"{SYSTEMCTL} stop {fan.SERVICE}",
                 f"{SYSTEMCTL} start {fan.SERVICE}",
                 "/usr/bin/tee /sys/class/hwmon/hwmon[0-9]/pwm1",

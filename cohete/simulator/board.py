@@ -74,8 +74,8 @@ class SimBoard:
         self.fan_default_profile = "quiet"
         self.fan_service_active = True
         """Whether the board controls its fan by itself; before JetPack 5 the kernel does."""
-        self.fan_back_at: float | None = None
-        """When a timer on the board gives the fan back."""
+        self.fan_timers: dict[str, float] = {}
+        """Timers on the board that give the fan back, and when."""
         self.clocks_locked = False
         self.gpu_used_since_boot = False
         self.booted_at = clock.monotonic() - 3600 * 5
@@ -91,6 +91,8 @@ class SimBoard:
         self.frozen_units: set[str] = set()
         self.containers: dict[str, str] = {}
         """Status of each by name, in docker's words."""
+        self.refuses: set[str] = set()
+        """Commands that fail: of docker, and systemd-run."""
         self.groups: dict[int, tuple[str, bool]] = {}
         """Process groups: the program of each, and whether it is stopped."""
         self.stopped_units: list[str] = []
@@ -136,6 +138,7 @@ class SimBoard:
         self.booted_at = self.clock.monotonic()
         self.boots += 1
         self.start_fan_service()
+        self.fan_timers.clear()
         self.fan_profile = self.fan_default_profile
         # What lies in memory is gone with it.
         self.written = {name: data for name, data in self.written.items() if "/run/" not in name}
@@ -154,8 +157,10 @@ class SimBoard:
     def advance(self) -> None:
         """Bring the board to the clock's now."""
         now = self.clock.monotonic()
-        if self.fan_back_at is not None and now >= self.fan_back_at:
-            self.start_fan_service()
+        for timer, at in list(self.fan_timers.items()):
+            if now >= at:
+                del self.fan_timers[timer]
+                self.start_fan_service()
         behind = now - self._at
         if behind <= 0:
             return
@@ -191,7 +196,7 @@ class SimBoard:
     def start_fan_service(self) -> None:
         """The board controls its fan by itself again."""
         self.fan_service_active = True
-        self.fan_pwm = self.fan_back_at = None
+        self.fan_pwm = None
 
     @property
     def fan_duty(self) -> float:

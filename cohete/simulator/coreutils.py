@@ -134,7 +134,8 @@ async def tee(context: Context, argv: list[str]) -> int:
             return 1
         _write_sysfs(context.board, path, int(data or b"0"))
     else:
-        context.board.written[path] = data
+        before = context.board.written.get(path, b"") if "-a" in argv else b""
+        context.board.written[path] = before + data
     context.out(data)
     return 0
 
@@ -156,15 +157,37 @@ async def rm(context: Context, argv: list[str]) -> int:
 
 
 async def sed(context: Context, argv: list[str]) -> int:
-    """Only the change of the default fan profile."""
-    match = re.fullmatch(
-        r"s/FAN_DEFAULT_PROFILE (\w+)\$/FAN_DEFAULT_PROFILE (\w+)/", argv[-2] if argv[2:] else ""
-    )
+    """Only the change of the default fan profile, and the removal of a line."""
+    board, script, path = context.board, argv[-2] if argv[2:] else "", argv[-1]
+    line = re.fullmatch(r"/\^(.*)\$/d", script)
+    if line is not None:
+        kept = [
+            each
+            for each in board.written.get(path, b"").decode().splitlines()
+            if not re.fullmatch(line[1], each)
+        ]
+        board.written[path] = "".join(f"{each}\n" for each in kept).encode()
+        return 0
+    match = re.fullmatch(r"s/FAN_DEFAULT_PROFILE (\w+)\$/FAN_DEFAULT_PROFILE (\w+)/", script)
     if match is None or not context.root:
-        context.complain(f"sed: couldn't open temporary file: Permission denied ({argv[-1]})")
+        context.complain(f"sed: couldn't open temporary file: Permission denied ({path})")
         return 4
-    if context.board.fan_default_profile == match[1]:
-        context.board.fan_default_profile = match[2]
+    if board.fan_default_profile == match[1]:
+        board.fan_default_profile = match[2]
+    return 0
+
+
+async def find(context: Context, argv: list[str]) -> int:
+    """Only what removes an empty file."""
+    if context.board.written.get(argv[1]) == b"":
+        del context.board.written[argv[1]]
+    return 0
+
+
+async def printf(context: Context, argv: list[str]) -> int:
+    """Only lines."""
+    for word in argv[2:]:
+        context.say(word)
     return 0
 
 
@@ -180,12 +203,14 @@ async def df(context: Context, argv: list[str]) -> int:
 COREUTILS: dict[str, Program] = {
     "cat": cat,
     "df": df,
+    "find": find,
     "echo": echo,
     "grep": grep,
     "head": head,
     "hostname": uname,
     "id": identity,
     "ls": ls,
+    "printf": printf,
     "rm": rm,
     "sed": sed,
     "sleep": sleep,

@@ -6,7 +6,7 @@ from cohete.simulator.board import SimBoard
 from cohete.simulator.shell import Context, Program
 
 FAN_UNIT = "nvfancontrol.service"
-FAN_TIMER = "cohete-fan.timer"
+FAN_TIMERS = ("cohete-fan-a.timer", "cohete-fan-b.timer")
 
 
 async def systemctl(context: Context, argv: list[str]) -> int:
@@ -24,8 +24,11 @@ async def systemctl(context: Context, argv: list[str]) -> int:
 def _one(context: Context, board: SimBoard, verb: str, unit: str) -> int:
     running = _running(board, unit)
     if running is None:
-        context.complain(f"Unit {unit} could not be found.")
-        return 4 if verb == "is-active" else 5
+        if verb == "is-active":
+            context.say("inactive")
+            return 4
+        context.complain(f"Failed to {verb} {unit}: Unit {unit} not found.")
+        return 5
     if verb == "is-active":
         context.say("active" if running else "inactive")
         return 0 if running else 3
@@ -52,8 +55,8 @@ def _show(context: Context, unit: str) -> int:
 def _running(board: SimBoard, unit: str) -> bool | None:
     if unit == FAN_UNIT and board.has_fan_service:
         return board.fan_service_active
-    if unit == FAN_TIMER:
-        return board.fan_back_at is not None
+    if unit in FAN_TIMERS:
+        return True if unit in board.fan_timers else None
     return board.services.get(unit)
 
 
@@ -63,8 +66,8 @@ def _set(board: SimBoard, unit: str, on: bool) -> None:
         board.fan_profile = board.fan_default_profile
     elif unit == FAN_UNIT:
         board.fan_service_active = False
-    elif unit == FAN_TIMER:
-        board.fan_back_at = None
+    elif unit in FAN_TIMERS:
+        board.fan_timers.pop(unit, None)
     else:
         board.services[unit] = on
 
@@ -78,11 +81,17 @@ async def systemd_run(context: Context, argv: list[str]) -> int:
             "Failed to start transient timer unit: Interactive authentication required."
         )
         return 1
-    if board.fan_back_at is not None:
-        context.complain("Failed to start transient timer unit: Unit cohete-fan.timer was already "
-                         "loaded or has a fragment file.")  # fmt: skip
+    unit = f"{options['--unit']}.timer"
+    if unit in board.fan_timers:
+        context.complain(
+            f"Failed to start transient timer unit: Unit {unit} was already loaded or has a "
+            "fragment file."
+        )
         return 1
-    board.fan_back_at = board.clock.monotonic() + float(options["--on-active"])
+    if "systemd-run" in board.refuses:
+        context.complain("Failed to start transient timer unit: Connection timed out")
+        return 1
+    board.fan_timers[unit] = board.clock.monotonic() + float(options["--on-active"])
     context.complain(f"Running timer as unit: {options['--unit']}.timer")
     return 0
 
@@ -96,6 +105,9 @@ async def docker(context: Context, argv: list[str]) -> int:
     if verb == "inspect":
         context.say(status)
         return 0
+    if verb in board.refuses:
+        context.complain(f"Error response from daemon: cannot {verb} container {name}")
+        return 1
     if (verb, status) not in (("pause", "running"), ("unpause", "paused")):
         context.complain(f"Error response from daemon: Container {name} is not {verb}able")
         return 1

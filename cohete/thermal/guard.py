@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from enum import StrEnum
 from typing import Any, ParamSpec, TypeVar
@@ -27,6 +28,10 @@ from cohete.tegra.stats import Zone
 from cohete.thermal.breaker import BLIND_S, Breaker, BreakerState, step
 from cohete.thermal.policy import Limits
 
+_log = logging.getLogger("cohete.thermal")
+_log.addHandler(logging.NullHandler())
+
+TICK_S = 0.5
 T = TypeVar("T")
 P = ParamSpec("P")
 Transition = Callable[[Breaker, Breaker], None]
@@ -90,9 +95,11 @@ class ThermalCircuitBreaker:
         """
         while True:
             zones: Sequence[Zone] = ()
-            with contextlib.suppress(CoheteError, TimeoutError):
+            try:
                 async with asyncio.timeout(BLIND_S):
                     zones = await read()
+            except Exception as error:  # noqa: BLE001 - whatever it is, there is no temperature
+                _log.debug("no temperature", exc_info=error)
             self.feed(zones, fresh=bool(zones))
             await self._clock.sleep(self.limits.interval_s)
 
@@ -102,9 +109,17 @@ class ThermalCircuitBreaker:
             await self._changed.wait()
 
     async def opened(self) -> None:
-        """Wait until work may not run."""
+        """Wait until work may not run: also because nobody feeds it any more."""
         while self.breaker.allows_work:
-            await self._changed.wait()
+            tick = asyncio.ensure_future(self._clock.sleep(TICK_S))
+            change = asyncio.ensure_future(self._changed.wait())
+            try:
+                await asyncio.wait({tick, change}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                tick.cancel()
+                change.cancel()
+            if self._clock.monotonic() - self.breaker.seen_s >= BLIND_S:
+                self.feed((), fresh=False)
 
     @contextlib.asynccontextmanager
     async def guard(self) -> AsyncIterator[None]:
@@ -141,7 +156,11 @@ class ThermalCircuitBreaker:
         """Run work while it may run. Raises ThermalExceeded where it is cancelled."""
         if on_open is OnOpen.PAUSE:
             await self.allowed()
-            return await _Pausing(work(), self)
+            watcher = asyncio.create_task(self._watch_over())
+            try:
+                return await _Pausing(work(), self)
+            finally:
+                watcher.cancel()
         while True:
             try:
                 async with self.guard():
@@ -149,6 +168,12 @@ class ThermalCircuitBreaker:
             except ThermalExceeded:
                 if on_open is OnOpen.CANCEL:
                     raise
+
+    async def _watch_over(self) -> None:
+        """Opens it, while work runs, where nobody feeds it any more."""
+        while True:
+            await self.opened()
+            await self.allowed()
 
     def guarded(
         self, on_open: OnOpen = OnOpen.PAUSE

@@ -105,7 +105,8 @@ class PowerScreen(ChartedScreen[None]):
         self._problems.pop(device.id, None)
         sections = split_sections(done.stdout)
         state = state_from(device.id, sections, sudo=sudo)
-        self._boards[device.id] = BoardState(state, tuple(parse_note(sections)))
+        held = dict.fromkeys(held.work for held in parse_note(sections))
+        self._boards[device.id] = BoardState(state, tuple(held))
 
     def flush(self) -> None:
         """Draw what is known."""

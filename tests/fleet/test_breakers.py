@@ -133,7 +133,7 @@ async def test_mode_and_fan_meanwhile(tmp_path: Path) -> None:
 async def test_what_a_killed_cohete_held_is_offered(tmp_path: Path) -> None:
     async with guarded(tmp_path, written()) as test:
         test.heat(80)
-        await until(lambda: test.each.is_held, 8)
+        await until(lambda: not test.board.services["inference.service"], 8)
         note = dict(test.board.written)
         services = dict(test.board.services)
     async with simulated("orin-nano-8gb", folder=tmp_path / "2", sudo=True) as (fleet, config, s):

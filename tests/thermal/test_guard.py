@@ -9,7 +9,7 @@ import pytest
 from cohete.clock import ManualClock
 from cohete.errors import CommandError
 from cohete.tegra.stats import Zone
-from cohete.thermal.breaker import Breaker, BreakerState
+from cohete.thermal.breaker import BLIND_S, Breaker, BreakerState
 from cohete.thermal.guard import OnOpen, ThermalCircuitBreaker, ThermalExceeded
 from cohete.thermal.policy import AGGRESSIVE, CONSERVATIVE, Policy, limits_of
 
@@ -99,8 +99,9 @@ async def test_a_pause_holds_the_work_where_it_is() -> None:
     breaker.feed(zones(60))
     await clock.advance(5)
     assert steps == [0, 1]
-    breaker.feed(zones(55))
-    await clock.advance(10)
+    for _ in range(10):
+        breaker.feed(zones(55))
+        await clock.advance(1)
     assert steps == [0, 1, 2, 3, 4]
     assert await running == 10
 
@@ -189,10 +190,33 @@ async def test_as_a_decorator() -> None:
     await clock.advance(1)
     breaker.feed(zones(70))
     await clock.advance(1)
-    breaker.feed(zones(50))
-    await clock.advance(6)
+    for _ in range(6):
+        breaker.feed(zones(50))
+        await clock.advance(1)
     assert await task == 7
     assert begun == [7, 7]
+
+
+@pytest.mark.claim("TM-03")
+@pytest.mark.parametrize("on_open", list(OnOpen))
+async def test_work_does_not_go_on_while_nobody_feeds_it(on_open: OnOpen) -> None:
+    clock = ManualClock()
+    breaker = made(clock)
+    breaker.feed(zones(50))
+    ticks: list[float] = []
+
+    async def work() -> None:
+        while True:
+            ticks.append(clock.monotonic())
+            await clock.sleep(0.1)
+
+    begun = clock.monotonic()
+    task = asyncio.create_task(breaker.run(work, on_open))
+    await clock.advance(20)
+    assert ticks[-1] - begun <= BLIND_S + 1
+    assert "no temperature" in breaker.breaker.reason
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.claim("TM-03")
