@@ -220,7 +220,9 @@ class _Acting:
             click.echo("Nothing was changed.", err=True)
             return False
         # Boards that cannot be looked at are part of it: they fail, and count.
-        names = tuple(self._looked)
+        # First those on which something runs: a canary that is already so proves nothing.
+        first = [change.device for change in to_do]
+        names = tuple(dict.fromkeys([*first, *self._looked]))
         clock = self._control.clock
         if record is None and len(names) > 1 and self._is_one:
             action = next(iter(self._actions.values()))
@@ -228,7 +230,7 @@ class _Acting:
         rollout = Rollout(names, self._rules(), clock, record)
         await rollout.run(self._apply)
         self._print_results(rollout)
-        if record is not None and rollout.is_well:
+        if record is not None and record.is_over:
             await asyncio.to_thread(record.remove)
         return rollout.is_well
 
@@ -312,7 +314,7 @@ class _Acting:
             click.echo(str(result))
         for name in rollout.waiting:
             click.echo(f"{name}: not begun: {rollout.stopped}")
-        if rollout.record is not None and not rollout.is_well:
+        if rollout.record is not None and not rollout.record.is_over:
             click.echo(f"Go on with: cohete rollout resume {rollout.record.name}", err=True)
 
 

@@ -7,15 +7,52 @@ import subprocess
 
 import click
 
+from cohete.cli.options import config_option
+from cohete.control.services import unit_name
+
 VISUDO_LIMIT_S = 20
+
+
+def _held(config_path: str | None) -> tuple[str, ...]:
+    """The rules for whatever a configuration may hold on a board."""
+    from cohete.config.loading import find_config, load
+    from cohete.fleet.breakers import works_of
+    from cohete.fleet.holding import Kind, Work, rules_for
+
+    path = find_config(config_path)
+    if path is None:
+        return ()
+    config = load(path)
+    works = [work for policy in config.thermal.values() for work in works_of(policy.on_open)]
+    works += [
+        Work(Kind.UNIT, unit)
+        for limit in config.limits.values()
+        for step in limit.steps
+        for unit in (step.stop,)
+        if unit is not None
+    ]
+    works += [Work(Kind.UNIT, unit) for unit in config.control.drain]
+    restarts = [
+        f"/bin/systemctl restart {unit_name(step.restart)}"
+        for limit in config.limits.values()
+        for step in limit.steps
+        if step.restart is not None
+    ]
+    return (*rules_for(works), *restarts)
 
 
 @click.command()
 @click.argument("features", nargs=-1, metavar="[FEATURE]...")
 @click.option("--user", default="nvidia", show_default=True, help="Who logs in to the boards.")
 @click.option("--unit", "units", multiple=True, metavar="UNIT", help="A unit to stop and start.")
-def command(features: tuple[str, ...], user: str, units: tuple[str, ...]) -> None:
-    """A sudoers drop-in for FEATUREs: power, clocks, fan, services. All without one.
+@config_option
+def command(
+    features: tuple[str, ...], user: str, units: tuple[str, ...], config_path: str | None
+) -> None:
+    """A sudoers drop-in for FEATUREs: power, clocks, fan, memory, services. All without one.
+
+    Services are the units named here, and what the thermal policies, limits and drains of the
+    configuration hold.
 
     Each line allows one command with its whole list of arguments, and nothing else. It is checked
     with visudo where this machine has it. Watching needs none of it.
@@ -23,7 +60,7 @@ def command(features: tuple[str, ...], user: str, units: tuple[str, ...]) -> Non
     from cohete.control.sudoers import chosen, drop_in
     from cohete.power.rights import features as every
 
-    text = drop_in(user, chosen(every(units), features))
+    text = drop_in(user, chosen(every(units, _held(config_path)), features))
     visudo = shutil.which("visudo") or shutil.which("visudo", path="/usr/sbin:/sbin")
     if visudo is None:
         click.echo("# Not checked: there is no visudo on this machine.", err=True)

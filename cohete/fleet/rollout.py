@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from pathlib import Path
 from cohete.clock import Clock
 from cohete.control.applying import Outcome, Result
 from cohete.errors import ConfigError
+
+_log = logging.getLogger("cohete.fleet")
 
 _HARMLESS = frozenset({Outcome.REBOOT_NEEDED})
 """Not as wanted, and nothing broke: no reason to keep from the next device."""
@@ -115,6 +118,10 @@ class Rollout:
                 self.running.add(name)
                 try:
                     self.results[name] = await apply(name)
+                except Exception as error:  # noqa: BLE001 - one board must never end the others
+                    _log.error("rollout on %s", name, exc_info=error)
+                    words = f"unexpected {type(error).__name__}; look at the board"
+                    self.results[name] = Result(name, "", Outcome.UNKNOWN, words)
                 finally:
                     self.running.discard(name)
                 await self._write()
@@ -158,9 +165,18 @@ class Rollout:
 class RolloutFile:
     """What a rollout is for and how far it came, as a small file. Blocking: use a thread."""
 
-    def __init__(self, path: Path, action: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        action: Mapping[str, object],
+        devices: Iterable[str] = (),
+        done: Iterable[str] = (),
+    ) -> None:
         self.path = path
         self._action = dict(action)
+        # What an earlier part of the same rollout was for, and did.
+        self._devices = list(devices)
+        self._done = list(done)
 
     @classmethod
     def new(cls, folder: Path, clock: Clock, action: Mapping[str, object]) -> RolloutFile:
@@ -175,14 +191,21 @@ class RolloutFile:
 
     def write(self, devices: Iterable[str], done: Iterable[str]) -> None:
         """Replace what it says, all or nothing. Raises OSError."""
-        document = {"action": self._action, "devices": list(devices), "done": list(done)}
+        self._devices = list(dict.fromkeys([*self._devices, *devices]))
+        self._done = list(dict.fromkeys([*self._done, *done]))
+        document = {"action": self._action, "devices": self._devices, "done": self._done}
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self.path.with_suffix(".part")
         part.write_text(json.dumps(document), encoding="utf-8")
         part.replace(self.path)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every device it was for is as wanted."""
+        return set(self._devices) <= set(self._done)
+
     def remove(self) -> None:
-        """It is over, nothing is left to do."""
+        """Nothing is left to do, or nobody wants it any more."""
         self.path.unlink(missing_ok=True)
 
 
@@ -230,6 +253,5 @@ def _read(path: Path) -> Unfinished:
     action, devices, done = document["action"], document["devices"], document["done"]
     if not isinstance(action, dict):
         raise TypeError("no action")
-    return Unfinished(
-        RolloutFile(path, action), action, tuple(map(str, devices)), tuple(map(str, done))
-    )
+    names, well = tuple(map(str, devices)), tuple(map(str, done))
+    return Unfinished(RolloutFile(path, action, names, well), action, names, well)

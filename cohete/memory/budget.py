@@ -196,18 +196,25 @@ def replay(entries: Iterable[Entry]) -> dict[int, Entry]:
     """
     held: dict[int, Entry] = {}
     total = 0
-    for nth, entry in enumerate(entries):
+    nth = 0
+    for entry in entries:
+        if entry.number == 0 and nth:
+            # Another budget began here; what the one before held went with its program.
+            held, total, nth = {}, 0, 0
         if entry.number != nth:
             raise ValueError(f"entry {nth} is missing from the log")
+        nth += 1
         if entry.operation == "allocate":
             held[entry.reservation] = entry
             total += entry.size_mb
         elif held.pop(entry.reservation, None) is None:
-            raise ValueError(f"entry {nth} releases what was not reserved")
+            raise ValueError(f"entry {entry.number} releases what was not reserved")
         else:
             total -= entry.size_mb
         if total != entry.allocated_mb:
-            raise ValueError(f"entry {nth} says {entry.allocated_mb} MB, the sum is {total} MB")
+            raise ValueError(
+                f"entry {entry.number} says {entry.allocated_mb} MB, the sum is {total} MB"
+            )
     return held
 
 

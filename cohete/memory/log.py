@@ -15,7 +15,11 @@ class BudgetLog:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            # A line that a kill tore ends here; what follows stays readable.
+            os.write(self._file, b"\n")
 
     def record(self, entry: Entry) -> None:
         """Append an entry."""
@@ -30,9 +34,9 @@ class BudgetLog:
 
 
 def read_log(path: Path) -> list[Entry]:
-    """Its entries; a last line that was torn by a kill is left out. Raises OSError, ValueError."""
+    """Its entries; a line that was torn by a kill is left out. Raises OSError, ValueError."""
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [_entry(line) for line in lines[:-1]]
+    return [_entry(line) for line in lines[:-1] if line.endswith("}")]
 
 
 def _entry(line: str) -> Entry:

@@ -13,8 +13,8 @@ PROFILES = ("quiet", "cool")
 """NVIDIA's fan profiles; another one needs a rule of its own."""
 
 
-def features(units: Iterable[str] = ()) -> dict[str, Feature]:
-    """Every feature by name; `units` are what may be stopped and started."""
+def features(units: Iterable[str] = (), more: Iterable[str] = ()) -> dict[str, Feature]:
+    """Every feature by name; `units` may be stopped and started, `more` are rules as they are."""
     holds = [
         " ".join(fan.guard_argv(hold_s, guard, with_service=with_service))
         for hold_s in fan.HOLDS_S
@@ -50,7 +50,8 @@ def features(units: Iterable[str] = ()) -> dict[str, Feature]:
     ]  # fmt: skip
     found.append(Feature("memory", "drop caches and compact memory under pressure", RELIEF_RULES))
     verbs = ("stop", "start", "restart")
-    services = tuple(unit_rule(verb, unit) for unit in units for verb in verbs)
+    listed = [unit_rule(verb, unit) for unit in units for verb in verbs]
+    services = tuple(dict.fromkeys([*listed, *more]))
     if services:
-        found.append(Feature("services", "stop and start these units", services))
+        found.append(Feature("services", "hold and let go what is named", services))
     return {feature.name: feature for feature in found}

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from cohete.control.audit import UNFINISHED, AuditEntry, read_audit
+from cohete.control.audit import FILE, UNFINISHED, AuditEntry, read_audit
 from cohete.errors import CoheteError
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.changing import OUTCOME_STYLES
@@ -43,6 +43,7 @@ class AuditScreen(FilteredScreen[None]):
         self._entries: list[AuditEntry] = []
         self._problem = ""
         self._was_read = False
+        self._read_stamp = (0, 0)
 
     @property
     def list_widget(self) -> Widget:
@@ -66,6 +67,10 @@ class AuditScreen(FilteredScreen[None]):
     @work(exclusive=True, group="audit", exit_on_error=False)
     async def _read(self) -> None:
         try:
+            stamp = await asyncio.to_thread(_stamp, self._folder)
+            if self._was_read and stamp == self._read_stamp:
+                return
+            self._read_stamp = stamp
             self._entries = await asyncio.to_thread(read_audit, self._folder, last=LAST)
             self._problem = ""
         except CoheteError as error:
@@ -140,6 +145,15 @@ def _line(entry: AuditEntry, cells: int) -> Line:
         (" ", ""),
         (fit(outcome, 20), style),
     ]
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    """Changes whenever a line is added."""
+    try:
+        found = (folder / FILE).stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_size, found.st_mtime_ns)
 
 
 def _when(text: str) -> str:

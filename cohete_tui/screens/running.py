@@ -18,7 +18,7 @@ from cohete.fleet.changing import Changes
 from cohete.fleet.rollout import Rollout, RolloutFile
 from cohete.fleet.state import Device
 from cohete_tui.actions import Scope, bindings
-from cohete_tui.changing import Looked, result_line
+from cohete_tui.changing import Looked, result_line, to_do
 from cohete_tui.draw import Line, wrap
 from cohete_tui.screens.base import CoheteScreen
 from cohete_tui.widgets.keybar import KeyBar
@@ -52,7 +52,8 @@ class RunningScreen(CoheteScreen[bool]):
         self._reboot = reboot
         self._doing: dict[str, str] = {}
         self._over = False
-        names = tuple(self._devices)
+        # First those on which something runs: a canary that is already so proves nothing.
+        names = tuple(dict.fromkeys([*to_do(looked), *self._devices]))
         clock = changes.control.clock
         record = None
         if len(names) > 1:
@@ -78,7 +79,7 @@ class RunningScreen(CoheteScreen[bool]):
         finally:
             self._over = True
         record = self.rollout.record
-        if record is not None and self.rollout.is_well:
+        if record is not None and record.is_over:
             await asyncio.to_thread(record.remove)
         self.flush()
 
@@ -118,7 +119,7 @@ class RunningScreen(CoheteScreen[bool]):
                         waiting, cells,
                     ),
                 )
-                for name in self._devices
+                for name in self.rollout.devices
             ]
         )  # fmt: skip
         for panel in self.query(LinesPanel):

@@ -96,18 +96,18 @@ async def test_a_rollout_stops_and_goes_on(tmp_path: Path) -> None:
     async with simulated(*MODULES, folder=tmp_path, sudo=True) as (fleet, _, __):
         config = str(tmp_path / "cohete.yaml")
         hosts = list(fleet.hosts.values())
-        await hosts[1].set_fault(Fault.DOWN)
+        await hosts[1].set_fault(Fault.STUBBORN)
         status, out, err = await run_async(
             "power", "set", "5W", "--config", config, "--yes", "--at-once", "1"
         )
         assert status == 1
         assert "nano-0: done" in out
-        assert "nano-1: not reached" in out
+        assert "nano-1: failed, nothing changed" in out
         assert "nano-2: not begun: one failed" in out
         name = err.rsplit("cohete rollout resume ", 1)[1].strip()
         status, out, _ = await run_async("rollout", "list")
         assert f"{name}: power mode: 2 of 3 left: nano-1, nano-2" in out
-        await hosts[1].set_fault(Fault.DOWN, on=False)
+        await hosts[1].set_fault(Fault.STUBBORN, on=False)
         status, out, _ = await run_async("rollout", "resume", name, "--config", config, "--yes")
         assert status == 0
         assert "nano-0" not in out
@@ -156,3 +156,19 @@ async def test_sudoers() -> None:
     assert status == 0
     assert "robot ALL=(root) NOPASSWD: /usr/sbin/nvpmodel -m [0-9]\n" in out
     assert "jetson_clocks" not in out
+
+
+async def test_sudoers_of_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "cohete.yaml"
+    path.write_text(
+        "fleet: {devices: [{id: a}]}\ncontrol: {drain: [llm]}\n"
+        "thermal: {x: {threshold_c: 80, cooldown_c: 70, check_interval_ms: 500, "
+        "on_open: {pause: [detector], freeze: [train]}}}\n"
+    )
+    status, out, _ = await run_async("sudoers", "services", "--config", str(path))
+    assert status == 0
+    for rule in (
+        "/usr/bin/docker pause detector", "/usr/bin/docker unpause detector",
+        "/bin/systemctl freeze train.service", "/bin/systemctl stop llm.service",
+    ):  # fmt: skip
+        assert f"NOPASSWD: {rule}\n" in out

@@ -281,3 +281,29 @@ async def test_what_failed_half_way_is_put_back(
     assert result.outcome is outcome, result
     assert board.state == end
     assert result.found == end
+
+
+async def test_what_was_drained_is_started_again_where_the_reboot_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+    monkeypatch.setattr(applying, "REBOOT_WITHIN_S", 0.5)
+    async with bench("agx-orin-64gb", tmp_path) as test:
+        board = test.board
+        board.services |= {"llm.service": True, "off.service": False}
+        board.gpu_used_since_boot = True
+        target = next(mode for mode in board.module.modes if mode.mask != board.mode.mask)
+        board.reboot = lambda: None  # type: ignore[method-assign]
+        result = await test.apply(SetMode(target.name, drain=("llm", "off")), reboot=True)
+        assert not result.outcome.is_well
+        assert "has not come back" in result.words
+        # And what did not run before is not begun.
+        assert board.services == {"llm.service": True, "off.service": False}
+
+
+async def test_two_changes_of_one_board_wait_for_each_other(tmp_path: Path) -> None:
+    async with bench(NANO, tmp_path) as test:
+        results = await asyncio.gather(*(test.apply(SetMode("5W")) for _ in range(4)))
+        outcomes = sorted(result.outcome for result in results)
+        assert outcomes == [Outcome.ALREADY] * 3 + [Outcome.DONE]
+        assert len(test.changed_by()) == 1

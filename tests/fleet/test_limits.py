@@ -161,6 +161,25 @@ async def test_without_its_sensor_it_steps_down(tmp_path: Path) -> None:
     assert told == ["x: unknown of 9 W, step 2 of 2, and there is no further one"]
 
 
+async def test_only_what_was_taken_is_given_back(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=4.5, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps({"clocks": "free"}, {"stop": "batch"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    loop.board.services |= {"batch.service": False, "x.service": True}
+    await loop.run(40)
+    assert loop.each.taken == 2
+    loop.board.workload = Workload.IDLE
+    loop.board.thermal.die_c = 40
+    await loop.run(120)
+    assert loop.each.taken == 0
+    # Nobody had locked the clocks, nobody ran the unit: neither is begun now.
+    assert not loop.board.clocks_locked
+    assert not loop.board.services["batch.service"]
+    assert not any("--store" in line or "start" in line for line in loop.runner.lines)
+
+
 async def test_read_only_tells_and_does_nothing(tmp_path: Path) -> None:
     limit = Limit(
         metric="power_w", most=5.0, low=2.0, window_s=5, settle_s=5, up_after_s=30,

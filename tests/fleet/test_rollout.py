@@ -183,3 +183,28 @@ async def test_without_its_file_it_does_not_begin(tmp_path: Path) -> None:
     await rollout.run(boards.apply)
     assert boards.order == []
     assert "how far it came cannot be kept" in rollout.stopped
+
+
+async def test_a_part_that_is_gone_on_with_does_not_forget_the_rest(tmp_path: Path) -> None:
+    clock = ManualClock()
+    record = RolloutFile.new(tmp_path, clock, action_as_dict(AutomaticFan()))
+    await Rollout(names(4), Rules(canary=0), clock, record).run(Boards(fail={"b0"}).apply)
+    found = find_unfinished(tmp_path, "")
+    await Rollout(("b2",), Rules(), clock, found.record).run(Boards().apply)
+    assert "b2" not in find_unfinished(tmp_path, "").left
+    assert "b0" in find_unfinished(tmp_path, "").left
+    assert not found.record.is_over
+
+
+async def test_a_board_that_surprises_does_not_end_the_others() -> None:
+    boards = Boards()
+
+    async def surprises(name: str) -> Result:
+        if name == "b1":
+            raise ValueError("not ours")
+        return await boards.apply(name)
+
+    rollout = Rollout(names(4), Rules(at_once=4, canary=0, stop_after=9), ManualClock())
+    await rollout.run(surprises)
+    assert rollout.results["b1"].outcome is Outcome.UNKNOWN
+    assert sorted(boards.order) == ["b0", "b2", "b3"]

@@ -160,3 +160,16 @@ def test_what_cannot_be_written_down_is_not_reserved(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         budget.allocate(10)
     assert budget.allocated_mb == 0
+
+
+def test_a_log_goes_on_after_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = BudgetLog(path)
+    MemoryBudget(1_000, record=log.record).allocate(10)
+    log.close()
+    with path.open("ab") as file:
+        file.write(b'{"number": 1, "oper')
+    log = BudgetLog(path)
+    MemoryBudget(1_000, record=log.record).allocate(20, "again")
+    log.close()
+    assert [entry.label for entry in replay(read_log(path)).values()] == ["again"]
