@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 WINDOW_S = 15.0
 SOON_S, VERY_SOON_S = 60.0, 15.0
@@ -35,8 +36,7 @@ class Level(StrEnum):
 _ORDER = {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """Memory of a board at a moment, in MiB; None is unknown. PSI is avg10 in percent."""
 
     at_s: float
