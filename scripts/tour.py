@@ -19,6 +19,8 @@ SHOTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("device", ("j", "enter"), ("escape",)),
     ("processes", ("P",), ("escape",)),
     ("log", ("L",), ("escape",)),
+    ("power", ("m",), ("escape",)),
+    ("change", ("m", "wait", "enter"), ("escape", "escape")),
     ("compare", ("g", "j", "space", "space", "space", "C"), ("escape", "escape")),
     ("events", ("e",), ("escape",)),
     ("help", ("question_mark",), ("escape",)),
@@ -29,7 +31,11 @@ SHOTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 async def shoot(pilot: Pilot[None], app: CoheteApp) -> None:
     await asyncio.sleep(WARM_UP_S)
     for name, there, back in SHOTS:
-        await pilot.press(*there)
+        for key in there:
+            if key == "wait":
+                await asyncio.sleep(3)
+            else:
+                await pilot.press(key)
         # Whatever the screen asks of the board is there by then.
         await asyncio.sleep(4)
         app.clear_notifications()
