@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cohete.fleet.state import GLYPHS, Device, State
-from cohete.fleet.store import is_hot, is_over_budget
+from cohete.fleet.store import is_breaker_open, is_hot, is_over_budget
 from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, trend, watts
 from cohete_tui.draw import MARK, Line, bar, fill_style, fit
 from cohete_tui.tiles import STATE_STYLES, heat_style
@@ -75,6 +75,8 @@ def _heat(device: Device, now: float, cells: int) -> Line:
 def _state(device: Device, now: float, cells: int) -> Line:
     if cells <= 2:
         return [(fit(GLYPHS[device.state], cells), STATE_STYLES[device.state])]
+    if device.state is State.LIVE and is_breaker_open(device):
+        return [("● live ", "good"), (fit(f"breaker {device.breaker}", cells - 7), "danger")]
     if device.state is State.LIVE and (is_hot(device) or is_over_budget(device)):
         words = "hot" if is_hot(device) else "over budget"
         return [("● live ", "good"), (fit(words, cells - 7), "danger")]

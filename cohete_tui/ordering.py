@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cohete.fleet.query import Query, QueryError, parse_terms
 from cohete.fleet.state import Device, State
-from cohete.fleet.store import FleetStore, is_hot, is_over_budget
+from cohete.fleet.store import FleetStore, is_breaker_open, is_hot, is_over_budget
 
 if TYPE_CHECKING:
     from cohete.config.schema import Dashboard
@@ -34,7 +34,7 @@ def trouble(device: Device) -> int:
     """0 needs a person most."""
     rank = _TROUBLE[device.state]
     if device.state is State.LIVE:
-        if is_hot(device):
+        if is_breaker_open(device) or is_hot(device):
             return _HOT_RANK
         if is_over_budget(device):
             return _OVER_BUDGET_RANK

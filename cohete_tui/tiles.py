@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cohete.fleet.state import GLYPHS, Device, State
-from cohete.fleet.store import HOT_C, is_hot, is_over_budget
+from cohete.fleet.store import HOT_C, is_breaker_open, is_hot, is_over_budget
 from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, trend, watts
 from cohete.thermal.breaker import GLYPHS as BREAKER_GLYPHS
 from cohete.thermal.breaker import BreakerState
@@ -63,8 +63,7 @@ def heat_style(celsius: float | None) -> str:
 def _border(device: Device) -> str:
     if device.state in (State.LOST, State.REFUSED):
         return "border-danger"
-    is_open = device.breaker is not None and not device.breaker.allows_work
-    troubled = is_hot(device) or is_over_budget(device) or is_open
+    troubled = is_hot(device) or is_over_budget(device) or is_breaker_open(device)
     return "border-danger" if device.state is State.LIVE and troubled else "border"
 
 

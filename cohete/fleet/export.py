@@ -61,6 +61,7 @@ def totals_as_dict(totals: Totals, name: str) -> dict[str, Json]:
         "refused": totals.refused,
         "connecting": totals.connecting,
         "disabled": totals.disabled,
+        "breaker_open": totals.breaker_open,
         "hot": totals.hot,
         "over_budget": totals.over_budget,
         "ram_used_mb": totals.ram_used_mb,

@@ -14,7 +14,7 @@ from fnmatch import translate
 
 from cohete.errors import CoheteError
 from cohete.fleet.state import Device, State
-from cohete.fleet.store import is_hot, is_over_budget
+from cohete.fleet.store import is_breaker_open, is_hot, is_over_budget
 
 MAX_TERMS = 32
 
@@ -79,7 +79,7 @@ FLAGS: dict[str, Callable[[Device], bool]] = {
         and device.facts.battery is not None
         and device.facts.battery.discharging
     ),
-    "breaker-open": lambda device: device.breaker is not None and not device.breaker.allows_work,
+    "breaker-open": is_breaker_open,
     "read-only": lambda device: device.spec.read_only,
 }
 """What can be true of a device."""

@@ -38,6 +38,7 @@ class Totals:
     refused: int
     connecting: int
     disabled: int
+    breaker_open: int
     hot: int
     over_budget: int
     ram_used_mb: int
@@ -266,7 +267,7 @@ class FleetStore:
         """The fleet in numbers, now."""
         now = self.clock.monotonic()
         counts = dict.fromkeys(State, 0)
-        hot = over = used = total = power = measured = 0
+        opened = hot = over = used = total = power = measured = 0
         oldest: float | None = None
         for device in self.devices:
             counts[device.state] += 1
@@ -276,6 +277,7 @@ class FleetStore:
             used += stats.ram_used_mb
             total += stats.ram_total_mb
             oldest = max(oldest or 0.0, now - device.stats_at)
+            opened += is_breaker_open(device)
             hot += is_hot(device)
             over += is_over_budget(device)
             if reading.power_mw is not None:
@@ -289,6 +291,7 @@ class FleetStore:
             refused=counts[State.REFUSED],
             connecting=counts[State.CONNECTING],
             disabled=counts[State.DISABLED],
+            breaker_open=opened,
             hot=hot,
             over_budget=over,
             ram_used_mb=used,
@@ -318,6 +321,11 @@ def is_hot(device: Device) -> bool:
     """Whether the hottest zone of the last sample is above what counts as hot."""
     hottest_c = device.reading.hottest_c if device.reading else None
     return hottest_c is not None and hottest_c >= HOT_C
+
+
+def is_breaker_open(device: Device) -> bool:
+    """Whether work on it is held, or should be, because of heat."""
+    return device.breaker is not None and not device.breaker.allows_work
 
 
 def is_over_budget(device: Device) -> bool:

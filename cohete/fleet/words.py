@@ -122,6 +122,7 @@ def totals_line(totals: Totals, name: str) -> str:
         ("lost", totals.lost),
         ("refused", totals.refused),
         ("connecting", totals.connecting),
+        ("breaker open", totals.breaker_open),
         ("hot", totals.hot),
         ("over budget", totals.over_budget),
     ):

@@ -25,6 +25,7 @@ def totals_line(totals: Totals) -> Line:
     for count, word, style in (
         (totals.refused, "refused", "danger"),
         (totals.lost, "lost", "danger"),
+        (totals.breaker_open, "open", "danger"),
         (totals.hot, "hot", "danger"),
         (totals.over_budget, "over budget", "danger"),
         (totals.stale, "stale", "warn"),

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from cohete.clock import ManualClock
 from cohete.fleet.state import State
 from cohete.fleet.words import celsius, gib, percent, span, trend, watts
+from cohete.thermal.breaker import BreakerState
 from cohete_tui import columns, draw, panels, tiles
 from cohete_tui.draw import Line
-from cohete_tui.ordering import SORTS, FleetOrder
+from cohete_tui.ordering import SORTS, FleetOrder, trouble
 from tests import lines
 from tests.tui.support import feed, mixed_store, store_of
 
@@ -262,3 +263,18 @@ def test_filter_words_all_have_to_match() -> None:
     ):
         order.set_filter(typed)
         assert {device.id for device in order.devices} == expected, typed
+
+
+def test_an_open_breaker_comes_first_and_is_said_everywhere() -> None:
+    store = mixed_store()
+    device = store["cam-01"]
+    assert trouble(device) > trouble(store["cam-02"])
+    device.breaker = BreakerState.OPEN
+    assert trouble(device) == trouble(store["cam-02"])
+    assert store.totals().breaker_open == 1
+    shown = tiles.tile(device, store.clock.monotonic(), 48, focused=False)
+    assert "○ open" in "\n".join(text(line) for line in shown)
+    line = columns._state(device, store.clock.monotonic(), 24)
+    assert "breaker open" in text(line)
+    device.breaker = BreakerState.CLOSED
+    assert store.totals().breaker_open == 0
