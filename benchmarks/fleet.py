@@ -76,7 +76,9 @@ async def watch(folder: Path) -> dict[str, float]:
                 break
         connected = time.perf_counter() - begin
         # The facts that were asked for at the start are in before the steady state is measured.
-        await asyncio.sleep(6)
+        while any(device.facts is None for device in store) and time.perf_counter() - begin < 60:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
         latencies.clear()
         cpu, wall = time.process_time(), time.perf_counter()
         await asyncio.sleep(WATCH_S)

@@ -65,7 +65,8 @@ async def grep(context: Context, argv: list[str]) -> int:
         words.remove(argv[argv.index("-m") + 1])
     pattern, *wanted = words
     # Made once: a thousand boards are asked for their facts at the same time.
-    tree = sysfs(board) if any("/sys/" in word for word in wanted) else {}
+    about = " ".join(wanted)
+    tree = sysfs(board, about) if "*" in about else {}
     files = [name for word in wanted for name in _matching(tree, word)]
     flags = re.IGNORECASE if "-i" in argv else 0
     found = 0
