@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from cohete.fleet.state import GLYPHS, Device, State
 from cohete.fleet.store import is_breaker_open, is_hot, is_over_budget
 from cohete.fleet.words import UNKNOWN, gib, load, percent, span, state_word, trend, watts
+from cohete.thermal.breaker import GLYPHS as BREAKER_GLYPHS
 from cohete_tui.draw import MARK, Line, bar, fill_style, fit
 from cohete_tui.tiles import STATE_STYLES, heat_style
 
@@ -76,7 +77,9 @@ def _state(device: Device, now: float, cells: int) -> Line:
     if cells <= 2:
         return [(fit(GLYPHS[device.state], cells), STATE_STYLES[device.state])]
     if device.state is State.LIVE and is_breaker_open(device):
-        return [("● live ", "good"), (fit(f"breaker {device.breaker}", cells - 7), "danger")]
+        assert device.breaker is not None
+        words = f"{BREAKER_GLYPHS[device.breaker]} {device.breaker}"
+        return [("● live ", "good"), (fit(words, cells - 7), "danger")]
     if device.state is State.LIVE and (is_hot(device) or is_over_budget(device)):
         words = "hot" if is_hot(device) else "over budget"
         return [("● live ", "good"), (fit(words, cells - 7), "danger")]

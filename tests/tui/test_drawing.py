@@ -275,6 +275,6 @@ def test_an_open_breaker_comes_first_and_is_said_everywhere() -> None:
     shown = tiles.tile(device, store.clock.monotonic(), 48, focused=False)
     assert "○ open" in "\n".join(text(line) for line in shown)
     line = columns._state(device, store.clock.monotonic(), 24)
-    assert "breaker open" in text(line)
+    assert "● live ○ open" in text(line)
     device.breaker = BreakerState.CLOSED
     assert store.totals().breaker_open == 0
