@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
+from cohete.clock import ManualClock
+from cohete.config.control import Control as ControlSettings
+from cohete.control.applying import Control
+from cohete.control.audit import AuditLog, who
+from cohete.control.gate import Gate
+from cohete.fleet.changing import Changes
+from cohete.simulator.board import SimBoard
 from cohete_tui.app import CoheteApp, Launch
-from tests.tui.support import StillSession, mixed_store, settle
+from cohete_tui.screens.change import ChangeDialog
+from cohete_tui.screens.fleet import FleetScreen
+from tests.boards import until
+from tests.fleet.test_limits import OnBoard
+from tests.tui.support import StillSession, mixed_store, settle, text_of
 
 SnapCompare = Callable[..., bool]
 
@@ -48,3 +60,34 @@ def test_screens(snap_compare: SnapCompare, name: str) -> None:
     app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=False)
     app.theme = THEMES[theme]
     assert snap_compare(app, terminal_size=SIZES[size], run_before=pressing(keys))
+
+
+@pytest.mark.parametrize("name", ["power-80", "power-120-light", "change-120", "audit-120"])
+def test_screens_that_change_boards(snap_compare: SnapCompare, name: str, tmp_path: Path) -> None:
+    screen, size, *theme = name.split("-")
+    store = mixed_store()
+    board = SimBoard("cam-01", "orin-nano-8gb", ManualClock(), seed=1)
+    runner = OnBoard(board)
+    session = StillSession(store)
+    control = Control(Gate(), AuditLog(tmp_path, ManualClock(wall_s=1_795_000_000.0)), store.clock)
+    session.changes = Changes(control, lambda _: runner, ControlSettings(), tmp_path)
+    session.links["cam-01"] = runner  # type: ignore[assignment]
+    control._audit.refused("cam-01", "set the power mode to 7W", "Cohete runs read-only")
+    for file in tmp_path.iterdir():
+        file.write_text(file.read_text().replace(who(), "ops@bastion"))
+    app = CoheteApp(Launch(), session=session, timer=False)
+    app.theme = THEMES[theme[0] if theme else "dark"]
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        assert isinstance(app.screen, FleetScreen)
+        app.screen.canvas.move_to_device(store["cam-01"])
+        for key in {"power": "m", "change": "m", "audit": "u"}[screen]:
+            await pilot.press(key)
+        await until(lambda: " ago" in text_of(app) or "1 of 1" in text_of(app))
+        if screen == "change":
+            await pilot.press("enter")
+            await until(lambda: isinstance(app.screen, ChangeDialog))
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=prepare)
