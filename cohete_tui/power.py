@@ -89,11 +89,11 @@ def _mode_rows(boards: Mapping[str, BoardState], drain: tuple[str, ...], cells: 
         notes = []
         if several:
             notes.append(f"{len(active.get(name, []))} of {len(places)} active")
-        elif is_active:
-            notes.append("active")
         slower = dict.fromkeys(clock.partition(" ")[0] for clock in lowered(conf, mode))
         if slower:
             notes.append(f"slower {', '.join(slower)}")
+        elif is_active and not several:
+            notes.append("active")
         rows.append(
             Offer(
                 f"mode {name}",
@@ -101,7 +101,7 @@ def _mode_rows(boards: Mapping[str, BoardState], drain: tuple[str, ...], cells: 
                     (f"{mark} ", "good"),
                     (fit(name, wide - 2), "title" if is_active else ""),
                     (text, ""),
-                    (f"  {', '.join(notes)}", "warn" if len(notes) > is_active else "dim"),
+                    (f"  {', '.join(notes)}", "warn" if slower else "dim"),
                 ],
                 SetMode(name, drain),
             )
