@@ -98,8 +98,8 @@ class AlertKeeper:
             if notice.silenced:
                 continue
             device = self._store[alert.device]
-            kind = "alert over" if notice.over else f"alert {alert.rule.level}"
-            self._store.event(device, kind, alert.text)
+            kind = "alert over" if notice.over else "alert"
+            self._store.event(device, kind, f"{alert.rule.level}: {alert.text}")
             if self.notifier.is_wanted:
                 self.notifier.put(as_document(notice, self._store.name, now_wall_s))
             if self.on_notice is not None:

@@ -76,7 +76,9 @@ class Alert:
 
     @property
     def text(self) -> str:
-        """For a person: the rule and what it asks."""
+        """For a person: the rule, and what it asks where its name does not say it."""
+        if any(self.rule is rule for rule in BUILT_IN):
+            return self.rule.name
         return f"{self.rule.name}: {self.rule.query.text}"
 
 

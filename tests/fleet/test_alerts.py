@@ -130,7 +130,7 @@ async def test_events_and_a_command_of_the_users(tmp_path: Path) -> None:
     heat(store, "a", 80)
     keeper.look()
     (event,) = [event for event in store.events if event.kind.startswith("alert")]
-    assert (event.device, event.kind, event.text) == ("a", "alert warning", "hot: temp>70")
+    assert (event.device, event.kind, event.text) == ("a", "alert", "warning: hot: temp>70")
     task = asyncio.create_task(keeper.notifier.run())
     async with asyncio.timeout(10):
         while not out.exists() or not out.read_text():
@@ -222,7 +222,7 @@ async def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert status == 1
         assert [each["rule"] for each in json.loads(out)["alerts"]] == ["warm"]
         status, out, _ = await run_async("alerts", "watch", *more, "--for", "3")
-        assert "nano-0: alert warning: warm: temp>1" in out
+        assert "nano-0: alert: warning: warm: temp>1" in out
         status, out, _ = await run_async("alerts", "silence", "--rule", "warm", "8h")
         assert "every device, warm: until" in out
         status, out, _ = await run_async("alerts", "watch", *more, "--for", "3")
