@@ -147,14 +147,8 @@ async def _chosen(plan: FleetPlan, options: Options) -> list[DeviceSpec]:
 
         query = parse_query(options.filter_text)
         async with FleetSession(replace(plan, specs=specs)) as session:
-            clock = session.clock
-            deadline = clock.monotonic() + FILTER_WAIT_S
-            while clock.monotonic() < deadline and not all(
-                device.facts is not None or (not device.state.is_up and device.attempts > 1)
-                for device in session.store
-            ):
-                await clock.sleep(0.05)
-            found = query.of(session.store, clock.monotonic())
+            await session.settled(FILTER_WAIT_S)
+            found = query.of(session.store, session.clock.monotonic())
             specs = [device.spec for device in found]
     if not specs:
         raise ConfigError("no board is meant", hint="The filter holds for none of them.")

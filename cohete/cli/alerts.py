@@ -125,16 +125,11 @@ async def _now(plan: FleetPlan) -> list[Alert]:
     from cohete.fleet.alerting import rules_of
     from cohete.fleet.alerts import AlertBook
     from cohete.fleet.session import FleetSession
-    from cohete.fleet.state import State
 
     book = AlertBook([replace(rule, for_s=0.0) for rule in rules_of(plan.alerts)])
     async with FleetSession(plan) as session:
         clock = session.clock
-        deadline = clock.monotonic() + SETTLE_S
-        while clock.monotonic() < deadline and any(
-            device.state is State.CONNECTING for device in session.store
-        ):
-            await clock.sleep(POLL_S)
+        await session.settled(SETTLE_S, facts=False)
         for each in session.breakers.by_id.values():
             session.breakers.check(each, clock.monotonic())
         book.look(session.store, clock.monotonic(), clock.time())

@@ -99,19 +99,10 @@ def release(**given: Unpack[Given]) -> None:
 
 async def _look(plan: FleetPlan) -> list[DeviceBreaker]:
     from cohete.fleet.session import FleetSession
-    from cohete.fleet.state import State
 
     async with FleetSession(plan) as session:
         clock, keeper = session.clock, session.breakers
-        deadline = clock.monotonic() + SETTLE_S
-        guarded = [each.device for each in keeper.by_id.values()]
-        while clock.monotonic() < deadline and not all(
-            (device.state is State.LIVE and device.facts is not None)
-            or (not device.state.is_up and device.attempts > 1)
-            or device.state is State.REFUSED
-            for device in guarded
-        ):
-            await clock.sleep(POLL_S)
+        await session.settled(SETTLE_S)
         for each in keeper.by_id.values():
             keeper.check(each, clock.monotonic())
         return list(keeper.by_id.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,10 @@ if TYPE_CHECKING:
     from cohete.errors import CoheteError
     from cohete.fleet.export import Json
     from cohete.fleet.session import FleetPlan
+    from cohete.links.reopening import ReopeningLink
 
     Found = tuple[DeviceSpec, BoardMemory | CoheteError]
 
-AT_ONCE = 32
 _TITLES = (
     "DEVICE ", "TOTAL", "BUDGET", "USED", "CAN BE HAD", "IN LARGE BLOCKS", "SWAP", "STALLED",
     "NOTE ",
@@ -63,30 +62,15 @@ def command(
 
 
 async def _read(plan: FleetPlan) -> list[Found]:
-    from cohete.clock import SystemClock
+    from cohete.cli.asking import ask_each
     from cohete.device.memory import MEMORY_PROBES, memory_from
-    from cohete.errors import CoheteError
     from cohete.links.commands import PROBE_LIMIT_S, look, split_sections
-    from cohete.links.opener import make_opener
-    from cohete.links.reopening import ReopeningLink
-    from cohete.links.ssh import SshConnector
 
-    connector = SshConnector(plan.ssh)
-    opener = make_opener(connector, SystemClock())
-    places = asyncio.Semaphore(AT_ONCE)
+    async def ask(link: ReopeningLink) -> BoardMemory:
+        done = await link.run(look(MEMORY_PROBES), timeout_s=PROBE_LIMIT_S + 5)
+        return memory_from(split_sections(done.stdout))
 
-    async def one(spec: DeviceSpec) -> Found:
-        async with places, ReopeningLink(opener, spec) as link:
-            try:
-                done = await link.run(look(MEMORY_PROBES), timeout_s=PROBE_LIMIT_S + 5)
-            except CoheteError as error:
-                return spec, error
-            return spec, memory_from(split_sections(done.stdout))
-
-    try:
-        return list(await asyncio.gather(*(one(spec) for spec in plan.specs if spec.enabled)))
-    finally:
-        await connector.close()
+    return await ask_each(plan, ask)
 
 
 def _used_mb(memory: BoardMemory) -> int | None:

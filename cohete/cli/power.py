@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Found = tuple[DeviceSpec, BoardPower | CoheteError]
 
-AT_ONCE = 32
 _TITLES = ("MODE ", "WATTS", "CORES", "CPU MHZ", "GPU MHZ", "EMC MHZ", "NOTE ")
 
 
@@ -160,33 +159,10 @@ def measure(
 
 
 async def _read(plan: FleetPlan) -> list[Found]:
-    import asyncio
-
-    from cohete.clock import SystemClock
-    from cohete.errors import CoheteError
-    from cohete.links.opener import make_opener
-    from cohete.links.ssh import SshConnector
+    from cohete.cli.asking import ask_each
     from cohete.power.reading import read_power
 
-    connector = SshConnector(plan.ssh)
-    opener = make_opener(connector, SystemClock())
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def one(spec: DeviceSpec) -> Found:
-        async with places:
-            link = opener(spec)
-            try:
-                await link.open()
-                return spec, await read_power(link)
-            except CoheteError as error:
-                return spec, error
-            finally:
-                await link.close()
-
-    try:
-        return list(await asyncio.gather(*(one(spec) for spec in plan.specs if spec.enabled)))
-    finally:
-        await connector.close()
+    return await ask_each(plan, read_power)
 
 
 def _failed(power: BoardPower | CoheteError) -> bool:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from cohete.fleet.session import FleetPlan, FleetSession
     from cohete.fleet.state import Device
 
-POLL_S = 0.05
-
 
 @click.command()
 @fleet_options
@@ -53,31 +51,14 @@ async def _status(plan: FleetPlan, *, show_fleet: bool, as_json: bool, timeout_s
     from cohete.fleet.session import FleetSession
 
     async with FleetSession(plan) as session:
-        await _settle(session, timeout_s)
+        await session.settled(timeout_s)
         if not as_json and sys.stdin.isatty() and await _ask_for_keys(session):
-            await _settle(session, timeout_s)
+            await session.settled(timeout_s)
         if as_json:
             _print_json(session, show_fleet=show_fleet)
         else:
             _print_table(session, show_fleet=show_fleet)
         return all(device.state.is_up for device in session.store if device.spec.enabled)
-
-
-async def _settle(session: FleetSession, timeout_s: float) -> None:
-    """Until each device has shown a sample and its facts, or cannot be had, or time is up."""
-    from cohete.fleet.state import State
-
-    clock = session.clock
-    deadline = clock.monotonic() + timeout_s
-    while clock.monotonic() < deadline:
-        if all(
-            (device.state is State.LIVE and device.facts is not None)
-            or device.state in (State.REFUSED, State.DISABLED)
-            or (device.state is State.LOST and device.attempts > 1)
-            for device in session.store
-        ):
-            return
-        await clock.sleep(POLL_S)
 
 
 async def _ask_for_keys(session: FleetSession) -> bool:

@@ -31,7 +31,7 @@ from cohete.fleet.changing import Changes
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.limits import LimitKeeper
 from cohete.fleet.pressure import PressureKeeper
-from cohete.fleet.state import Device
+from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
 from cohete.fleet.switches import SwitchKeeper
@@ -44,6 +44,7 @@ from cohete.telemetry.past import Limits, Past
 _log = logging.getLogger("cohete.fleet")
 
 GUARD_RETRY_S = 5.0
+SETTLE_POLL_S = 0.05
 
 GC_THRESHOLDS = (10_000, 10, 3)
 """Samples come and go without cycles and hardly count; a screen that is closed leaves some ten
@@ -233,6 +234,19 @@ class FleetSession:
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
                 raise error
+
+    async def settled(self, timeout_s: float, *, facts: bool = True) -> None:
+        """Until each device has shown a sample (and its facts), or cannot be had, or time is up."""
+        deadline = self.clock.monotonic() + timeout_s
+        while self.clock.monotonic() < deadline:
+            if all(
+                (device.state is State.LIVE and (device.facts is not None or not facts))
+                or device.state in (State.REFUSED, State.DISABLED)
+                or (device.state is State.LOST and device.attempts > 1)
+                for device in self.store
+            ):
+                return
+            await self.clock.sleep(SETTLE_POLL_S)
 
     def shell_argv(self, device: Device) -> list[str]:
         """What to run for a shell on a device. Raises CoheteError where it has none."""

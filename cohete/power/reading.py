@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cohete.device.identity import PowerMode, parse_power_mode
-from cohete.links.base import Link
 from cohete.links.commands import POWER_PROBES, POWER_VALUES, PROBE_LIMIT_S, look, split_sections
+from cohete.links.reopening import ReopeningLink
 from cohete.power.drift import Drift, parse_drift
 from cohete.power.nvpmodel import Mode, PowerConf, parse_conf
 from cohete.text import decode, sanitise_lines
@@ -29,7 +29,7 @@ class BoardPower:
         return None if self.current is None else self.conf.mode(self.current.name)
 
 
-async def read_power(link: Link) -> BoardPower:
+async def read_power(link: ReopeningLink) -> BoardPower:
     """Ask a device for its modes. Raises LinkError, CommandError."""
     done = await link.run(look((*POWER_PROBES, POWER_VALUES)), timeout_s=PROBE_LIMIT_S + 5)
     return power_from(split_sections(done.stdout))

@@ -298,3 +298,12 @@ async def test_a_changed_timeout_changes_what_happens(tmp_path: Path) -> None:
                 (device,) = session.store
                 measured.append(await timed(is_state(device, State.LOST), 5))
         assert measured[1] - measured[0] > 0.6
+
+
+async def test_a_board_that_refuses_is_not_waited_for(tmp_path: Path) -> None:
+    async with simulated("nano", "tx2", folder=tmp_path) as (fleet, config, specs):
+        await fleet.hosts["tx2-1"].set_fault(Fault.AUTH)
+        async with watched(config, specs) as session, asyncio.timeout(20):
+            await session.settled(600)
+            assert session.store["nano-0"].facts is not None
+            assert session.store["tx2-1"].state is State.REFUSED
