@@ -33,6 +33,7 @@ class DeviceSwitch:
     since_s: float = 0.0
     next_try_s: float = 0.0
     task: asyncio.Task[None] | None = None
+    told_refusal: bool = False
     back_s: list[float] = field(default_factory=list)
     """How long each way back to work took, in seconds."""
 
@@ -83,6 +84,13 @@ class SwitchKeeper:
             )
             if wanted != each.wanted:
                 each.wanted, each.since_s, each.next_try_s = wanted, now, now
+            refusal = self._control.gate.refusal(device.spec)
+            if refusal and each.wanted != each.done:
+                if not each.told_refusal:
+                    each.told_refusal = True
+                    text = f"{wanted}: its power profile is left: refused: {refusal}"
+                    self._store.event(device, "change failed", text)
+                continue
             if (
                 each.wanted != each.done
                 and device.state is State.LIVE

@@ -48,6 +48,9 @@ def test_nothing_hostile_or_secret_gets_in(tmp_path: Path) -> None:
     assert "hunter2" not in text
     assert "abc" not in text
     assert "\x1b" not in text
+    for secret in ("--token s3cret", "Authorization: Bearer s3cret", "https://user:s3cret@host/x"):
+        log.ran(number, "cam-01", f"curl {secret}", 0, "")
+    assert "s3cret" not in (tmp_path / FILE).read_text()
     assert len(text.splitlines()) == 2
 
 

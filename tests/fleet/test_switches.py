@@ -16,7 +16,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.switches import Switch
 from cohete.config.target import Target
 from cohete.control.applying import Control
-from cohete.control.audit import AuditLog
+from cohete.control.audit import AuditLog, read_audit
 from cohete.control.gate import Gate
 from cohete.device.battery import battery_from
 from cohete.device.identity import Facts
@@ -36,13 +36,13 @@ SUPPLY = "/sys/class/power_supply/battery"
 class Switched:
     """A simulated board, its switches, and time that is ours."""
 
-    def __init__(self, folder: Path, **switches: Switch) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False, **switches: Switch) -> None:
         self.clock = ManualClock()
         self.board = SimBoard("b", "orin-nano-8gb", self.clock, workload=Workload.TRAINING)
         self.board.settle(60)
         spec = DeviceSpec("b", Target("h"), switches=tuple(switches))
         self.store = FleetStore([spec], self.clock)
-        control = Control(Gate(), AuditLog(folder, self.clock), self.clock)
+        control = Control(Gate(read_only), AuditLog(folder, self.clock), self.clock)
         self.keeper = SwitchKeeper(
             self.store, switches, POWER, ControlSettings(), control,
             lambda _: OnBoard(self.board), self.clock,
@@ -113,6 +113,19 @@ async def test_an_idle_board_saves_and_is_back_at_once(tmp_path: Path) -> None:
     texts = [event.text for event in test.store.events if event.kind == "switch"]
     assert texts[0].startswith("idle: power profile small after ")
     assert texts[1].startswith("idle is over: power profile big after ")
+
+
+async def test_read_only_tells_once_and_fills_no_log(tmp_path: Path) -> None:
+    test = Switched(
+        tmp_path, read_only=True,
+        battery=Switch(when="is:on-battery", profile="small", for_s=0),
+    )  # fmt: skip
+    test.board.battery_percent, test.board.on_battery = 40, True
+    await test.run(120)
+    assert test.board.mode.name == "25W"
+    (event,) = [event for event in test.store.events if event.kind == "change failed"]
+    assert "refused: Cohete runs read-only" in event.text
+    assert read_audit(tmp_path) == []
 
 
 def test_batteries_as_the_kernel_tells_them() -> None:

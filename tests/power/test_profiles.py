@@ -80,6 +80,20 @@ async def test_clocks_that_a_mode_change_lets_go_are_locked_again(tmp_path: Path
         assert (board.mode.name, board.clocks_locked) == ("15W", True)
 
 
+async def test_clocks_are_let_go_before_the_mode_they_were_stored_in_changes(
+    tmp_path: Path,
+) -> None:
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        board = test.board
+        board.workload = Workload.IDLE
+        assert (await test.apply(Profile("x", clocks=True, limit_c=95))).outcome is Outcome.DONE
+        change = await test.look(Profile("y", "15W", clocks=False))
+        assert "--restore" in change.steps[0].line
+        assert "nvpmodel" in change.steps[1].line
+        assert (await test.apply(Profile("y", "15W", clocks=False))).outcome is Outcome.DONE
+        assert (board.mode.name, board.clocks_locked) == ("15W", False)
+
+
 async def test_what_fails_half_way_is_put_back(tmp_path: Path) -> None:
     async with bench("orin-nano-8gb", tmp_path) as test:
         board = test.board
