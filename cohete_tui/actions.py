@@ -52,6 +52,31 @@ _F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope
 _A, _L, _C, _K = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION, Scope.COMPARE
 _P, _H, _U = Scope.POWER, Scope.CHANGE, Scope.AUDIT
 
+
+def _steps(
+    scope: Scope, first: str = "To the first", last: str = "To the last"
+) -> tuple[Action, ...]:
+    """Moving in a list."""
+    return (
+        Action("step(-1)", "up,k", scope, "Move", "Up", slug="up"),
+        Action("step(1)", "down,j", scope, "Move", "Down", slug="down"),
+        Action("step(-20)", "pageup", scope, "Move", "A page up", slug="page-up"),
+        Action("step(20)", "pagedown", scope, "Move", "A page down", slug="page-down"),
+        Action("step(-99999)", "home,g", scope, "Move", first, slug="first"),
+        Action("step(99999)", "end,G", scope, "Move", last, slug="last"),
+    )
+
+
+def _scrolls(scope: Scope) -> tuple[Action, ...]:
+    """Moving over a page that is longer than the screen."""
+    return (
+        Action("scroll(-1)", "up,k", scope, "Move", "Scroll up", slug="up"),
+        Action("scroll(1)", "down,j", scope, "Move", "Scroll down", slug="down"),
+        Action("scroll(-10)", "pageup", scope, "Move", "A page up", slug="page-up"),
+        Action("scroll(10)", "pagedown", scope, "Move", "A page down", slug="page-down"),
+    )
+
+
 ACTIONS: tuple[Action, ...] = (
     Action("open", "enter", _F, "Fleet", "Open the device under the cursor", "open"),
     Action("toggle_view", "t", _F, "Fleet", "Switch between panes and table", "view"),
@@ -111,10 +136,7 @@ ACTIONS: tuple[Action, ...] = (
         "cross(1)", "full_stop", _D, "Time", "Read values at a moment: further on", slug="cross-on"
     ),
     Action("now", "0", _D, "Time", "Back to now"),
-    Action("scroll(-1)", "up,k", _D, "Move", "Scroll up", slug="up"),
-    Action("scroll(1)", "down,j", _D, "Move", "Scroll down", slug="down"),
-    Action("scroll(-10)", "pageup", _D, "Move", "A page up", slug="page-up"),
-    Action("scroll(10)", "pagedown", _D, "Move", "A page down", slug="page-down"),
+    *_scrolls(_D),
     Action("connect", "c", _F, "Connection", "Try again now, or look at a new host key"),
     Action("connect", "c", _D, "Connection", "Try again now, or look at a new host key", "connect"),
     Action("events", "e", _D, "Events", "Everything that happened", "events"),
@@ -128,12 +150,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("choose", "enter", _P, "Change", "Show what it would run, and ask", "choose"),
     Action("read", "r", _P, "Change", "Read the board again", "read again"),
     Action("audit", "u", _P, "Change", "What was changed, and what came of it", "audit"),
-    Action("step(-1)", "up,k", _P, "Move", "Up", slug="up"),
-    Action("step(1)", "down,j", _P, "Move", "Down", slug="down"),
-    Action("step(-20)", "pageup", _P, "Move", "A page up", slug="page-up"),
-    Action("step(20)", "pagedown", _P, "Move", "A page down", slug="page-down"),
-    Action("step(-99999)", "home,g", _P, "Move", "To the first", slug="first"),
-    Action("step(99999)", "end,G", _P, "Move", "To the last", slug="last"),
+    *_steps(_P),
     Action(
         "back",
         "escape",
@@ -146,21 +163,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("step(1)", "down,j", _H, "Move", "Down", slug="down"),
     Action("back", "escape,backspace", _U, "Change", "Clear the filter, else back", "back"),
     Action("filter", "slash", _U, "Change", "Show only changes that match", "filter"),
-    Action("step(-1)", "up,k", _U, "Move", "Up", slug="up"),
-    Action("step(1)", "down,j", _U, "Move", "Down", slug="down"),
-    Action("step(-20)", "pageup", _U, "Move", "A page up", slug="page-up"),
-    Action("step(20)", "pagedown", _U, "Move", "A page down", slug="page-down"),
-    Action("step(-99999)", "home,g", _U, "Move", "To the newest", slug="first"),
-    Action("step(99999)", "end,G", _U, "Move", "To the oldest", slug="last"),
+    *_steps(_U, "To the newest", "To the oldest"),
     Action("back", "escape,backspace", _A, "Processes", "Clear the filter, else back", "back"),
     Action("filter", "slash", _A, "Processes", "Show only processes that match", "filter"),
     Action("next_sort", "s", _A, "Processes", "Order by CPU, memory, GPU memory", "order"),
-    Action("step(-1)", "up,k", _A, "Move", "Up", slug="up"),
-    Action("step(1)", "down,j", _A, "Move", "Down", slug="down"),
-    Action("step(-20)", "pageup", _A, "Move", "A page up", slug="page-up"),
-    Action("step(20)", "pagedown", _A, "Move", "A page down", slug="page-down"),
-    Action("step(-99999)", "home,g", _A, "Move", "To the first", slug="first"),
-    Action("step(99999)", "end,G", _A, "Move", "To the last", slug="last"),
+    *_steps(_A),
     Action("back", "escape,backspace", _L, "Log", "Clear the search, else back", "back"),
     Action("filter", "slash", _L, "Log", "Search", "search", slug="search"),
     Action("find(1)", "n", _L, "Log", "To the next line found", "next", slug="next"),
@@ -179,10 +186,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("move(99999)", "end,G", _L, "Move", "To the end, and follow it", slug="last"),
     Action("back", "escape,backspace", _C, "Connection", "Back", "back"),
     Action("connect", "c", _C, "Connection", "Try again now, or look at a new host key", "connect"),
-    Action("scroll(-1)", "up,k", _C, "Move", "Scroll up", slug="up"),
-    Action("scroll(1)", "down,j", _C, "Move", "Scroll down", slug="down"),
-    Action("scroll(-10)", "pageup", _C, "Move", "A page up", slug="page-up"),
-    Action("scroll(10)", "pagedown", _C, "Move", "A page down", slug="page-down"),
+    *_scrolls(_C),
     Action("back", "escape,backspace", _K, "Compare", "Back to the fleet", "back"),
     Action("zoom(-1)", "plus", _K, "Time", "A shorter time", "shorter", slug="zoom-in"),
     Action("zoom(1)", "minus", _K, "Time", "A longer time: up to a day", "longer", slug="zoom-out"),
@@ -195,21 +199,30 @@ ACTIONS: tuple[Action, ...] = (
         "cross(1)", "full_stop", _K, "Time", "Read values at a moment: further on", slug="cross-on"
     ),
     Action("now", "0", _K, "Time", "Back to now"),
-    Action("scroll(-1)", "up,k", _K, "Move", "Scroll up", slug="up"),
-    Action("scroll(1)", "down,j", _K, "Move", "Scroll down", slug="down"),
-    Action("scroll(-10)", "pageup", _K, "Move", "A page up", slug="page-up"),
-    Action("scroll(10)", "pagedown", _K, "Move", "A page down", slug="page-down"),
+    *_scrolls(_K),
     Action("back", "escape,backspace", _V, "Events", "Clear the filter, else back", "back"),
     Action("open", "enter", _V, "Events", "To the device; in a recording, to the moment", "open"),
     Action("filter", "slash", _V, "Events", "Show only events that match", "filter"),
     Action("acknowledge", "a", _V, "Events", "Acknowledge the event", "acknowledge"),
     Action("acknowledge_all", "A", _V, "Events", "Acknowledge all that are shown", "all"),
-    Action("step(-1)", "up,k", _V, "Move", "Up", slug="up"),
-    Action("step(1)", "down,j", _V, "Move", "Down", slug="down"),
-    Action("step(-20)", "pageup", _V, "Move", "A page up", slug="page-up"),
-    Action("step(20)", "pagedown", _V, "Move", "A page down", slug="page-down"),
-    Action("step(-99999)", "home,g", _V, "Move", "To the newest", slug="first"),
-    Action("step(99999)", "end,G", _V, "Move", "To the oldest", slug="last"),
+    Action(
+        "silence('device')",
+        "s",
+        _V,
+        "Events",
+        "Silence the alert on its device for an hour; again ends it",
+        "silence",
+        slug="silence",
+    ),
+    Action(
+        "silence('everywhere')",
+        "S",
+        _V,
+        "Events",
+        "Silence the alert on every device for an hour; again ends it",
+        slug="silence-everywhere",
+    ),
+    *_steps(_V, "To the newest", "To the oldest"),
     Action("demo", "d", _S, "Start", "Demo: simulated boards through real SSH", "demo"),
     Action("board", "b", _S, "Start", "Connect to a board", "board"),
     Action("config", "o", _S, "Start", "Open a configuration", "config"),

@@ -23,5 +23,5 @@ def ring(app: App[None], settings: Alerts, notice: Notice) -> None:
         app.bell()
     driver = app._driver  # noqa: SLF001 - Textual has no other way to a sequence of one's own
     if settings.desktop and driver is not None:
-        text = sanitise(f"{notice.alert.device}: {notice.alert.text}", _LIMIT)
+        text = sanitise(f"{notice.alert.device}: {notice.alert.rule.text}", _LIMIT)
         driver.write(f"\x1b]9;{text}\x07")

@@ -52,7 +52,7 @@ def _heading(text: str, rest: str = "") -> Offer:
     return Offer(f"# {text}", [(text, "title"), (rest, "dim")])
 
 
-_COLUMNS = (("W", 4), ("cores", 8), ("CPU MHz", 9), ("GPU MHz", 9), ("EMC MHz", 9))
+_COLUMNS = (("W", 4), ("cores", 9), ("CPU MHz", 9), ("GPU MHz", 9), ("EMC MHz", 9))
 
 
 def _mode_rows(boards: Mapping[str, BoardState], drain: tuple[str, ...], cells: int) -> list[Offer]:

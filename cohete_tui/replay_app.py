@@ -86,6 +86,11 @@ class ReplayApp(App[None], inherit_bindings=False):
         """What can be asked of the boards; None where this is a recording."""
         return self._session.changes if self._session is not None else None
 
+    @property
+    def alerts(self) -> AlertKeeper | None:
+        """What watches over the alerts; None where nothing does."""
+        return self._session.alerts if self._session is not None else None
+
     def breaker_of(self, device: Device) -> DeviceBreaker | None:
         """The thermal breaker of a device; None where it has none."""
         return self._session.breaker_of(device) if self._session is not None else None

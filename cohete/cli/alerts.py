@@ -46,7 +46,7 @@ def list_alerts(
         click.echo(json.dumps({"alerts": [_as_dict(alert) for alert in found]}, indent=2))
     else:
         for alert in found:
-            click.echo(f"{alert.device}: {alert.rule.level}: {alert.text}")
+            click.echo(f"{alert.device}: {alert.rule.told}")
         if not found:
             click.echo("Nothing.")
     sys.exit(1 if found else 0)
@@ -88,21 +88,13 @@ def silence(rule: str, device: str, duration: str) -> None:
     import time
 
     from cohete.control.audit import default_folder
-    from cohete.fleet.alerting import read_silences, write_silences
-    from cohete.fleet.alerts import Silence
+    from cohete.fleet.silences import silence as silence_for
     from cohete.telemetry.when import parse_span_ms
 
     if not rule and not device:
         raise click.UsageError("say --rule, --device, or both")
     seconds = 0.0 if duration == "0" else parse_span_ms(duration) / 1000
-    folder = default_folder()
-    kept = [
-        each for each in read_silences(folder)
-        if (each.rule, each.device) != (rule, device) and each.until_s > time.time()
-    ]  # fmt: skip
-    if seconds:
-        kept.append(Silence(rule, device, time.time() + seconds))
-    write_silences(folder, kept)
+    kept = silence_for(default_folder(), rule, device, seconds, time.time())
     for each in kept:
         until = datetime.fromtimestamp(each.until_s).strftime("%d %b %H:%M")  # noqa: DTZ006 - for whoever reads
         click.echo(f"{each.device or 'every device'}, {each.rule or 'every rule'}: until {until}")

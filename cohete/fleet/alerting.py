@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from cohete.clock import Clock
@@ -15,11 +13,10 @@ from cohete.errors import ConfigError
 from cohete.fleet.alerts import BUILT_IN, AlertBook, Notice, Rule, Silence
 from cohete.fleet.notify import Notifier, as_document
 from cohete.fleet.query import QueryError, parse_query
+from cohete.fleet.silences import read_silences, silence
 from cohete.fleet.store import FleetStore
 
 PERIOD_S = 1.0
-SILENCES = "silences.json"
-MAX_SILENCES = 1_000
 
 
 def rules_of(settings: Alerts) -> list[Rule]:
@@ -35,26 +32,6 @@ def rules_of(settings: Alerts) -> list[Rule]:
         rules = [rule for rule in rules if rule.name != written.name]
         rules.append(Rule(written.name, query, written.level, written.for_s, written.clear_s))
     return rules
-
-
-def read_silences(folder: Path) -> list[Silence]:
-    """What is silenced; a file that is none silences nothing. Blocking."""
-    try:
-        found = json.loads((folder / SILENCES).read_text(encoding="utf-8"))
-        return [
-            Silence(str(each["rule"]), str(each["device"]), float(each["until_s"]))
-            for each in found[:MAX_SILENCES]
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def write_silences(folder: Path, silences: list[Silence]) -> None:
-    """Keep them, all or nothing. Blocking. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = folder / f"{SILENCES}.part"
-    part.write_text(json.dumps([asdict(each) for each in silences]), encoding="utf-8")
-    part.replace(folder / SILENCES)
 
 
 class AlertKeeper:
@@ -89,6 +66,27 @@ class AlertKeeper:
             self.book.silences = await asyncio.to_thread(read_silences, self._folder)
             self.look()
 
+    def silenced(self, rule: Rule, device: str) -> Silence | None:
+        """What keeps a rule quiet about a device now; None where nothing does."""
+        now_s = self._clock.time()
+        covering = [each for each in self.book.silences if each.covers(rule.name, device, now_s)]
+        return max(covering, key=lambda each: each.until_s, default=None)
+
+    def is_silenced(self, rule: str, device: str) -> bool:
+        """Whether just this was silenced; "" is every one."""
+        now_s = self._clock.time()
+        return any(
+            (each.rule, each.device) == (rule, device) and each.until_s > now_s
+            for each in self.book.silences
+        )
+
+    async def silence(self, rule: str, device: str, for_s: float) -> None:
+        """Tell nothing about these for so long; "" is every one, 0 s ends it. Raises OSError."""
+        now_s = self._clock.time()
+        self.book.silences = await asyncio.to_thread(
+            silence, self._folder, rule, device, for_s, now_s
+        )
+
     def look(self) -> list[Notice]:
         """One look; what is new becomes events, and goes to whoever is named."""
         now_wall_s = self._clock.time()
@@ -99,7 +97,7 @@ class AlertKeeper:
                 continue
             device = self._store[alert.device]
             kind = "alert over" if notice.over else "alert"
-            self._store.event(device, kind, f"{alert.rule.level}: {alert.text}")
+            self._store.event(device, kind, f"{alert.rule.told}")
             if self.notifier.is_wanted:
                 self.notifier.put(as_document(notice, self._store.name, now_wall_s))
             if self.on_notice is not None:

@@ -28,6 +28,18 @@ class Rule:
     for_s: float = 10.0
     clear_s: float = 30.0
 
+    @property
+    def text(self) -> str:
+        """For a person: its name, and what it asks where the name does not say it."""
+        if any(self is rule for rule in BUILT_IN):
+            return self.name
+        return f"{self.name}: {self.query.text}"
+
+    @property
+    def told(self) -> str:
+        """As it stands in the events."""
+        return f"{self.level}: {self.text}"
+
 
 def _flag(name: str) -> Query:
     """The same as `is:name`, asked once a second of every board: without going over texts."""
@@ -74,13 +86,6 @@ class Alert:
     fired_s: float | None = None
     is_flapping: bool = False
 
-    @property
-    def text(self) -> str:
-        """For a person: the rule, and what it asks where its name does not say it."""
-        if any(self.rule is rule for rule in BUILT_IN):
-            return self.rule.name
-        return f"{self.rule.name}: {self.rule.query.text}"
-
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -105,6 +110,10 @@ class AlertBook:
         """Alerts that are so now, the urgent and the newest first."""
         found = [alert for alert in self.alerts.values() if alert.fired_s is not None]
         return sorted(found, key=lambda alert: (alert.rule.level != "critical", -alert.since_s))
+
+    def rule_told(self, text: str) -> Rule | None:
+        """The rule behind the text of an event; None where it is none of these."""
+        return next((rule for rule in self.rules if rule.told == text), None)
 
     def look(self, devices: Iterable[Device], now_s: float, now_wall_s: float) -> list[Notice]:
         """What is new since the last look."""

@@ -14,6 +14,7 @@ from cohete.control.change import Change, Need, Sections, Step, as_root, fed
 from cohete.control.services import SYSTEMCTL
 from cohete.errors import ChangeRefused
 from cohete.links.commands import Argv, Probe
+from cohete.power.fan_curve import FanCurve, parse_curves
 from cohete.text import decode
 
 SERVICE = "nvfancontrol.service"
@@ -39,7 +40,6 @@ FAN_PROBES = (FAN, FAN_SERVICE, FAN_GUARD, FAN_CONF, FAN_STATUS)
 
 _LINE = re.compile(r"^(/sys/[A-Za-z0-9_/-]{1,80}):(.{1,64})$", re.MULTILINE | re.ASCII)
 _HWMON_PATH = re.compile(r"(/sys/class/hwmon/hwmon\d{1,3})/(name|pwm1|rpm|fan1_input)", re.ASCII)
-_PROFILE = re.compile(r"^\s*FAN_PROFILE\s+([A-Za-z0-9_]{1,32})\b", re.MULTILINE | re.ASCII)
 _DEFAULT = re.compile(r"^\s*FAN_DEFAULT_PROFILE\s+([A-Za-z0-9_]{1,32})\s*$", re.MULTILINE)
 _ACTIVE = re.compile(r"FAN\d:FAN_PROFILE:([A-Za-z0-9_]{1,32})", re.ASCII)
 
@@ -57,7 +57,20 @@ class FanState:
     """Timers that run on the board and will give it back."""
     profile: str
     default_profile: str
-    profiles: tuple[str, ...]
+    curves: tuple[FanCurve, ...]
+    """What nvfancontrol does at which heat, by profile; none on JetPack 4."""
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """Profiles by name."""
+        return tuple(curve.profile for curve in self.curves)
+
+    @property
+    def curve(self) -> FanCurve | None:
+        """The curve of the profile it runs by; None where there is none, or it is held."""
+        if not self.automatic:
+            return None
+        return next((curve for curve in self.curves if curve.profile == self.profile), None)
 
     @property
     def words(self) -> str:
@@ -105,7 +118,7 @@ def parse_fan(board: Sections) -> FanState:
     return FanState(
         path, pwm, rpm, automatic, service, _guards(board),
         active[1] if active else default, default,
-        tuple(dict.fromkeys(_PROFILE.findall(conf))),
+        parse_curves(conf),
     )  # fmt: skip
 
 

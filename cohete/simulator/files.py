@@ -31,11 +31,17 @@ def nvfancontrol_conf(board: SimBoard) -> str | None:
 \t}}
 \tFAN_PROFILE cool {{
 \t\t#TEMP \tHYST\tPWM\tRPM
-\t\t0\t0\t255\t6000
+\t\t0\t0\t255\t6120
+\t\t25\t9\t255\t6120
+\t\t55\t11\t38\t912
+\t\t105\t0\t38\t912
 \t}}
 \tFAN_PROFILE quiet {{
 \t\t#TEMP \tHYST\tPWM\tRPM
-\t\t0\t0\t202\t4000
+\t\t0\t0\t255\t6120
+\t\t15\t9\t255\t6120
+\t\t45\t11\t38\t912
+\t\t105\t0\t38\t912
 \t}}
 \tFAN_DEFAULT_CONTROL close_loop
 \tFAN_DEFAULT_PROFILE {board.fan_default_profile}

@@ -20,7 +20,7 @@ MAX_FIELDS = 64
 GATED_C = -256.0
 """What tegrastats prints for a zone whose power domain is off."""
 
-_CACHE_LIMIT = 65_536
+_CACHE_LIMIT = 8_192
 _CACHED_TOKEN = 64
 """Longer tokens are hostile and not worth keeping."""
 _NO_PAIR: tuple[int | None, int | None] = (None, None)

@@ -21,9 +21,11 @@ from cohete_tui.widgets.prompt import Prompt
 from cohete_tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
+    from cohete.fleet.alerts import Rule, Silence
     from cohete.fleet.store import FleetStore
 
 FLUSH_S = 0.5
+SILENCE_S = 3600.0
 NOTHING = "Nothing has happened yet. Devices that come, go or are refused are listed here."
 NO_MATCH = "No event matches. Press esc to clear the filter."
 _KIND_CELLS, _DEVICE_MAX, _TIME_CELLS = 10, 24, 20
@@ -91,7 +93,12 @@ class EventsScreen(FilteredScreen[str]):
         names = [len(entry.device) for entry in self._entries]
         cells = min(_DEVICE_MAX, max([6, *names]))
         now_s = self.store.clock.time()
-        self.rows.show([(entry.key, _line(entry, cells, now_s)) for entry in self._entries])
+        self.rows.show(
+            [
+                (entry.key, _line(entry, cells, now_s, self._silence(entry)))
+                for entry in self._entries
+            ]
+        )
         self.set_class(not self._entries, "-nothing")
         if not self._entries:
             text = NO_MATCH if self.words else NOTHING
@@ -104,11 +111,23 @@ class EventsScreen(FilteredScreen[str]):
     def _title(self, cells: int) -> Line:
         new = sum(entry.is_trouble and not entry.acknowledged for entry in self._entries)
         line: Line = [(" Events", "title"), (f"  {len(self._entries)}", "dim")]
+        alerts = self._app.alerts
+        if alerts is not None and alerts.book.firing:
+            line.append((f"  {len(alerts.book.firing)} alerts now", "warn"))
         if new:
             line.append((f"  {new} new", "danger"))
         if self.words:
             line.append((f"  /{self.words}", "accent"))
         return line
+
+    def _rule(self, entry: Entry) -> Rule | None:
+        """The rule that told this event; None where it is no alert."""
+        alerts = self._app.alerts
+        return alerts.book.rule_told(entry.text) if alerts and entry.kind == "alert" else None
+
+    def _silence(self, entry: Entry) -> Silence | None:
+        alerts, rule = self._app.alerts, self._rule(entry)
+        return alerts.silenced(rule, entry.device) if alerts and rule else None
 
     # Actions, in the order of the registry.
 
@@ -138,6 +157,28 @@ class EventsScreen(FilteredScreen[str]):
         self._log.acknowledge(self.store.events, [entry.key for entry in self._entries])
         self.flush()
 
+    async def action_silence(self, scope: str) -> None:
+        """The alert under the cursor for an hour, on its device or on every one; again ends it."""
+        entry = self.current
+        rule = self._rule(entry) if entry is not None else None
+        alerts = self._app.alerts
+        if entry is None or rule is None or alerts is None:
+            text = "Only an alert can be silenced: the event under the cursor is none."
+            self.notify(text, severity="warning", markup=False)
+            return
+        device = entry.device if scope == "device" else ""
+        who = device or "every device"
+        is_on = alerts.is_silenced(rule.name, device)
+        try:
+            await alerts.silence(rule.name, device, 0.0 if is_on else SILENCE_S)
+        except OSError as error:
+            text = f"The silence could not be kept: {error.strerror or error}."
+            self.notify(text, severity="error", markup=False)
+            return
+        words = "is told again" if is_on else "is not told for an hour"
+        self.notify(f"{rule.name} {words} on {who}.", markup=False)
+        self.flush()
+
     def action_step(self, step: int) -> None:
         self.rows.move(step)
         self.flush()
@@ -147,7 +188,7 @@ class EventsScreen(FilteredScreen[str]):
         await self.action_open()
 
 
-def _line(entry: Entry, device_cells: int, now_s: float) -> Line:
+def _line(entry: Entry, device_cells: int, now_s: float, silence: Silence | None) -> Line:
     """`14:02:11  lost      cam-01   no route to host   3 times since 13:40:02`."""
     style = "" if not entry.is_trouble else "dim" if entry.acknowledged else "danger"
     sign = " " if not entry.is_trouble else "✓" if entry.acknowledged else "●"
@@ -160,6 +201,8 @@ def _line(entry: Entry, device_cells: int, now_s: float) -> Line:
     ]
     if entry.count > 1:
         line.append((f"  {entry.count} times since {_clock(entry.first_s, now_s)}", "dim"))
+    if silence is not None:
+        line.append((f"  silenced until {_clock(silence.until_s, now_s)}", "warn"))
     return line
 
 

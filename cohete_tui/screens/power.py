@@ -24,6 +24,7 @@ from cohete_tui.draw import Line, wrap
 from cohete_tui.power import BoardState, Offer, offers, state_lines
 from cohete_tui.screens.charted import ChartedScreen
 from cohete_tui.widgets.charts import CHARTS, HistoryChart
+from cohete_tui.widgets.fan import FanChart
 from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.rows import RowList
@@ -80,6 +81,7 @@ class PowerScreen(ChartedScreen[None]):
             with Vertical(id="beside"):
                 yield LinesPanel(self._state, title="State")
                 yield HistoryChart(_TEMPERATURE)
+                yield FanChart()
         yield LinesPanel(self._state, title="State", id="below")
         yield KeyBar()
 
@@ -125,6 +127,13 @@ class PowerScreen(ChartedScreen[None]):
         for panel in self.query(LinesPanel):
             if panel.display:
                 panel.update()
+        board = self._boards.get(self.subject.id)
+        stats = self.subject.stats
+        hottest = stats.hottest if stats is not None else None
+        self.query_one(FanChart).draw(
+            board.power.fan if board is not None else None,
+            hottest.celsius if hottest is not None else None,
+        )
         self.draw_charts_in_turn()
 
     def _drain(self) -> Sequence[str]:

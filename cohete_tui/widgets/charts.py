@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from textual.color import Color
+from textual.widget import Widget
 from textual_plotext import PlotextPlot
 
 from cohete.fleet.words import UNKNOWN
@@ -84,8 +85,7 @@ class HistoryChart(PlotextPlot):
         self.border_title = chart.title
 
     def on_unmount(self) -> None:
-        # textual-plotext subscribes for good, and the app would keep every chart it ever showed.
-        self.app.theme_changed_signal.unsubscribe(self)
+        let_go(self)
 
     def draw(self, shown: Shown) -> None:
         """Plot what is known; the title has the newest value, or the one at the crosshair."""
@@ -142,11 +142,20 @@ class HistoryChart(PlotextPlot):
         self.refresh()
 
     def _colour(self, role: str) -> tuple[int, int, int] | int | str:
-        """As plotext wants it; a terminal's own colour stays one of its sixteen."""
-        colour = Color.parse(self.app.theme_variables[role])
-        if colour.ansi is None:
-            return colour.rgb
-        return "default" if colour.ansi < 0 else colour.ansi
+        return theme_colour(self, role)
+
+
+def theme_colour(widget: Widget, role: str) -> tuple[int, int, int] | int | str:
+    """As plotext wants it; a terminal's own colour stays one of its sixteen."""
+    colour = Color.parse(widget.app.theme_variables[role])
+    if colour.ansi is None:
+        return colour.rgb
+    return "default" if colour.ansi < 0 else colour.ansi
+
+
+def let_go(plot: PlotextPlot) -> None:
+    """textual-plotext subscribes for good, and the app would keep every chart it ever showed."""
+    plot.app.theme_changed_signal.unsubscribe(plot)
 
 
 def _axis(values: list[float], least: float) -> tuple[float, float]:

@@ -16,10 +16,11 @@ from cohete.config.alerts import AlertRule, Alerts
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.errors import ConfigError, LinkError
-from cohete.fleet.alerting import AlertKeeper, read_silences, rules_of, write_silences
+from cohete.fleet.alerting import AlertKeeper, rules_of
 from cohete.fleet.alerts import FLAP_CHANGES, AlertBook, Rule, Silence
 from cohete.fleet.notify import Notifier
 from cohete.fleet.query import parse_query
+from cohete.fleet.silences import read_silences, write_silences
 from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
 from cohete.tegra import parse

@@ -21,6 +21,7 @@ from cohete.power.fan import (
     SetFanProfile,
     parse_fan,
 )
+from cohete.power.fan_curve import FanCurve, parse_curves
 from cohete.simulator.faults import Fault
 from tests.control.support import bench
 
@@ -141,3 +142,52 @@ async def test_held_without_a_timer_is_not_already_so(tmp_path: Path) -> None:
         assert change.before == "held at 64 of 255, and no timer gives it back"
         assert (await test.apply(HoldFan(64))).outcome is Outcome.DONE
         assert len(test.board.fan_timers) == 1
+
+
+MARGINS = """<FAN 1>
+    TMARGIN ENABLED
+    FAN_PROFILE cool {
+            #TEMP   HYST    PWM     RPM
+            0       0       255     2900
+            45      11      149     1700
+            60      14      88      1000
+            junk    1       2       3
+    }
+    THERMAL_GROUP 0 {
+            GROUP_MAX_TEMP 100
+    }
+    FAN_DEFAULT_PROFILE cool
+"""
+
+
+def test_a_margin_is_counted_down_from_the_hottest() -> None:
+    (curve,) = parse_curves(MARGINS)
+    points = [tuple(point) for point in curve.points]
+    assert points == [(40, 88, 1000), (55, 149, 1700), (100, 255, 2900)]
+    assert curve.pwm_at(10) == 88
+    assert curve.pwm_at(47.5) == pytest.approx((88 + 149) / 2)
+    assert curve.pwm_at(120) == 255
+    (plain,) = parse_curves(MARGINS.replace("TMARGIN ENABLED", ""))
+    assert [point.temperature_c for point in plain.points] == [0, 45, 60]
+    assert plain.pwm_at(0) == 255
+    assert parse_curves("FAN_PROFILE empty {\n}") == (FanCurve("empty", ()),)
+    assert FanCurve("empty", ()).pwm_at(50) is None
+
+
+@given(st.text(max_size=400) | st.text("FAN_PROFILE x{}0123456789 \n", max_size=400))
+def test_no_curve_is_worth_an_exception(text: str) -> None:
+    for curve in parse_curves(text):
+        assert list(curve.points) == sorted(curve.points)
+
+
+@pytest.mark.parametrize(
+    ("name", "profiles", "at_70"),
+    [
+        ("conf_agx_orin_jtop.conf", ["cool", "quiet"], 184),
+        ("conf_oasis_dawn.conf", ["quiet", "cool"], 168),
+    ],
+)
+def test_curves_of_real_files(corpus: Path, name: str, profiles: list[str], at_70: int) -> None:
+    curves = parse_curves((corpus / "nvfancontrol" / name).read_text())
+    assert [curve.profile for curve in curves] == profiles
+    assert round(curves[0].pwm_at(70) or 0) == at_70

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cohete.clock import ManualClock
+from cohete.config.alerts import Alerts
+from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.eventlog import EventLog
+from cohete.fleet.silences import read_silences
 from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
-from cohete_tui.app import CoheteApp
+from cohete_tui.app import CoheteApp, Launch
 from cohete_tui.screens.device import DeviceScreen
 from cohete_tui.screens.events import EventsScreen
 from cohete_tui.screens.fleet import FleetScreen
-from tests.tui.support import dashboard, mixed_store, settle, store_of, text_of
+from tests.tui.support import (
+    StillSession,
+    dashboard,
+    mixed_store,
+    notices,
+    settle,
+    store_of,
+    text_of,
+)
 from tests.tui.test_hands import typed
 
 
@@ -107,3 +120,50 @@ async def test_nothing_happened_and_nothing_matches() -> None:
         await pilot.press("escape", "escape")
         await pilot.pause()
         assert on(app, FleetScreen)
+
+
+async def test_an_alert_is_silenced_by_key_and_told_again(tmp_path: Path) -> None:
+    store = mixed_store()
+    store.events.clear()
+    session = StillSession(store)
+    keeper = AlertKeeper(store, Alerts(), store.clock, tmp_path)
+    session.alerts = keeper
+    assert isinstance(store.clock, ManualClock)
+    for _ in range(40):
+        keeper.look()
+        store.clock.step(1)
+    assert any(event.kind == "alert" for event in store.events)
+    app = CoheteApp(Launch(), session=session, timer=False)
+    async with app.run_test(size=(110, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("e")
+        await settle(pilot)
+        screen = app.screen
+        assert isinstance(screen, EventsScreen)
+        entry = screen.current
+        assert entry is not None
+        rule = keeper.book.rule_told(entry.text)
+        assert rule is not None
+        assert f"{len(keeper.book.firing)} alerts now" in text_of(app)
+        await pilot.press("s")
+        await settle(pilot)
+        assert text_of(app).count("silenced until") == 1
+        (kept,) = read_silences(tmp_path)
+        assert (kept.rule, kept.device) == (rule.name, entry.device)
+        assert kept.until_s == store.clock.time() + 3600
+        await pilot.press("s")
+        await settle(pilot)
+        assert "silenced until" not in text_of(app)
+        assert read_silences(tmp_path) == []
+        await pilot.press("S")
+        await settle(pilot)
+        assert [(each.rule, each.device) for each in read_silences(tmp_path)] == [(rule.name, "")]
+
+
+async def test_only_an_alert_can_be_silenced(tmp_path: Path) -> None:
+    async with dashboard(eventful(), (110, 30)) as (pilot, app, _):
+        await pilot.press("e")
+        await settle(pilot)
+        await pilot.press("s")
+        await settle(pilot)
+        assert "the event under the cursor is none" in notices(app)

@@ -24,6 +24,7 @@ from cohete_tui.screens.fleet import FleetScreen
 from cohete_tui.screens.power import PowerScreen
 from cohete_tui.screens.running import RunningScreen
 from cohete_tui.sessions import PlannedSession
+from cohete_tui.widgets.fan import FanChart
 from tests.boards import lonely_files, simulated, until
 from tests.tui.support import dashboard, mixed_store, notices, settle, text_of
 
@@ -92,6 +93,16 @@ async def cockpit(
             )
             await settle(pilot)
             yield Cockpit(pilot, app, fleet)
+
+
+async def test_the_fan_curve_is_drawn_where_there_is_one(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, "orin-nano-8gb") as test:
+        await test.open_power()
+        await test.wait_for("Fan, quiet  PWM")
+        await test.wait_for("wanted, is ")
+    async with cockpit(tmp_path / "old", "nano") as test:
+        await test.open_power()
+        assert not test.app.screen.query_one(FanChart).display
 
 
 async def test_a_mode_is_set_from_the_keyboard(tmp_path: Path) -> None:
