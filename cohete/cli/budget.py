@@ -63,8 +63,8 @@ def command(
 
 async def _read(plan: FleetPlan) -> list[Found]:
     from cohete.cli.asking import ask_each
-    from cohete.device.memory import MEMORY_PROBES, memory_from
-    from cohete.links.commands import PROBE_LIMIT_S, look, split_sections
+    from cohete.device.memory import memory_from
+    from cohete.links.commands import MEMORY_PROBES, PROBE_LIMIT_S, look, split_sections
 
     async def ask(link: ReopeningLink) -> BoardMemory:
         done = await link.run(look(MEMORY_PROBES), timeout_s=PROBE_LIMIT_S + 5)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from cohete.text import decode, sanitise
 
 MAX_PROCESSES = 4_096
+MAX_PROGRAMS = 16
 MAX_ROWS = 128
 MAX_LINE = 1_024
 _NAME_CHARS = 32
@@ -108,6 +109,24 @@ class Activity:
     gpu_known: bool
     span_s: float | None
     """Seconds between the readings; None while there is only one."""
+
+
+class Program(NamedTuple):
+    """A process that holds much memory; `rss_mb` in MiB."""
+
+    pid: int
+    name: str
+    rss_mb: float
+
+
+def programs_from(sections: Mapping[str, bytes], page_bytes: int) -> tuple[Program, ...]:
+    """The processes that hold most, as facts tell them, the largest first. Never raises."""
+    found = _processes(decode(sections.get("large", b"")))
+    programs = [
+        Program(pid, each.name, each.rss_pages * page_bytes / 1_048_576)
+        for pid, each in found.items()
+    ]
+    return tuple(sorted(programs, key=lambda each: (-each.rss_mb, each.pid))[:MAX_PROGRAMS])
 
 
 def counters_from(sections: Mapping[str, bytes]) -> Counters:

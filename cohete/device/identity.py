@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from cohete import hardware
+from cohete.device.activity import Program, programs_from
 from cohete.device.battery import Battery, battery_from
+from cohete.device.memory import BoardMemory, memory_from
 from cohete.hardware import Module
 from cohete.text import decode, sanitise
 from cohete.thermal.throttle import HeldBack, held_back_from
 
-_MEM = re.compile(rb"^(MemTotal|MemAvailable|SwapTotal):\s+(\d{1,12}) kB", re.MULTILINE)
 _MODE = re.compile(
     r"^NV Power Mode: ?([A-Za-z0-9_.-]{1,48})[ \t]*\r?\n[ \t]*(\d{1,4})[ \t]*\r?$", re.M
 )
@@ -59,6 +60,9 @@ class Facts:
     has_cuda: bool | None = None
     held_back: HeldBack = field(default_factory=HeldBack)
     battery: Battery | None = None
+    memory: BoardMemory = field(default_factory=BoardMemory)
+    programs: tuple[Program, ...] = ()
+    """Those that hold most memory, the largest first."""
 
     @property
     def module_name(self) -> str:
@@ -123,8 +127,8 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         for part in sections.get("compatible", b"").split(b"\0")[:16]
         if part.startswith(b"nvidia,")
     )
-    memory = {m[1]: int(m[2]) // 1024 for m in _MEM.finditer(sections.get("meminfo", b""))}
-    total_mb = memory.get(b"MemTotal")
+    memory = memory_from(sections)
+    total_mb = memory.total_mb
     l4t = hardware.parse_l4t(_text(sections, "l4t"), _text(sections, "l4t_core"))
     mode_output = _text(sections, "nvpmodel")
     mode = parse_power_mode(mode_output)
@@ -142,7 +146,7 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         machine_id=_hex(_line(sections, "machine_id", 64)),
         serial=_line(sections, "serial", 32),
         memory_total_mb=total_mb,
-        memory_available_mb=memory.get(b"MemAvailable"),
+        memory_available_mb=memory.available_mb,
         power_mode=mode,
         power_mode_note="" if mode else sanitise(mode_output.strip(), 120),
         uptime_s=_seconds(_text(sections, "uptime")),
@@ -151,6 +155,8 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         has_cuda=bool(re.search(r"^/dev/(nvhost-gpu|nvidiactl)\s*$", cuda, re.M)) if cuda else None,
         held_back=held_back_from(_text(sections, "throttle")),
         battery=battery_from(_text(sections, "supplies")),
+        memory=memory,
+        programs=programs_from(sections, memory.page_bytes),
     )
 
 
@@ -177,9 +183,11 @@ def _seconds(text: str) -> float | None:
 
 
 def facts_as_dict(facts: Facts) -> dict[str, object]:
-    """Facts in plain types, for a file."""
+    """Facts in plain types, for a file; without what runs on the board: a recording is shared."""
+    plain = asdict(facts)
+    del plain["memory"], plain["programs"]
     return {
-        **asdict(facts),
+        **plain,
         "module": facts.module.name if facts.module is not None else None,
         "compatible": list(facts.compatible),
     }
@@ -216,6 +224,8 @@ def facts_from_dict(found: Mapping[str, object]) -> Facts:
         has_cuda=_bool_or_none(found.get("has_cuda")),
         held_back=HeldBack(),
         battery=None,
+        memory=BoardMemory(),
+        programs=(),
     )
 
 

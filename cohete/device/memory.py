@@ -10,17 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cohete.links.commands import Probe
 from cohete.memory.pressure import large_free_mb, parse_psi
 from cohete.text import decode
-
-MEMORY_PROBES = (
-    Probe("meminfo", ("cat", "/proc/meminfo")),
-    Probe("vmstat", ("grep", "-E", "^pswp(in|out) ", "/proc/vmstat")),
-    Probe("psi", ("cat", "/proc/pressure/memory")),
-    Probe("swaps", ("cat", "/proc/swaps")),
-    Probe("buddyinfo", ("cat", "/proc/buddyinfo")),
-)
 
 _KB = re.compile(rb"^(\w{1,32}):\s+(\d{1,12}) kB", re.MULTILINE)
 _PAGES = re.compile(rb"^(pswpin|pswpout) (\d{1,18})$", re.MULTILINE)
@@ -45,6 +36,7 @@ class BoardMemory:
     psi_full: float | None = None
     swap_is_zram: bool | None = None
     large_free_mb: int | None = None
+    page_bytes: int = 4096
 
 
 def memory_from(sections: Mapping[str, bytes]) -> BoardMemory:
@@ -58,8 +50,15 @@ def memory_from(sections: Mapping[str, bytes]) -> BoardMemory:
         _mb(kb, "NvMapMemUsed"), pages.get(b"pswpin"), pages.get(b"pswpout"), some, full,
         all("zram" in name for name, *_ in swaps) if swaps else None,
         large_free_mb(decode(sections.get("buddyinfo", b""))),
+        page_bytes(sections),
     )  # fmt: skip
 
 
 def _mb(kb: Mapping[str, int], name: str) -> int | None:
     return kb[name] // 1024 if name in kb else None
+
+
+def page_bytes(sections: Mapping[str, bytes]) -> int:
+    """Bytes of a page; 4096, as nearly everywhere, where the board does not tell."""
+    text = decode(sections.get("page", b"")).strip()[:9]
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else 4096

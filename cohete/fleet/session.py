@@ -29,6 +29,7 @@ from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.changing import Changes
 from cohete.fleet.keeper import HistoryKeeper
+from cohete.fleet.leaks import LeakKeeper
 from cohete.fleet.limits import LimitKeeper
 from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.state import Device, State
@@ -161,6 +162,7 @@ class FleetSession:
         self.breakers = BreakerKeeper(self.store, self.control, self.runner, self.clock)
         self.changes = Changes(self.control, self.runner, plan.control, kept_in)
         self.pressure = PressureKeeper(self.store, self.clock)
+        self.leaks = LeakKeeper(self.store, self.clock)
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
         self.limits = LimitKeeper(self.store, plan.limits, self.control, self.runner, self.clock)
         self.switches = SwitchKeeper(
@@ -199,6 +201,7 @@ class FleetSession:
         """Everything that watches over the boards, until cancelled; none ends another."""
         keepers: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("memory", self.pressure.run),
+            ("leaks", self.leaks.run),
             ("alerts", self.alerts.run),
         ]
         if self.switches.by_id:

@@ -58,6 +58,29 @@ _SUPPLIES = " ".join(
 )  # fmt: skip
 """A board on a battery tells how full it is, and what it draws."""
 
+
+def _processes(condition: str) -> str:
+    """Of each process: number, ticks of CPU, pages in memory, name (which may hold blanks)."""
+    program = (
+        '{at=match($0,/\\) [^)]*$/); split(substr($0,at+2),f," "); from=index($0,"(")+1;'
+        f" if ({condition}) print $1,f[12]+f[13],f[22],substr($0,from,at-from)}}"
+    )
+    return f"cat /proc/[0-9]*/stat 2>/dev/null | awk {shlex.quote(program)}"
+
+
+LARGE_PAGES = 12_800
+"""Programs from here on, 50 MiB where a page has 4 KiB, are watched for leaks."""
+
+PAGE = Probe("page", ("getconf", "PAGESIZE"))
+MEMORY_PROBES: tuple[Probe, ...] = (
+    Probe("meminfo", ("cat", "/proc/meminfo")),
+    Probe("vmstat", ("grep", "-E", "^pswp(in|out) ", "/proc/vmstat")),
+    Probe("psi", ("cat", "/proc/pressure/memory")),
+    Probe("swaps", ("cat", "/proc/swaps")),
+    Probe("buddyinfo", ("cat", "/proc/buddyinfo")),
+    PAGE,
+)
+
 PROBES: tuple[Probe, ...] = (
     Probe("model", ("cat", "/proc/device-tree/model")),
     Probe("compatible", ("cat", "/proc/device-tree/compatible")),
@@ -66,7 +89,6 @@ PROBES: tuple[Probe, ...] = (
     Probe("l4t_core", ("timeout", "5", "dpkg-query", "-W", "-f", "${Version}", "nvidia-l4t-core")),
     Probe("jetpack", ("timeout", "5", "dpkg-query", "-W", "-f", "${Version}", "nvidia-jetpack")),
     Probe("nvpmodel", ("timeout", "5", "nvpmodel", "-q")),
-    Probe("meminfo", ("cat", "/proc/meminfo")),
     Probe("cpuinfo", ("grep", "-m", "1", "-i", "^features", "/proc/cpuinfo")),
     Probe("hostname", ("uname", "-n")),
     Probe("kernel", ("uname", "-r")),
@@ -74,26 +96,20 @@ PROBES: tuple[Probe, ...] = (
     Probe("machine_id", ("cat", "/etc/machine-id")),
     Probe("supplies", ("sh", "-c", f"grep -s . {_SUPPLIES}")),
     Probe("throttle", ("sh", "-c", f"grep -s . {_HELD_BACK}")),
+    *MEMORY_PROBES,
+    Probe("large", ("sh", "-c", f"{_processes(f'f[22]>={LARGE_PAGES}')} | head -n 64")),
     Probe("cuda", ("ls", "-d", "/dev/nvhost-gpu", "/dev/nvidiactl", "/usr/local/cuda")),
 )
 
 
-_PROCESSES = (
-    '{at=match($0,/\\) [^)]*$/); split(substr($0,at+2),f," "); from=index($0,"(")+1;'
-    " if (f[12]+f[13]+f[22]>0) print $1,f[12]+f[13],f[22],substr($0,from,at-from)}"
-)
-"""Of each /proc/PID/stat: number, ticks of CPU, pages in memory, name (which may hold blanks)."""
-
-_EVERY_PROCESS = f"cat /proc/[0-9]*/stat 2>/dev/null | awk {shlex.quote(_PROCESSES)}"
-
 ACTIVITY_PROBES: tuple[Probe, ...] = (
     Probe("uptime", ("cat", "/proc/uptime")),
     Probe("ticks", ("getconf", "CLK_TCK")),
-    Probe("page", ("getconf", "PAGESIZE")),
+    PAGE,
     Probe("network", ("cat", "/proc/net/dev")),
     Probe("disks", ("cat", "/proc/diskstats")),
     Probe("df", ("timeout", "5", "df", "-P", "-k")),
-    Probe("processes", ("sh", "-c", _EVERY_PROCESS)),
+    Probe("processes", ("sh", "-c", _processes("f[12]+f[13]+f[22]>0"))),
 )
 NVMAP = Probe("nvmap", ("sudo", "-n", "/usr/bin/cat", "/sys/kernel/debug/nvmap/iovmm/clients"))
 COMPUTE_APPS = Probe(

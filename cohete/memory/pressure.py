@@ -49,6 +49,8 @@ class Moment(NamedTuple):
     psi_some: float | None = None
     psi_full: float | None = None
     swap_is_zram: bool | None = None
+    swapped_mb_s: float | None = None
+    """What went to swap and came back, by the kernel's own count."""
 
     @property
     def swap_free_mb(self) -> int:
@@ -88,7 +90,9 @@ def assess(moments: Sequence[Moment]) -> Pressure:
     if now.available_mb < LITTLE_SHARE * now.total_mb:
         words = f"{now.available_mb} MB of {now.total_mb} MB left"
         found.append((Level.CRITICAL, words, "End or shrink something."))
-    if (rate := swap_rate_mb_s(recent)) is not None and rate >= SWAP_RATE_MB_S:
+    # What goes in and out by turns fills nothing, and stalls all the same.
+    rate = max(swap_rate_mb_s(recent) or 0.0, now.swapped_mb_s or 0.0)
+    if rate >= SWAP_RATE_MB_S:
         found.append((Level.WARNING, *_swap_words(now, rate)))
     if now.psi_full is not None and now.psi_full >= PSI_FULL_PERCENT:
         words = f"everything waits for memory {now.psi_full:.0f} % of the time"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cohete.simulator import activity
 from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES
@@ -19,13 +21,15 @@ async def getconf(context: Context, argv: list[str]) -> int:
 
 async def awk(context: Context, argv: list[str]) -> int:
     """Only what Cohete asks of it: /proc/PID/stat as number, ticks, pages, name."""
+    least = re.search(r"f\[22\]>=(\d+)", argv[1])
+    least_pages = int(least[1]) if least else 0
     data = (await context.stdin.read_all()).decode()
     for line in data.splitlines():
         head, _, tail = line.rpartition(") ")
         pid, _, name = head.partition(" (")
         fields = tail.split()
         ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
-        if ticks + pages > 0:
+        if ticks + pages > 0 and pages >= least_pages:
             context.say(f"{pid} {ticks} {pages} {name}")
     return 0
 

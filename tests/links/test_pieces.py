@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -63,7 +64,9 @@ def test_the_probe_is_posix_shell_and_answers_in_sections() -> None:
 def test_no_probe_needs_root_and_none_writes() -> None:
     words = {word for item in PROBES for word in item.argv} | set(probe()) | set(tegrastats(1000))
     assert not words & {"sudo", "su", "tee", "rm", "mv", "cp", "dd", "reboot", "kill", "-S"}
-    assert not any(">" in word for item in PROBES for word in item.argv)
+    # Complaints thrown away and a comparison write nothing.
+    harmless = re.compile(r"2>/dev/null|f\[22\]>=")
+    assert not any(">" in harmless.sub("", word) for item in PROBES for word in item.argv)
 
 
 def test_is_this_machine_a_jetson(tmp_path: Path) -> None:
