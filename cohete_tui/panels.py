@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from cohete.device.identity import compute_hint
 from cohete.fleet.state import Device, State
-from cohete.fleet.store import is_over_budget
 from cohete.fleet.words import UNKNOWN, gib, load, percent, span, trend, watts
 from cohete.tegra import Engine, TegraStats, Zone
 from cohete.tegra.rules import NOT_THE_MODULE
 from cohete.thermal.throttle import Cause
-from cohete_tui.draw import Line, bar, fill_style, fit, spread, wrap
+from cohete_tui.draw import Line, bar, fit, spread, wrap
+from cohete_tui.memory import gauge, memory
 from cohete_tui.tiles import dimmed, heat_style, state_span
 
 _LABEL = 8
@@ -30,18 +30,18 @@ def loads(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -> l
         note = "why: see facts"
     share = None if gpu is None else gpu / 100
     lines = _not_fresh(device, now_s, cells)
-    lines.append(_gauge("GPU", share, load(device, now_s), note, cells))
+    lines.append(gauge("GPU", share, load(device, now_s), note, cells))
     cpu = stats.cpu_percent
     online = f"{stats.cores_online} of {len(stats.cores)} cores"
     share = None if cpu is None else cpu / 100
-    lines.append(_gauge("CPU", share, percent(cpu), online, cells))
+    lines.append(gauge("CPU", share, percent(cpu), online, cells))
     lines += _cores(stats, cells)
     lines.append([])
-    lines += _memory(device, stats, cells)
+    lines += memory(device, now_s, cells)
     emc = stats.emc_percent
     emc_share = None if emc is None else emc / 100
     lines.append(
-        _gauge("EMC", emc_share, percent(emc), _mhz((stats.emc_mhz,) if stats.emc_mhz else ()),
+        gauge("EMC", emc_share, percent(emc), _mhz((stats.emc_mhz,) if stats.emc_mhz else ()),
                cells)
     )  # fmt: skip
     lines += _engines(stats.engines, cells)
@@ -60,19 +60,6 @@ def _not_fresh(device: Device, now_s: float, cells: int) -> list[Line]:
 
 def _as_fresh_as_it_is(device: Device, lines: list[Line]) -> list[Line]:
     return lines if device.state is State.LIVE else [dimmed(line) for line in lines]
-
-
-def _gauge(label: str, share: float | None, value: str, note: str, cells: int) -> Line:
-    room = max(4, min(24, cells - _LABEL - 6 - 16))
-    return spread(
-        [
-            (fit(label, 5), "dim"),
-            *bar(share, room),
-            (f" {value:>4}", ""),
-        ],
-        [(note, "dim")],
-        cells,
-    )
 
 
 def _mhz(clocks: tuple[int, ...]) -> str:
@@ -97,38 +84,6 @@ def _cores(stats: TegraStats, cells: int) -> list[Line]:
         if (nth + 1) % across == 0 or nth == len(stats.cores) - 1:
             lines.append(line)
             line = []
-    return lines
-
-
-def _memory(device: Device, stats: TegraStats, cells: int) -> list[Line]:
-    total = stats.ram_total_mb
-    share = stats.ram_used_mb / total if total else None
-    budget_mb = device.spec.memory_budget_mb
-    text = f"{gib(stats.ram_used_mb)} of {gib(total)}"
-    room = max(4, min(24, cells - _LABEL - 6 - 16))
-    budget = budget_mb / total if budget_mb and total else None
-    over = is_over_budget(device)
-    style = "danger" if over else fill_style(share)
-    lines: list[Line] = [
-        spread([("RAM  ", "dim"), *bar(share, room, style=style, budget=budget)],
-               [(text, "")], cells)
-    ]  # fmt: skip
-    if budget_mb is not None:
-        words = "over budget" if over else "budget"
-        lines.append(spread([(f"     {words}", "danger" if over else "dim")],
-                            [(gib(budget_mb), "")], cells))  # fmt: skip
-    if stats.lfb_blocks is not None and stats.lfb_kb is not None:
-        size = f"{stats.lfb_kb // 1024} MB" if stats.lfb_kb >= 1024 else f"{stats.lfb_kb} kB"
-        free = f"{stats.lfb_blocks} × {size}"
-        lines.append(spread([("     largest free blocks", "dim")], [(free, "")], cells))
-    if stats.swap_total_mb is not None:
-        swap_share = stats.swap_used_mb / stats.swap_total_mb if (
-            stats.swap_used_mb is not None and stats.swap_total_mb
-        ) else None  # fmt: skip
-        text = f"{gib(stats.swap_used_mb)} of {gib(stats.swap_total_mb)}"
-        lines.append(spread([("SWAP ", "dim"), *bar(swap_share, room)], [(text, "")], cells))
-    else:
-        lines.append(spread([("SWAP ", "dim")], [("none", "dim")], cells))
     return lines
 
 
