@@ -11,16 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from cohete.clock import ManualClock
 from cohete.config.control import Control
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
 from cohete.config.thermal import AmbientRule, Reactions, ThermalLimits, ThermalPolicy
+from cohete.control.applying import Control as Applier
+from cohete.control.audit import AuditLog
+from cohete.control.gate import Gate
 from cohete.fleet import breakers
-from cohete.fleet.breakers import DeviceBreaker
+from cohete.fleet.breakers import BreakerKeeper, DeviceBreaker
 from cohete.fleet.holding import NOTE
 from cohete.fleet.session import FleetPlan, FleetSession
+from cohete.fleet.store import FleetStore
 from cohete.links.ssh import SshConnector
 from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
 from cohete.simulator.server import SimHost
+from cohete.tegra import parse
 from cohete.thermal.breaker import BreakerState
 from tests.boards import lonely_files, simulated, until
 
@@ -190,3 +198,45 @@ async def test_limits_follow_mode_and_ambient(tmp_path: Path) -> None:
         expected = 57.0 if test.each.device.mode_name == "15W" else 62.0
         assert limits.threshold_c == expected
         assert any("ambient 35 C" in why for why in limits.why)
+
+
+@pytest.mark.claim("TM-14")
+async def test_the_air_is_estimated_from_the_idle_board_and_never_raises_the_limits(
+    tmp_path: Path,
+) -> None:
+    changes = {"ambient": AmbientRule(idle_rise_c=12.0)}
+    policy = written(Reactions()).model_copy(update=changes)
+    clock = ManualClock()
+    spec = DeviceSpec("cam", Target("h"), thermal=policy, thermal_name="hall")
+    store = FleetStore([spec], clock)
+    applier = Applier(Gate(), AuditLog(tmp_path, clock), clock)
+    keeper = BreakerKeeper(store, applier, lambda device: pytest.fail("nothing runs"), clock)
+    each = keeper.by_id["cam"]
+
+    def pass_time(seconds: int, celsius: float, gpu: int) -> None:
+        for _ in range(seconds):
+            line = f"RAM 1/8000MB (lfb 9x4MB) CPU [1%@100] GR3D_FREQ {gpu}% cpu@{celsius}C"
+            stats = parse(line)
+            assert stats is not None
+            store.apply(store["cam"], stats)
+            keeper.check(each, clock.monotonic())
+            clock.step(1)
+
+    # A working board says nothing of the air, nor does an idle one that is not idle for long.
+    pass_time(120, 60, 99)
+    assert not each.limits.why
+    pass_time(80, 50, 0)
+    assert not each.limits.why
+    # 47 C idle, 12 C above the air: 35 C. Of what it was lately the coolest counts.
+    pass_time(30, 47, 0)
+    pass_time(60, 52, 0)
+    assert each.limits.threshold_c == 65 - 3.0
+    assert list(each.limits.why) == ["ambient 35 C: -3.0 C"]
+    # Cooler air than the reference: an estimate is not enough to allow more heat.
+    pass_time(120, 30, 0)
+    assert each.limits.threshold_c == 65
+    # After an hour of work what was known of the air is forgotten.
+    pass_time(60, 47, 0)
+    pass_time(3_700, 60, 99)
+    assert each.idle
+    assert not each.limits.why

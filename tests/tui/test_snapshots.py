@@ -62,7 +62,9 @@ def test_screens(snap_compare: SnapCompare, name: str) -> None:
     assert snap_compare(app, terminal_size=SIZES[size], run_before=pressing(keys))
 
 
-@pytest.mark.parametrize("name", ["power-80", "power-120-light", "change-120", "audit-120"])
+@pytest.mark.parametrize(
+    "name", ["power-80", "power-120-light", "change-120", "running-120", "audit-120"]
+)
 def test_screens_that_change_boards(snap_compare: SnapCompare, name: str, tmp_path: Path) -> None:
     screen, size, *theme = name.split("-")
     store = mixed_store()
@@ -82,12 +84,15 @@ def test_screens_that_change_boards(snap_compare: SnapCompare, name: str, tmp_pa
         await settle(pilot)
         assert isinstance(app.screen, FleetScreen)
         app.screen.canvas.move_to_device(store["cam-01"])
-        for key in {"power": "m", "change": "m", "audit": "u"}[screen]:
+        for key in {"power": "m", "change": "m", "running": "m", "audit": "u"}[screen]:
             await pilot.press(key)
         await until(lambda: " ago" in text_of(app) or "1 of 1" in text_of(app))
-        if screen == "change":
+        if screen in ("change", "running"):
             await pilot.press("enter")
             await until(lambda: isinstance(app.screen, ChangeDialog))
+        if screen == "running":
+            await pilot.press("tab", "enter")
+            await until(lambda: "over, all well" in text_of(app))
         await settle(pilot)
 
     assert snap_compare(app, terminal_size=SIZES[size], run_before=prepare)
