@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from cohete.errors import ConfigError
 from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.changing import Changes
+from cohete.fleet.garbage import keep_tidy
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.leaks import LeakKeeper
 from cohete.fleet.limits import LimitKeeper
@@ -46,10 +46,6 @@ _log = logging.getLogger("cohete.fleet")
 
 GUARD_RETRY_S = 5.0
 SETTLE_POLL_S = 0.05
-
-GC_THRESHOLDS = (10_000, 10, 3)
-"""Samples come and go without cycles and hardly count; a screen that is closed leaves some ten
-thousand objects in cycles, and thirty of them are the most that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +174,7 @@ class FleetSession:
         self._task: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._guarding: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> FleetSession:
         self.start()
@@ -188,9 +185,7 @@ class FleetSession:
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
-        # Samples are many small objects without cycles: looking for cycles after each 700 of
-        # them would stall a large fleet for nothing.
-        gc.set_threshold(*GC_THRESHOLDS)
+        self._tidying = asyncio.create_task(keep_tidy(self.clock), name="garbage")
         self._task = asyncio.create_task(self.supervisor.run(), name="supervisor")
         if self.keeper is not None:
             self._keeping = asyncio.create_task(self.keeper.run(), name="history")
@@ -228,8 +223,9 @@ class FleetSession:
     async def stop(self) -> None:
         """Leave every device as it was, with nothing of ours running on it."""
         # Changes end first: while they do, the connections are still there.
-        tasks = [task for task in (self._guarding, self._keeping, self._task) if task is not None]
-        self._task = self._keeping = self._guarding = None
+        running = (self._guarding, self._keeping, self._task, self._tidying)
+        tasks = [task for task in running if task is not None]
+        self._task = self._keeping = self._guarding = self._tidying = None
         for task in tasks:
             task.cancel()
             await asyncio.wait([task])

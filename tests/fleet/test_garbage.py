@@ -1,0 +1,50 @@
+"""What stays is not looked through for garbage, and what was closed does not add up."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from cohete.clock import ManualClock
+from cohete.fleet.garbage import PERIOD_S, SETTLED_S, THRESHOLDS, keep_tidy
+
+
+class Ring:
+    """Something that only the collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+async def test_what_is_there_once_connected_is_left_alone_for_an_hour() -> None:
+    clock = ManualClock()
+    task = asyncio.create_task(keep_tidy(clock))
+    await asyncio.sleep(0)
+    assert gc.get_threshold() == THRESHOLDS
+    kept = Ring()
+    of_kept = weakref.ref(kept)
+    await clock.advance(SETTLED_S)
+    assert gc.get_freeze_count() > 1000
+    new = Ring()
+    of_new = weakref.ref(new)
+    del kept, new
+    gc.collect()
+    assert of_new() is None
+    assert of_kept() is not None
+    await clock.advance(PERIOD_S)
+    assert of_kept() is None
+    task.cancel()
+    await asyncio.wait([task])
+    assert gc.get_freeze_count() == 0
