@@ -1,0 +1,107 @@
+"""Q6_K: 256 numbers in 16 groups, each with its own 8-bit scale. Byte for byte as ggml.
+
+After `quantize_row_q6_K_ref` and `make_qx_quants` of ggml (MIT, see NOTICE): for each group, of 19
+scales the one that loses least, weighted by the squares of the numbers; then the codes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cohete.quantize.encode import Bytes, Floats, largest
+
+SUPER, GROUP = 256, 16
+_STEPS = 32
+_EPS = np.float32(1e-15)
+_FOUR, _FOUR_UP, _2, _6 = (np.uint8(n) for n in (15, 4, 2, 6))
+_LOW, _HIGH = np.float32(-_STEPS), np.float32(_STEPS - 1)
+
+
+def _rounded(x: Floats) -> Floats:
+    """To whole numbers within the codes, halves to even; in place."""
+    np.rint(x, out=x)
+    np.clip(x, _LOW, _HIGH, out=x)
+    return x
+
+
+def _group_scales(x: Floats) -> tuple[Floats, Floats]:
+    """The best scale of each column of 16, and the inverse scale its codes were found with.
+
+    Sums go number by number, as in C: another order would round in another way.
+    """
+    peak = largest(x)
+    empty = np.abs(peak) < _EPS
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        square = x * x
+        weighted = square * x
+        inverse = np.float32(-_STEPS) / peak
+        scale = best = np.zeros_like(peak)
+        codes, products = np.empty_like(x), np.empty_like(x)
+        for step in (0, *range(-9, 0), *range(1, 10)):
+            tried = inverse if step == 0 else _tried(step) / peak
+            _rounded(np.multiply(x, tried, out=codes))
+            xl = np.multiply(weighted, codes, out=products).sum(axis=0)
+            np.multiply(square, codes, out=products)
+            products *= codes
+            ll = products.sum(axis=0)
+            if step == 0:
+                scale = np.where(ll != 0, xl / ll, np.float32(0))
+                best = scale * xl
+                continue
+            better = (ll > 0) & (xl * xl > best * ll)
+            if better.any():
+                found = xl[better] / ll[better]
+                scale[better] = found
+                best[better] = found * xl[better]
+                inverse[better] = tried[better]
+    scale[empty] = 0
+    inverse[empty] = np.nan
+    return scale, inverse
+
+
+def _tried(step: int) -> np.float32:
+    return -(np.float32(_STEPS) + np.float32(0.1) * np.float32(step))
+
+
+def q6_k(x: Floats) -> Bytes:
+    """From float32 of (256, blocks) to bytes of (blocks, 210)."""
+    blocks = x.shape[1]
+    groups = x.reshape(SUPER // GROUP, GROUP, blocks)
+    # (16, groups * blocks): every group is a column.
+    flat = np.ascontiguousarray(groups.transpose(1, 0, 2)).reshape(GROUP, -1)
+    scale, inverse = _group_scales(flat)
+    scales = scale.reshape(SUPER // GROUP, blocks)
+    peak = largest(scales)
+    empty = np.abs(peak) < _EPS
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        whole = np.float32(-128) / peak
+        d = np.where(empty, np.float32(0), np.float32(1) / whole).astype(np.float16)
+        bytes_ = np.minimum(np.rint(whole * scales), np.float32(127))
+        bytes_[:, empty] = 0
+        steps = bytes_.astype(np.int8)
+        each = (d.astype(np.float32) * steps.astype(np.float32)).reshape(1, -1)
+        codes = _rounded(flat / each)
+        codes += np.float32(_STEPS)
+        # Where the step is too small to be told from none, the codes of the search stay.
+        lost = each[0] == 0
+        if lost.any():
+            kept = _rounded(flat[:, lost] * inverse[lost]) + np.float32(_STEPS)
+            codes[:, lost] = np.where(np.isnan(inverse[lost]), np.float32(0), kept)
+        levels = codes.astype(np.uint8)
+    levels = np.ascontiguousarray(
+        levels.reshape(GROUP, SUPER // GROUP, blocks).transpose(1, 0, 2)
+    ).reshape(SUPER, blocks)
+    levels[:, empty] = 0
+    return np.hstack((*_packed(levels), steps.view(np.uint8).T, d.view(np.uint8).reshape(-1, 2)))
+
+
+def _packed(levels: Bytes) -> tuple[Bytes, Bytes]:
+    """The low four bits of all codes, then their high two."""
+    low: list[Bytes] = []
+    high: list[Bytes] = []
+    for half in (levels[:128], levels[128:]):
+        a, b, c, d = half[:32], half[32:64], half[64:96], half[96:]
+        low += [(a & _FOUR) | (c << _FOUR_UP), (b & _FOUR) | (d << _FOUR_UP)]
+        tops = [part >> _FOUR_UP for part in (a, b, c, d)]
+        high.append(tops[0] | tops[1] << _2 | tops[2] << _FOUR_UP | tops[3] << _6)
+    return np.concatenate(low).T, np.concatenate(high).T

@@ -1,0 +1,187 @@
+"""The quality encoder: the same formats, with scales that are searched for instead of taken.
+
+The reference takes the scale of a block from its largest number. Here it is chosen so that the
+squared error of the block is least: codes are rounded with some candidates, each gets its
+least-squares scale (for Q4_1 and Q5_1 scale and offset, by turns), and the best one is kept; where
+none is better, the reference's. It needs nothing but the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cohete.quantize import encode
+from cohete.quantize.encode import (
+    LANES,
+    Bytes,
+    Floats,
+    codes_of,
+    extremes,
+    fifths,
+    halves,
+    inverse,
+    joined,
+    nibbles,
+    peaks,
+)
+from cohete.quantize.types import TensorType
+
+VERSION = 1
+"""Part of what a quantized tensor is known by: other candidates give other bytes."""
+CANDIDATES = (-0.8, -0.4, 0.0, 0.4, 0.9)
+"""What is added to the highest code before the scale is taken from the largest number."""
+_TURNS = 3
+_BEGIN = np.float32(0.98)
+_BEGIN_AT = np.float32(0.01)
+"""How much of the range the first turn begins with, and from where."""
+_COUNT = np.float32(encode.BLOCK)
+
+
+def _sum(x: Floats) -> Floats:
+    """Over each block."""
+    lanes = x.sum(axis=0).reshape(-1, LANES)
+    total: Floats = lanes[:, 0] + lanes[:, 1] + lanes[:, 2] + lanes[:, 3]
+    return total
+
+
+def _wide(values: Floats) -> Floats:
+    return np.repeat(values, LANES)
+
+
+def _stored(values: Floats) -> Floats:
+    """As it comes back out of a file."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16).astype(np.float32)
+
+
+def _quiet() -> np.errstate:
+    return np.errstate(divide="ignore", over="ignore", invalid="ignore")
+
+
+def _symmetric(x: Floats, bits: int) -> Bytes:
+    """Q4_0 and Q5_0: codes around zero, times one scale."""
+    half = np.float32(1 << (bits - 1))
+    peak = peaks(x)
+    plain = peak / -half
+    best_score = np.full_like(peak, -1)
+    best = plain.copy()
+    work, codes = np.empty_like(x), np.empty_like(x)
+    with _quiet():
+        for more in CANDIDATES:
+            tried = inverse(peak / np.float32(-(float(half) + more)))
+            np.multiply(x, _wide(tried), out=codes)
+            np.rint(codes, out=codes)
+            np.clip(codes, -half, half - 1, out=codes)
+            xc = _sum(np.multiply(x, codes, out=work))
+            cc = _sum(np.multiply(codes, codes, out=work))
+            score = xc * xc / cc
+            better = score > best_score
+            best_score[better] = score[better]
+            best[better] = xc[better] / cc[better]
+        best = np.where(np.isfinite(best), best, plain)
+        codes_best, error = _symmetric_codes(x, best, bits, work)
+        codes_plain, error_plain = _symmetric_codes(x, plain, bits, work, taken=True)
+    worse = ~(error < error_plain)
+    best[worse] = plain[worse]
+    wide = np.repeat(worse, LANES)
+    codes_best[:, wide] = codes_plain[:, wide]
+    return _packed(codes_best, bits, best)
+
+
+def _symmetric_codes(
+    x: Floats, scale: Floats, bits: int, work: Floats, *, taken: bool = False
+) -> tuple[Bytes, Floats]:
+    """Codes for a scale as it is stored (`taken`: before it is), and the error."""
+    half = float(1 << (bits - 1))
+    stored = _stored(scale)
+    codes = codes_of(x.copy(), inverse(scale if taken else stored), half + 0.5, bits)
+    np.subtract(codes, np.float32(half), out=work, dtype=np.float32)
+    work *= _wide(stored)
+    work -= x
+    work *= work
+    return codes, _sum(work)
+
+
+def _offset(x: Floats, bits: int) -> Bytes:
+    """Q4_1 and Q5_1: codes from zero, times a scale, plus an offset."""
+    most = np.float32((1 << bits) - 1)
+    high, low = extremes(x)
+    plain_d, plain_m = encode.range_of(x, int(most))
+    sum_x = _sum(x)
+    d: Floats = np.divide((high - low) * _BEGIN, most, dtype=np.float32)
+    m: Floats = low + (high - low) * _BEGIN_AT
+    codes, work = np.empty_like(x), np.empty_like(x)
+    with _quiet():
+        for _ in range(_TURNS):
+            np.subtract(x, _wide(m), out=codes)
+            codes *= _wide(inverse(d))
+            np.rint(codes, out=codes)
+            np.clip(codes, np.float32(0), most, out=codes)
+            sum_c = _sum(codes)
+            sum_xc = _sum(np.multiply(x, codes, out=work))
+            sum_cc = _sum(np.multiply(codes, codes, out=work))
+            below = _COUNT * sum_cc - sum_c * sum_c
+            fitted = np.divide(_COUNT * sum_xc - sum_c * sum_x, below, dtype=np.float32)
+            d = np.where(below > 0, fitted, d)
+            m = np.divide(sum_x - d * sum_c, _COUNT, dtype=np.float32)
+        codes_best, error = _offset_codes(x, d, m, bits, work)
+        codes_plain, error_plain = _offset_codes(x, plain_d, plain_m, bits, work, taken=True)
+    worse = ~(error < error_plain)
+    d[worse], m[worse] = plain_d[worse], plain_m[worse]
+    wide = np.repeat(worse, LANES)
+    codes_best[:, wide] = codes_plain[:, wide]
+    return _packed(codes_best, bits, d, m)
+
+
+def _offset_codes(
+    x: Floats, d: Floats, m: Floats, bits: int, work: Floats, *, taken: bool = False
+) -> tuple[Bytes, Floats]:
+    stored_d, stored_m = _stored(d), _stored(m)
+    shifted = x - _wide(m if taken else stored_m)
+    scaled = inverse(d if taken else stored_d)
+    if not taken:
+        # An offset that was fitted may lie above some numbers: those get code 0.
+        np.maximum(shifted, np.float32(0), out=shifted)
+        most = np.float32((1 << bits) - 1)
+        np.minimum(shifted, _wide(np.abs(stored_d) * most), out=shifted)
+    codes = codes_of(shifted, scaled, 0.5, bits)
+    np.multiply(codes, _wide(stored_d), out=work)
+    work += _wide(stored_m)
+    work -= x
+    work *= work
+    return codes, _sum(work)
+
+
+def _packed(codes: Bytes, bits: int, *scales: Floats) -> Bytes:
+    heads = [halves(scale) for scale in scales]
+    if bits == 4:
+        return joined(*heads, nibbles(codes))
+    return joined(*heads, fifths(codes), nibbles(codes & np.uint8(15)))
+
+
+def q4_0(x: Floats) -> Bytes:
+    return _symmetric(x, 4)
+
+
+def q5_0(x: Floats) -> Bytes:
+    return _symmetric(x, 5)
+
+
+def q4_1(x: Floats) -> Bytes:
+    return _offset(x, 4)
+
+
+def q5_1(x: Floats) -> Bytes:
+    return _offset(x, 5)
+
+
+ENCODERS: dict[TensorType, Callable[[Floats], Bytes]] = {
+    **encode.ENCODERS,
+    TensorType.Q4_0: q4_0,
+    TensorType.Q4_1: q4_1,
+    TensorType.Q5_0: q5_0,
+    TensorType.Q5_1: q5_1,
+}
+"""The same shapes as `encode.ENCODERS`; Q8_0 has nothing to gain."""
