@@ -1,0 +1,58 @@
+"""Digests of what was written: by tensor for upstream's tool, by piece, of the whole file."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from cohete.quantize.slabs import digest
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The data of a tensor in a file, in pieces of `piece` bytes."""
+
+    tensor: int
+    path: str
+    offset: int
+    bytes: int
+    piece: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """sha256 of a stretch, and the digest of each piece."""
+
+    tensor: int
+    sha256: str
+    pieces: tuple[str, ...]
+
+
+def hash_stretch(stretch: Stretch) -> Hashed:
+    """Read it back. Raises OSError where it is not all there."""
+    whole = hashlib.sha256()
+    pieces: list[str] = []
+    with Path(stretch.path).open("rb") as file:
+        file.seek(stretch.offset)
+        left = stretch.bytes
+        while left:
+            data = file.read(min(stretch.piece, left))
+            if not data:
+                raise OSError(0, "it ends too early", stretch.path)
+            whole.update(data)
+            pieces.append(digest(data))
+            left -= len(data)
+    return Hashed(stretch.tensor, whole.hexdigest(), tuple(pieces))
+
+
+def hash_file(path: Path) -> str:
+    """BLAKE3 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            return blake3(b"").hexdigest()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return blake3(data, max_threads=blake3.AUTO).hexdigest()

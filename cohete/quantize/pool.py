@@ -1,0 +1,117 @@
+"""Workers: as many processes as there are cores to use, fed one piece at a time.
+
+Processes, because numpy's many short calls leave Python's lock no time to be shared. One worker
+does without: it works here.
+"""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from cohete.quantize.hashing import Stretch
+from cohete.quantize.slabs import Slab
+from cohete.quantize.worker import carry_out, pack, unpack
+
+Job = Slab | Stretch
+
+
+class WorkerDied(OSError):
+    """A worker ended by itself: killed, most likely for want of memory."""
+
+
+class Cancelled(Exception):
+    """Somebody wanted no more of it."""
+
+
+class Pool:
+    """`with Pool(2, cancel) as pool: for answer in pool.run(jobs): ...`, in any order."""
+
+    def __init__(self, workers: int, cancel: threading.Event) -> None:
+        self._count = workers
+        self._cancel = cancel
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Pool:
+        if self._count > 1:
+            argv = [sys.executable, "-m", "cohete.quantize.worker"]
+            for _ in range(self._count):
+                self._processes.append(
+                    subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        for process in self._processes:
+            process.wait()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Any]:
+        """What came of each job. Raises Cancelled, WorkerDied, what a job raises."""
+        if not self._processes:
+            for job in jobs:
+                self._stop_if_cancelled()
+                yield carry_out(job)
+            return
+        todo: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        count = 0
+        for job in jobs:
+            todo.put(job)
+            count += 1
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=_feed, args=(process, todo, answers, stop), daemon=True)
+            for process in self._processes
+        ]
+        for thread in threads:
+            todo.put(None)
+            thread.start()
+        try:
+            for _ in range(count):
+                answer = self._next(answers)
+                if isinstance(answer, BaseException):
+                    raise answer
+                yield answer
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _next(self, answers: queue.SimpleQueue[Any]) -> Any:
+        while True:
+            self._stop_if_cancelled()
+            try:
+                return answers.get(timeout=0.2)
+            except queue.Empty:
+                continue
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancel.is_set():
+            raise Cancelled
+
+
+def _feed(
+    process: subprocess.Popen[bytes],
+    todo: queue.SimpleQueue[Job | None],
+    answers: queue.SimpleQueue[Any],
+    stop: threading.Event,
+) -> None:
+    """One worker's turn: a job, its answer, the next job."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    while not stop.is_set() and (job := todo.get()) is not None:
+        try:
+            process.stdin.write(pack(job))
+            process.stdin.flush()
+            line = process.stdout.readline()
+            answers.put(unpack(line) if line else WorkerDied(0, "a worker process ended by itself"))
+        except OSError as error:
+            answers.put(error)

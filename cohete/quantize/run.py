@@ -1,0 +1,388 @@
+"""A plan carried out: read, encoded, written at known places, read back, and only then named.
+
+Whatever happens on the way, nothing bad is ever found under the final name: the file is made as
+`.part` with a journal beside it. A run that was killed goes on from the journal, one that was
+cancelled leaves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cohete.errors import CoheteError
+from cohete.quantize import search
+from cohete.quantize.gguf import read_model
+from cohete.quantize.hashing import Hashed, Stretch, hash_file
+from cohete.quantize.manifest import Manifest, TensorNote, read_manifest, write_manifest
+from cohete.quantize.plan import Output, Plan
+from cohete.quantize.pool import Cancelled, Pool
+from cohete.quantize.slabs import SLAB, Made, NotFinite, Slab, digest
+
+ERROR_BOUND = 0.5
+"""A tensor that lost half of itself was not quantized but destroyed."""
+_TOLD_EVERY_S = 0.25
+ENCODER = "reference-1"
+SEARCH_ENCODER = f"search-{search.VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is. Bytes are those that are read; `eta_s` None before it can be told."""
+
+    step: str
+    done_bytes: int
+    total_bytes: int
+    mb_s: float
+    eta_s: float | None
+    bound: str
+    """What it waits for most: cpu or disk."""
+
+
+@dataclass(slots=True)
+class _Tensor:
+    """What is known of a tensor while it is made."""
+
+    output: Output
+    pieces: dict[int, tuple[str, str]] = field(default_factory=dict)
+    error: float = 0.0
+    squares: float = 0.0
+    measured: int = 0
+    sha256: str = ""
+    reused: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The manifest of the file that was made, and how it went."""
+
+    manifest: Manifest
+    seconds: float
+    mb_s: float
+    reused_bytes: int
+    """Of the result: not quantized again, because nothing of it had changed."""
+    resumed_bytes: int
+    """Of the result: already made by a run that was killed."""
+
+
+class Quantizer:
+    """`Quantizer(plan, path).run(workers=2)`; `cancel()` from any thread."""
+
+    def __init__(
+        self, plan: Plan, path: Path, *, progress: Callable[[Progress], None] | None = None
+    ) -> None:
+        self._plan = plan
+        self._path = path
+        self._part = path.with_name(f"{path.name}.part")
+        self._journal = path.with_name(f"{path.name}.part.journal")
+        self._tell = progress or (lambda _: None)
+        self._cancel = threading.Event()
+        self._tensors = [_Tensor(output) for output in plan.outputs]
+        self._io_s = self._all_s = 0.0
+        self._told_s = 0.0
+        self._begun_s = 0.0
+        self._done = 0
+
+    def cancel(self) -> None:
+        """End it soon; nothing of it stays."""
+        self._cancel.set()
+
+    def run(self, workers: int = 1) -> Outcome:
+        """Make the file. Blocking. Raises CoheteError, and Cancelled after `cancel`."""
+        where = str(self._path)
+        self._begun_s = time.perf_counter()
+        try:
+            resumed = self._prepare()
+            with Pool(workers, self._cancel) as pool:
+                self._make(pool)
+                self._check(pool)
+            manifest = self._finish()
+        except (Cancelled, KeyboardInterrupt):
+            self._remove()
+            raise
+        except NotFinite as error:
+            self._remove()
+            raise CoheteError(
+                f"{error or 'a tensor'} has numbers that are none (NaN or infinite)",
+                where=str(self._plan.model.paths[0]),
+                hint="The model is damaged, or was converted wrongly. Convert it again.",
+            ) from None
+        except OSError as error:
+            raise _told(error, where) from None
+        seconds = time.perf_counter() - self._begun_s
+        reused = sum(each.output.bytes for each in self._tensors if each.reused)
+        return Outcome(
+            manifest, seconds, self._plan.input_bytes / 1e6 / seconds, max(0, reused - resumed),
+            resumed,
+        )  # fmt: skip
+
+    def _prepare(self) -> int:
+        """The file at its full length with its header; bytes that an earlier run has finished."""
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._path.resolve() in [path.resolve() for path in self._plan.model.paths]:
+            raise CoheteError("that is the model itself", where=str(self._path),
+                              hint="Name another file with --output.")  # fmt: skip
+        resumed = self._resume()
+        if resumed:
+            return resumed
+        need, free = self._plan.file_bytes, shutil.disk_usage(folder).free
+        if need > free:
+            raise CoheteError(
+                f"it needs {need / 1e6:.0f} MB and {free / 1e6:.0f} MB are free",
+                where=str(folder),
+                hint="Make room, or name another folder with --output.",
+            )
+        self._remove()
+        with self._part.open("wb") as file:
+            file.write(self._plan.header)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, need)
+            else:
+                file.truncate(need)
+        self._journal.write_text(json.dumps({"plan": self._key()}) + "\n", encoding="utf-8")
+        return 0
+
+    def _key(self) -> str:
+        """What a journal must name to be of this plan: sources as they are, types, encoder."""
+        parts: list[object] = [self._encoder]
+        for path in self._plan.model.paths:
+            stat = path.stat()
+            parts.append((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
+        return digest(json.dumps(parts).encode() + self._plan.header)
+
+    @property
+    def _encoder(self) -> str:
+        return SEARCH_ENCODER if self._plan.by_search else ENCODER
+
+    def _resume(self) -> int:
+        """Take over what a run that was killed has finished, after reading it back."""
+        try:
+            lines = self._journal.read_text(encoding="utf-8").splitlines()
+            first = json.loads(lines[0])
+            size = self._part.stat().st_size
+        except (OSError, ValueError, IndexError):
+            return 0
+        if first.get("plan") != self._key() or size != self._plan.file_bytes:
+            return 0
+        with self._part.open("r+b") as file:
+            file.write(self._plan.header)
+        resumed = 0
+        for line in lines[1:]:
+            try:
+                index, pieces, error, squares, measured = json.loads(line)
+                tensor = self._tensors[int(index)]
+                kept = {int(nth): (str(a), str(b)) for nth, (a, b) in enumerate(pieces)}
+            except (ValueError, TypeError, IndexError):
+                # The line that was being written when it was killed.
+                continue
+            if len(kept) == len(list(_spans(tensor.output))):
+                tensor.pieces = kept
+                tensor.error, tensor.squares, tensor.measured = error, squares, measured
+                resumed += tensor.output.bytes
+        return resumed
+
+    def _make(self, pool: Pool) -> None:
+        before = read_manifest(self._path)
+        jobs = [job for index in range(len(self._tensors)) for job in self._jobs(index, before)]
+        total = self._plan.input_bytes
+        self._done = total - sum(job.kind.size(job.numbers) for job in jobs)
+        already = self._done
+        try:
+            for made in pool.run(jobs):
+                assert isinstance(made, Made)
+                self._take(made)
+                self._report("quantizing", already, total)
+        except NotFinite:
+            raise NotFinite(self._culprit(jobs)) from None
+
+    def _culprit(self, jobs: list[Slab]) -> str:
+        """Which tensor was not finished; the first of them."""
+        missing = [job.tensor for job in jobs if job.nth not in self._tensors[job.tensor].pieces]
+        return self._tensors[missing[0]].output.name if missing else ""
+
+    def _jobs(self, index: int, before: Manifest | None) -> Iterator[Slab]:
+        tensor = self._tensors[index]
+        output = tensor.output
+        if tensor.pieces:
+            return
+        old = self._before(output, before)
+        for nth, (at, count) in enumerate(_spans(output)):
+            source = output.source
+            slab = Slab(
+                index, nth, str(source.path), source.offset + source.type.size(at), count,
+                source.type, str(self._part), output.offset + output.type.size(at), output.type,
+                self._plan.by_search,
+            )  # fmt: skip
+            if old is not None and nth < len(old[0].pieces):
+                was, made = old[0].pieces[nth]
+                offset = old[1] + output.type.size(at)
+                slab = replace(
+                    slab, old=str(self._path), old_offset=offset, old_source=was, old_digest=made
+                )
+            yield slab
+
+    def _before(self, output: Output, before: Manifest | None) -> tuple[TensorNote, int] | None:
+        """The same tensor in the file that is there already, made in the same way; its offset."""
+        if before is None or before.encoder != self._encoder:
+            return None
+        if self._old_places is None:
+            try:
+                old = read_model(self._path)
+            except CoheteError:
+                self._old_places = {}
+            else:
+                self._old_places = {each.name: each.offset for each in old.tensors}
+        note = next((each for each in before.tensors if each.name == output.name), None)
+        offset = self._old_places.get(output.name)
+        same = note is not None and (note.type, note.source_type, note.numbers) == (
+            output.type.label, output.source.type.label, output.source.numbers,
+        )  # fmt: skip
+        return (note, offset) if same and note is not None and offset is not None else None
+
+    _old_places: dict[str, int] | None = None
+
+    def _take(self, made: Made) -> None:
+        tensor = self._tensors[made.tensor]
+        tensor.pieces[made.nth] = (made.source, made.digest)
+        tensor.error += made.error
+        tensor.squares += made.squares
+        tensor.measured += made.measured
+        tensor.reused = tensor.reused and made.reused
+        self._io_s += made.io_s
+        self._all_s += made.all_s
+        spans = list(_spans(tensor.output))
+        self._done += tensor.output.source.type.size(spans[made.nth][1])
+        if len(tensor.pieces) == len(spans):
+            pieces = [tensor.pieces[nth] for nth in range(len(spans))]
+            line = json.dumps([made.tensor, pieces, tensor.error, tensor.squares, tensor.measured])
+            with self._journal.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def _check(self, pool: Pool) -> None:
+        """Read everything back: each tensor has to be what was encoded."""
+        with self._part.open("r+b") as file:
+            os.fsync(file.fileno())
+        stretches = [
+            Stretch(index, str(self._part), each.output.offset, each.output.bytes,
+                    each.output.type.size(SLAB))
+            for index, each in enumerate(self._tensors)
+        ]  # fmt: skip
+        total = sum(stretch.bytes for stretch in stretches)
+        self._done = 0
+        for hashed in pool.run(stretches):
+            assert isinstance(hashed, Hashed)
+            tensor = self._tensors[hashed.tensor]
+            wanted = tuple(tensor.pieces[nth][1] for nth in range(len(tensor.pieces)))
+            if hashed.pieces != wanted:
+                raise CoheteError(
+                    f"{tensor.output.name} was read back otherwise than it was written",
+                    where=str(self._part),
+                    hint="The disk or the memory of this machine fails. Nothing was kept.",
+                )
+            tensor.sha256 = hashed.sha256
+            self._done += tensor.output.bytes
+            self._report("checking", 0, total)
+        for tensor in self._tensors:
+            lost = _relative(tensor)
+            if lost is not None and lost > ERROR_BOUND:
+                raise CoheteError(
+                    f"{tensor.output.name} lost {100 * lost:.0f} % of itself: that is no model",
+                    where=str(self._path),
+                    hint="Keep this tensor with a rule (`NAME=keep`), and report this.",
+                )
+
+    def _finish(self) -> Manifest:
+        """Read the header back, note what the file is, and give it its name."""
+        found = {each.name: each for each in read_model(self._part).tensors}
+        for tensor in self._tensors:
+            output = tensor.output
+            kept = found.get(output.name)
+            if kept is None or (kept.type, kept.offset) != (output.type, output.offset):
+                raise CoheteError(f"the header lost {output.name}", where=str(self._part))
+        plan = self._plan
+        manifest = Manifest(
+            file=self._path.name,
+            bytes=plan.file_bytes,
+            blake3=hash_file(self._part),
+            level=plan.recipe.level.value,
+            encoder=self._encoder,
+            source=plan.model.paths[0].name,
+            source_bytes=plan.model.file_bytes,
+            bits_per_weight=plan.bits_per_weight,
+            tensors=[_note(tensor) for tensor in self._tensors],
+        )
+        # A manifest of the file that was there must not be found beside the new one.
+        write_manifest(self._path, manifest)
+        self._part.replace(self._path)
+        _sync_folder(self._path.parent)
+        self._journal.unlink(missing_ok=True)
+        return manifest
+
+    def _remove(self) -> None:
+        for path in (self._part, self._journal):
+            path.unlink(missing_ok=True)
+
+    def _report(self, step: str, already: int, total: int) -> None:
+        now = time.perf_counter()
+        if now - self._told_s < _TOLD_EVERY_S and self._done < total:
+            return
+        self._told_s = now
+        took = max(1e-6, now - self._begun_s)
+        rate = (self._done - already) / took
+        left = (total - self._done) / rate if rate > 0 else None
+        bound = "disk" if self._io_s > 0.5 * self._all_s else "cpu"
+        self._tell(Progress(step, self._done, total, rate / 1e6, left, bound))
+
+
+def _spans(output: Output) -> Iterator[tuple[int, int]]:
+    """First number and how many, of each piece."""
+    numbers = output.source.numbers
+    for at in range(0, numbers, SLAB):
+        yield at, min(SLAB, numbers - at)
+
+
+def _relative(tensor: _Tensor) -> float | None:
+    if not tensor.measured or tensor.squares <= 0:
+        return None
+    return math.sqrt(tensor.error / tensor.squares)
+
+
+def _note(tensor: _Tensor) -> TensorNote:
+    output = tensor.output
+    rms = math.sqrt(tensor.error / tensor.measured) if tensor.measured else None
+    return TensorNote(
+        name=output.name,
+        type=output.type.label,
+        source_type=output.source.type.label,
+        numbers=output.source.numbers,
+        sha256=tensor.sha256,
+        rms_error=rms,
+        relative_error=_relative(tensor),
+        pieces=[tensor.pieces[nth] for nth in range(len(tensor.pieces))],
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _told(error: OSError, where: str) -> CoheteError:
+    hints = {
+        28: "The disk is full. Make room; the next run goes on from where this one ended.",
+        30: "The disk is mounted read-only. Name another folder with --output.",
+        13: "You may not write there. Name another folder with --output.",
+    }
+    words = error.strerror or str(error) or type(error).__name__
+    return CoheteError(words, where=error.filename or where, hint=hints.get(error.errno or 0, ""))

@@ -1,0 +1,178 @@
+"""One piece of one tensor: read, encoded, written. What a worker does, and nothing it remembers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from blake3 import blake3
+
+from cohete.quantize import encode, search
+from cohete.quantize.decode import decode
+from cohete.quantize.encode import Bytes, Floats
+from cohete.quantize.q6k import SUPER, q6_k
+from cohete.quantize.types import PLAIN, TensorType
+
+SLAB = 1 << 21
+"""Numbers of a piece: 4 MiB of F16."""
+_CHUNK = 1 << 17
+"""Numbers that are encoded at a time: they and what is made of them stay in the cache."""
+_MEASURED_EVERY = 8
+"""Of so many chunks one is read back to measure what was lost."""
+DIGEST = 16
+
+
+class NotFinite(ValueError):
+    """A number that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """`path`, `offset`, `numbers`, `kind`: what is read. `out`, `out_offset`, `out_kind`: what is
+    written. `old` is a file made before, in which the piece may be found as it will be: at
+    `old_offset`, if its source and itself have these digests.
+    """
+
+    tensor: int
+    nth: int
+    path: str
+    offset: int
+    numbers: int
+    kind: TensorType
+    out: str
+    out_offset: int
+    out_kind: TensorType
+    by_search: bool = False
+    old: str = ""
+    old_offset: int = 0
+    old_source: str = ""
+    old_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What came of a piece: digests of what was read and written, the squared error and the squares
+    over the `measured` numbers of it, seconds of reading and writing, and of everything."""
+
+    tensor: int
+    nth: int
+    source: str
+    digest: str
+    error: float
+    squares: float
+    measured: int
+    reused: bool
+    io_s: float
+    all_s: float
+
+
+def digest(data: bytes | memoryview) -> str:
+    """BLAKE3, cut to 128 bits."""
+    return blake3(data).hexdigest(length=DIGEST)
+
+
+def make(slab: Slab) -> Made:
+    """Read it, encode it, write it. Raises NotFinite, OSError."""
+    begun = time.perf_counter()
+    raw = _read(slab.path, slab.offset, slab.kind.size(slab.numbers))
+    io_s = time.perf_counter() - begun
+    source = digest(raw.data)
+    found = _old(slab, source)
+    error, squares, measured, reused = 0.0, 0.0, 0, found is not None
+    if found is None:
+        found, error, squares, measured = _encoded(slab, raw)
+    written = digest(found.data)
+    at = time.perf_counter()
+    _write(slab.out, slab.out_offset, found)
+    done = time.perf_counter()
+    return Made(
+        slab.tensor, slab.nth, source, written, error, squares, measured, reused,
+        io_s + done - at, done - begun,
+    )  # fmt: skip
+
+
+def _old(slab: Slab, source: str) -> Bytes | None:
+    """The piece from a file made before, if it is still what it was."""
+    if not slab.old or source != slab.old_source:
+        return None
+    try:
+        found = _read(slab.old, slab.old_offset, slab.out_kind.size(slab.numbers))
+    except OSError:
+        return None
+    return found if digest(found.data) == slab.old_digest else None
+
+
+def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
+    if slab.kind in PLAIN and not encode.is_finite(raw, slab.kind):
+        raise NotFinite
+    if slab.kind is slab.out_kind:
+        return raw, 0.0, 0.0, 0
+    kind = slab.kind
+    if kind not in PLAIN:
+        raw, kind = decode(raw, kind).view(np.uint8), TensorType.F32
+        if not encode.is_finite(raw, kind):
+            raise NotFinite
+    out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
+    error = squares = 0.0
+    measured = at = 0
+    for nth, chunk in enumerate(_chunks(raw, kind)):
+        piece = encoded(chunk, kind, slab.out_kind, by_search=slab.by_search)
+        out[at : at + piece.size] = piece
+        at += piece.size
+        if nth % _MEASURED_EVERY == 0:
+            numbers = encode.rows_of(chunk, kind)
+            lost = decode(piece, slab.out_kind) - numbers
+            error += float(np.dot(lost, lost))
+            squares += float(np.dot(numbers, numbers))
+            measured += numbers.size
+    return out, error, squares, measured
+
+
+def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool) -> Bytes:
+    """Plain numbers as `wanted`, flat. Whole blocks only."""
+    if wanted is TensorType.F16:
+        return encode.f16(raw, kind)
+    if wanted is TensorType.F32:
+        return encode.f32(raw, kind)
+    if wanted is TensorType.Q6_K:
+        return q6_k(encode.columns_of(raw, kind, SUPER)).reshape(-1)
+    encoders = search.ENCODERS if by_search else encode.ENCODERS
+    x: Floats = encode.lanes_of(raw, kind)
+    return encoders[wanted](x).reshape(-1)
+
+
+def _chunks(raw: Bytes, kind: TensorType) -> Iterator[Bytes]:
+    step = kind.size(_CHUNK)
+    for at in range(0, raw.size, step):
+        yield raw[at : at + step]
+
+
+def _read(path: str, offset: int, count: int) -> Bytes:
+    """Exactly so many bytes. Raises OSError where there are fewer."""
+    found = np.empty(count, np.uint8)
+    view = found.data
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        at = 0
+        while at < count:
+            got = os.preadv(descriptor, [view[at:]], offset + at)
+            if not got:
+                raise OSError(0, f"it ended {count - at} bytes too early", path)
+            at += got
+    finally:
+        os.close(descriptor)
+    return found
+
+
+def _write(path: str, offset: int, data: Bytes) -> None:
+    view = np.ascontiguousarray(data).reshape(-1).data
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        at = 0
+        while at < len(view):
+            at += os.pwrite(descriptor, view[at:], offset + at)
+    finally:
+        os.close(descriptor)
