@@ -48,7 +48,7 @@ def command(
     from cohete.loop import run
 
     plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
-    found = run(_read(plan))
+    found = run(read_budgets(plan))
     rows = [_row(each, fits_mb) for each in found]
     if as_json:
         import json
@@ -61,7 +61,8 @@ def command(
     sys.exit(0 if all(well for _, well in rows) else 1)
 
 
-async def _read(plan: FleetPlan) -> list[Found]:
+async def read_budgets(plan: FleetPlan) -> list[Found]:
+    """The memory of each board, or why it cannot be read."""
     from cohete.cli.asking import ask_each
     from cohete.device.memory import memory_from
     from cohete.links.commands import MEMORY_PROBES, PROBE_LIMIT_S, look, split_sections

@@ -66,12 +66,15 @@ def rows_of(data: Bytes, kind: TensorType) -> Floats:
 
 def is_finite(data: Bytes, kind: TensorType) -> bool:
     """Whether every number is one."""
+    if data.size == 0:
+        return True
+    # Of all positive patterns those of infinity and NaN are the highest, and of all negative ones.
     if kind is TensorType.F32:
-        words = data.view(np.uint32)
-        return bool(words.size == 0 or int((words & 0x7FFFFFFF).max()) < 0x7F800000)
-    halves = data.view(np.uint16)
+        high, low = int(data.view(np.int32).max()), int(data.view(np.uint32).max())
+        return high < 0x7F800000 and low < 0xFF800000
     most = 0x7C00 if kind is TensorType.F16 else 0x7F80
-    return bool(halves.size == 0 or int((halves & 0x7FFF).max()) < most)
+    high, low = int(data.view(np.int16).max()), int(data.view(np.uint16).max())
+    return high < most and low < most + 0x8000
 
 
 def largest(x: Floats) -> Floats:

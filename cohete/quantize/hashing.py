@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
 from cohete.quantize.slabs import digest
+
+_READ = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ def hash_stretch(stretch: Stretch) -> Hashed:
 
 def hash_file(path: Path) -> str:
     """BLAKE3 of a file. Raises OSError."""
+    found = blake3(max_threads=blake3.AUTO)
     with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            return blake3(b"").hexdigest()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return blake3(data, max_threads=blake3.AUTO).hexdigest()
+        while data := file.read(_READ):
+            found.update(data)
+    return found.hexdigest()

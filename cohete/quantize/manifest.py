@@ -52,6 +52,8 @@ class Manifest(BaseModel):
     level: Annotated[str, Field(max_length=16)]
     encoder: Annotated[str, Field(max_length=32)]
     source: Annotated[str, Field(max_length=512)]
+    model: Annotated[str, Field(max_length=256)] = ""
+    """What the model calls itself."""
     source_bytes: _Count
     bits_per_weight: float
     tensors: list[TensorNote]

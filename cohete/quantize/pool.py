@@ -6,18 +6,14 @@ does without: it works here.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from cohete.quantize.hashing import Stretch
-from cohete.quantize.slabs import Slab
-from cohete.quantize.worker import carry_out, pack, unpack
-
-Job = Slab | Stretch
+from cohete.quantize.worker import Answer, Job, answer_of, carry_out, job_line
 
 
 class WorkerDied(OSError):
@@ -49,11 +45,13 @@ class Pool:
         for process in self._processes:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    # One that died cannot be written to any more.
+                    with contextlib.suppress(OSError):
+                        pipe.close()
         for process in self._processes:
             process.wait()
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Any]:
+    def run(self, jobs: Iterable[Job]) -> Iterator[Answer]:
         """What came of each job. Raises Cancelled, WorkerDied, what a job raises."""
         if not self._processes:
             for job in jobs:
@@ -61,7 +59,7 @@ class Pool:
                 yield carry_out(job)
             return
         todo: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
         count = 0
         for job in jobs:
             todo.put(job)
@@ -77,7 +75,7 @@ class Pool:
         try:
             for _ in range(count):
                 answer = self._next(answers)
-                if isinstance(answer, BaseException):
+                if isinstance(answer, Exception):
                     raise answer
                 yield answer
         finally:
@@ -85,7 +83,7 @@ class Pool:
             for thread in threads:
                 thread.join()
 
-    def _next(self, answers: queue.SimpleQueue[Any]) -> Any:
+    def _next(self, answers: queue.SimpleQueue[Answer | Exception]) -> Answer | Exception:
         while True:
             self._stop_if_cancelled()
             try:
@@ -101,7 +99,7 @@ class Pool:
 def _feed(
     process: subprocess.Popen[bytes],
     todo: queue.SimpleQueue[Job | None],
-    answers: queue.SimpleQueue[Any],
+    answers: queue.SimpleQueue[Answer | Exception],
     stop: threading.Event,
 ) -> None:
     """One worker's turn: a job, its answer, the next job."""
@@ -109,9 +107,10 @@ def _feed(
     assert process.stdout is not None
     while not stop.is_set() and (job := todo.get()) is not None:
         try:
-            process.stdin.write(pack(job))
+            process.stdin.write(job_line(job))
             process.stdin.flush()
             line = process.stdout.readline()
-            answers.put(unpack(line) if line else WorkerDied(0, "a worker process ended by itself"))
+            died = WorkerDied(0, "a worker process ended by itself")
+            answers.put(answer_of(line) if line else died)
         except OSError as error:
             answers.put(error)

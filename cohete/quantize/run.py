@@ -282,6 +282,7 @@ class Quantizer:
             tensor = self._tensors[hashed.tensor]
             wanted = tuple(tensor.pieces[nth][1] for nth in range(len(tensor.pieces)))
             if hashed.pieces != wanted:
+                self._remove()
                 raise CoheteError(
                     f"{tensor.output.name} was read back otherwise than it was written",
                     where=str(self._part),
@@ -293,6 +294,7 @@ class Quantizer:
         for tensor in self._tensors:
             lost = _relative(tensor)
             if lost is not None and lost > ERROR_BOUND:
+                self._remove()
                 raise CoheteError(
                     f"{tensor.output.name} lost {100 * lost:.0f} % of itself: that is no model",
                     where=str(self._path),
@@ -315,6 +317,7 @@ class Quantizer:
             level=plan.recipe.level.value,
             encoder=self._encoder,
             source=plan.model.paths[0].name,
+            model=plan.model.text("general.name"),
             source_bytes=plan.model.file_bytes,
             bits_per_weight=plan.bits_per_weight,
             tensors=[_note(tensor) for tensor in self._tensors],

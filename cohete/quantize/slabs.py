@@ -20,7 +20,7 @@ SLAB = 1 << 21
 """Numbers of a piece: 4 MiB of F16."""
 _CHUNK = 1 << 17
 """Numbers that are encoded at a time: they and what is made of them stay in the cache."""
-_MEASURED_EVERY = 8
+_MEASURED_EVERY = 16
 """Of so many chunks one is read back to measure what was lost."""
 DIGEST = 16
 

@@ -1,41 +1,75 @@
-"""A process that makes pieces: a pickled piece on each line in, what came of it on each line out.
+"""A process that makes pieces: a job on each line in, what came of it on each line out.
 
 It ends when its input does, so that it never outlives whoever began it.
 """
 
 from __future__ import annotations
 
-import base64
-import pickle
+import json
 import sys
-from typing import Any
+from dataclasses import astuple, replace
 
-from cohete.quantize.hashing import Stretch, hash_stretch
-from cohete.quantize.slabs import NotFinite, Slab, make
+from cohete.quantize.hashing import Hashed, Stretch, hash_stretch
+from cohete.quantize.slabs import Made, NotFinite, Slab, make
+from cohete.quantize.types import TensorType
+
+Job = Slab | Stretch
+Answer = Made | Hashed
 
 
-def carry_out(job: Slab | Stretch) -> Any:
-    """What came of a job. Raises what it raises."""
+def carry_out(job: Job) -> Answer:
+    """What came of a job. Raises NotFinite, OSError."""
     return make(job) if isinstance(job, Slab) else hash_stretch(job)
 
 
-def pack(value: object) -> bytes:
-    """A line."""
-    return base64.b64encode(pickle.dumps(value)) + b"\n"
+def job_line(job: Job) -> bytes:
+    """A job as a line."""
+    return _line(type(job).__name__, astuple(job))
 
 
-def unpack(line: bytes) -> Any:
-    """What `pack` made, from a process of our own."""
-    return pickle.loads(base64.b64decode(line))  # noqa: S301 - a pipe between our own processes
+def job_of(line: bytes) -> Job:
+    """The job in a line."""
+    name, fields = json.loads(line)
+    if name == "Stretch":
+        return Stretch(*fields)
+    slab = Slab(*fields)
+    return replace(slab, kind=TensorType(slab.kind), out_kind=TensorType(slab.out_kind))
+
+
+def answer_line(answer: Answer | Exception) -> bytes:
+    """What came of a job, or why nothing did, as a line."""
+    if isinstance(answer, OSError):
+        return _line("OSError", (answer.errno or 0, answer.strerror or "", answer.filename))
+    if isinstance(answer, Exception):
+        return _line(type(answer).__name__, (str(answer),))
+    return _line(type(answer).__name__, astuple(answer))
+
+
+def answer_of(line: bytes) -> Answer | Exception:
+    """What stands in such a line."""
+    name, fields = json.loads(line)
+    if name == "Made":
+        return Made(*fields)
+    if name == "Hashed":
+        tensor, sha256, pieces = fields
+        return Hashed(tensor, sha256, tuple(pieces))
+    if name == "NotFinite":
+        return NotFinite(*fields)
+    return MemoryError(*fields) if name == "MemoryError" else OSError(*fields)
+
+
+def _line(name: str, fields: tuple[object, ...]) -> bytes:
+    return json.dumps([name, fields]).encode() + b"\n"
 
 
 def main() -> None:
     for line in sys.stdin.buffer:
+        answer: Answer | Exception
         try:
-            answer: object = carry_out(unpack(line))
+            answer = carry_out(job_of(line))
         except (OSError, NotFinite, MemoryError) as error:
             answer = error
-        sys.stdout.buffer.write(pack(answer))
+        sys.stdout.buffer.write(answer_line(answer))
         sys.stdout.buffer.flush()
 
 

@@ -1,0 +1,1 @@
+"""Models made smaller: levels, what fits a board, encoding, checks, reports."""

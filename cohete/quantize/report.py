@@ -1,0 +1,142 @@
+"""What came of a quantization, for a program and for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from cohete.quantize.quality import WARN_PERCENT, Quality, published
+from cohete.quantize.run import Outcome
+from cohete.quantize.types import Level
+
+WORST = 10
+
+
+class TensorError(BaseModel):
+    """What a tensor lost: root mean square of the difference, and by its own root mean square."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type: str
+    rms_error: float
+    relative_error: float
+
+
+class PerplexityChange(BaseModel):
+    """How much perplexity rose over the source, in percent. `how`: measured, published, unknown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    how: str
+    percent: float | None = None
+    source: str = ""
+
+
+class Report(BaseModel):
+    """Sizes, what was lost, what that means, how it went."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    source: str
+    level: str
+    encoder: str
+    bytes: int
+    source_bytes: int
+    ratio: float
+    bits_per_weight: float
+    blake3: str
+    seconds: float
+    mb_s: float
+    reused_bytes: int
+    resumed_bytes: int
+    tensors: int
+    worst: list[TensorError]
+    perplexity: PerplexityChange
+    warnings: list[str]
+
+
+def report_of(outcome: Outcome, path: Path, measured: Quality | None = None) -> Report:
+    """The report of a run; with a measured quality, that one instead of the published."""
+    manifest = outcome.manifest
+    errors = [
+        TensorError(name=each.name, type=each.type, rms_error=each.rms_error,
+                    relative_error=each.relative_error)
+        for each in manifest.tensors
+        if each.rms_error is not None and each.relative_error is not None
+    ]  # fmt: skip
+    errors.sort(key=lambda each: -each.relative_error)
+    level = Level(manifest.level)
+    perplexity = _perplexity(manifest.model or manifest.source, level, measured)
+    return Report(
+        file=str(path),
+        source=manifest.source,
+        level=manifest.level,
+        encoder=manifest.encoder,
+        bytes=manifest.bytes,
+        source_bytes=manifest.source_bytes,
+        ratio=manifest.source_bytes / manifest.bytes,
+        bits_per_weight=manifest.bits_per_weight,
+        blake3=manifest.blake3,
+        seconds=outcome.seconds,
+        mb_s=outcome.mb_s,
+        reused_bytes=outcome.reused_bytes,
+        resumed_bytes=outcome.resumed_bytes,
+        tensors=len(manifest.tensors),
+        worst=errors[:WORST],
+        perplexity=perplexity,
+        warnings=_warnings(level, perplexity),
+    )
+
+
+def _perplexity(model: str, level: Level, measured: Quality | None) -> PerplexityChange:
+    if measured is not None:
+        return PerplexityChange(how="measured", percent=measured.percent, source=measured.source)
+    found = published(model, level)
+    if found is None:
+        return PerplexityChange(how="not measured")
+    return PerplexityChange(
+        how="published", percent=found.percent, source=f"{found.source}: {found.model}"
+    )
+
+
+def _warnings(level: Level, perplexity: PerplexityChange) -> list[str]:
+    limit = WARN_PERCENT.get(level)
+    if limit is None or perplexity.percent is None or perplexity.percent <= limit:
+        return []
+    better = "--quality, or a level with more bits" if level is not Level.Q8_0 else "F16"
+    return [
+        f"perplexity rises by {perplexity.percent:.3g} % ({perplexity.how}), more than {limit:g} %:"
+        f" consider {better}"
+    ]
+
+
+def as_text(report: Report) -> str:
+    """For a person."""
+    lines = [
+        f"{report.file}: {report.bytes / 1e6:.1f} MB, {report.ratio:.2f} times smaller, "
+        f"{report.bits_per_weight:.2f} bits per weight",
+        f"{report.seconds:.1f} s, {report.mb_s:.0f} MB/s of {report.source}",
+    ]
+    if report.reused_bytes:
+        share = 100 * report.reused_bytes / report.bytes
+        lines.append(f"{report.reused_bytes / 1e6:.1f} MB ({share:.0f} %) had not changed and were "
+                     "not quantized again")  # fmt: skip
+    if report.resumed_bytes:
+        lines.append(f"{report.resumed_bytes / 1e6:.1f} MB were there from a run that was killed")
+    perplexity = report.perplexity
+    if perplexity.percent is None:
+        lines.append("perplexity: not measured")
+    else:
+        lines.append(
+            f"perplexity: {perplexity.percent:+.3g} %, {perplexity.how} ({perplexity.source})"
+        )
+    if report.worst:
+        lines.append("lost most, of their own size:")
+        lines += [f"  {100 * each.relative_error:5.2f} %  {each.type:5}  {each.name}"
+                  for each in report.worst[:5]]  # fmt: skip
+    lines += [f"warning: {text}" for text in report.warnings]
+    lines.append(f"blake3 {report.blake3}")
+    return "\n".join(lines)
