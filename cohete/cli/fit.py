@@ -110,7 +110,7 @@ def command(
     if preset is not None:
         available = _of_preset(preset)
     elif device is not None:
-        available = _of_device(device, config_path, accept_new=accept_new)
+        available = free_on(device, config_path, accept_new=accept_new)
     overhead = OVERHEAD_MIB if overhead_mib is None else overhead_mib
     found = fit(candidate, serving, float("inf") if available is None else available, overhead)
     shown = _shown(found, level, available)
@@ -157,7 +157,7 @@ def _of_preset(name: str) -> float:
     return float(MemoryBudget.preset(name).available_mb)
 
 
-def _of_device(name: str, config_path: str | None, *, accept_new: bool) -> float:
+def free_on(name: str, config_path: str | None, *, accept_new: bool) -> float:
     """What a board has free now, less what is kept free; never more than its budget leaves."""
     from cohete.cli.budget import read_budgets
     from cohete.errors import CoheteError

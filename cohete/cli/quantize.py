@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cohete.cli.options import config_option
+
 if TYPE_CHECKING:
+    from cohete.quantize.gguf import Model
     from cohete.quantize.plan import Plan
     from cohete.quantize.run import Outcome, Progress
 
@@ -25,6 +29,26 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
     type=click.Path(dir_okay=False, path_type=Path),
     help="The new file. Else MODEL's name with the level, beside it.",
 )
+@click.option(
+    "--fit",
+    "fit_mb",
+    type=click.FloatRange(0.01, 1e7),
+    metavar="MB",
+    help="Instead of a level, a type for each tensor: the best file of at most so many MB.",
+)
+@click.option(
+    "--fit-device",
+    metavar="ID",
+    help="The same for what a board has free, less what cache and buffers need there.",
+)
+@click.option(
+    "--context",
+    type=click.IntRange(512, 1 << 24),
+    default=2048,
+    show_default=True,
+    help="Tokens of context on the board, for --fit-device.",
+)
+@config_option
 @click.option(
     "--quality",
     is_flag=True,
@@ -45,6 +69,11 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 @click.option(
     "--dry-run", is_flag=True, help="Say what it would be, to the byte, and make nothing."
 )
+@click.option(
+    "--text",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Measure perplexity on this text, before and after.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--verify",
@@ -60,6 +89,10 @@ def command(
     model: Path | None,
     level: str | None,
     output: Path | None,
+    fit_mb: float | None,
+    fit_device: str | None,
+    context: int,
+    config_path: str | None,
     quality: bool,
     pure: bool,
     leave_output: bool,
@@ -68,6 +101,7 @@ def command(
     workers: int | None,
     replace: bool,
     dry_run: bool,
+    text: Path | None,
     yes: bool,
     verify_path: Path | None,
     as_json: bool,
@@ -83,19 +117,63 @@ def command(
     from cohete.quantize.plan import plan_model
     from cohete.quantize.types import Level
 
+    # Small matrices are multiplied faster by one thread; this is read when numpy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if verify_path is not None:
         _verify(verify_path, as_json=as_json)
         return
-    if model is None or level is None:
-        raise click.UsageError("say which MODEL and --level, or --verify FILE")
-    recipe = Recipe(Level(level), pure, leave_output, tuple(map(parse_rule, rules)))
-    plan = plan_model(read_model(model), recipe, by_search=quality, again=allow_requantize)
-    path = output or _beside(model, level)
+    ways = [each is not None for each in (level, fit_mb, fit_device)]
+    if model is None or sum(ways) != 1:
+        raise click.UsageError("say which MODEL, and one of --level, --fit and --fit-device")
+    found = read_model(model)
+    if level is not None:
+        recipe = Recipe(Level(level), pure, leave_output, tuple(map(parse_rule, rules)))
+        plan = plan_model(found, recipe, by_search=quality, again=allow_requantize)
+    elif rules or pure or leave_output:
+        raise click.UsageError("--fit chooses the types by itself")
+    else:
+        budget = fit_mb * 1e6 if fit_mb is not None else None
+        plan = _fitted(found, budget, fit_device, context, config_path)
+    path = output or _beside(model, level or f"{plan.file_bytes / 1e6:.0f}mb")
     _ask(plan, path, replace=replace, yes=yes or dry_run, quiet=as_json)
     if dry_run:
         _say_plan(plan, path, as_json=as_json)
         return
-    _say(_run(plan, path, workers, as_json=as_json), path, as_json=as_json)
+    _say(_run(plan, path, workers, as_json=as_json), plan, path, text, as_json=as_json)
+
+
+def _fitted(
+    model: Model,
+    budget: float | None,
+    device: str | None,
+    context: int,
+    config_path: str | None,
+) -> Plan:
+    """A plan of at most so many bytes, or of as many as a board leaves for weights."""
+    from cohete.cli.fit import free_on
+    from cohete.errors import CoheteError
+    from cohete.memory.footprint import MIB, Serving
+    from cohete.quantize.fitting import candidate_of_model, need
+    from cohete.quantize.mixture import Recipe
+    from cohete.quantize.plan import plan_model
+    from cohete.quantize.sizing import header_bytes_of, sized_for
+    from cohete.quantize.types import Level
+
+    if budget is None:
+        assert device is not None
+        besides = need(candidate_of_model(model), Level.Q4_0, Serving(context))
+        free = free_on(device, config_path, accept_new=False)
+        left = free - (besides.total_mib - besides.weights_mib - besides.tied_copy_mib)
+        if left <= 0:
+            raise CoheteError(
+                f"{free:.0f} MiB are free there, and cache and buffers alone need more",
+                where=device,
+                hint="Shorten the --context, or free memory.",
+            )
+        budget = left * MIB
+    room = int(budget) - header_bytes_of(model)
+    sized = sized_for(model, room, by_search=True, doubles_embedding=device is not None)
+    return plan_model(model, Recipe(sized.level), by_search=True, chosen=sized.types)
 
 
 def _beside(model: Path, level: str) -> Path:
@@ -162,8 +240,6 @@ def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> Outco
 
 def workers_for(plan: Plan) -> int:
     """One a core; for a small model starting them would take longer than the work."""
-    import os
-
     return 1 if plan.input_bytes < SMALL_BYTES else os.cpu_count() or 1
 
 
@@ -185,10 +261,12 @@ def _json_progress(progress: Progress) -> None:
     click.echo(json.dumps(asdict(progress)), err=True)
 
 
-def _say(outcome: Outcome, path: Path, *, as_json: bool) -> None:
+def _say(outcome: Outcome, plan: Plan, path: Path, text: Path | None, *, as_json: bool) -> None:
+    from cohete.quantize.measuring import measured_change
     from cohete.quantize.report import as_text, report_of
 
-    report = report_of(outcome, path)
+    change = measured_change(plan.model.paths[0], path, text) if text is not None else None
+    report = report_of(outcome, path, change)
     click.echo(report.model_dump_json(indent=2) if as_json else as_text(report))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from cohete.quantize.quality import WARN_PERCENT, Quality, published
+from cohete.quantize.quality import WARN_PERCENT, published
 from cohete.quantize.run import Outcome
 from cohete.quantize.types import Level
 
@@ -32,6 +32,11 @@ class PerplexityChange(BaseModel):
     how: str
     percent: float | None = None
     source: str = ""
+    before: float | None = None
+    after: float | None = None
+    divergence: float | None = None
+    """Mean KL divergence from the source's predictions, in nats."""
+    tokens: int | None = None
 
 
 class Report(BaseModel):
@@ -58,8 +63,8 @@ class Report(BaseModel):
     warnings: list[str]
 
 
-def report_of(outcome: Outcome, path: Path, measured: Quality | None = None) -> Report:
-    """The report of a run; with a measured quality, that one instead of the published."""
+def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None = None) -> Report:
+    """The report of a run; with a measured change of perplexity, else with the published one."""
     manifest = outcome.manifest
     errors = [
         TensorError(name=each.name, type=each.type, rms_error=each.rms_error,
@@ -69,7 +74,7 @@ def report_of(outcome: Outcome, path: Path, measured: Quality | None = None) -> 
     ]  # fmt: skip
     errors.sort(key=lambda each: -each.relative_error)
     level = Level(manifest.level)
-    perplexity = _perplexity(manifest.model or manifest.source, level, measured)
+    change = perplexity or published_change(manifest.model or manifest.source, level)
     return Report(
         file=str(path),
         source=manifest.source,
@@ -86,17 +91,16 @@ def report_of(outcome: Outcome, path: Path, measured: Quality | None = None) -> 
         resumed_bytes=outcome.resumed_bytes,
         tensors=len(manifest.tensors),
         worst=errors[:WORST],
-        perplexity=perplexity,
-        warnings=_warnings(level, perplexity),
+        perplexity=change,
+        warnings=_warnings(level, change),
     )
 
 
-def _perplexity(model: str, level: Level, measured: Quality | None) -> PerplexityChange:
-    if measured is not None:
-        return PerplexityChange(how="measured", percent=measured.percent, source=measured.source)
+def published_change(model: str, level: Level) -> PerplexityChange:
+    """What was published of this very model, else that it is not known."""
     found = published(model, level)
     if found is None:
-        return PerplexityChange(how="not measured")
+        return PerplexityChange(how="not measured", source="no --text was given")
     return PerplexityChange(
         how="published", percent=found.percent, source=f"{found.source}: {found.model}"
     )
@@ -128,10 +132,10 @@ def as_text(report: Report) -> str:
         lines.append(f"{report.resumed_bytes / 1e6:.1f} MB were there from a run that was killed")
     perplexity = report.perplexity
     if perplexity.percent is None:
-        lines.append("perplexity: not measured")
+        lines.append(f"perplexity: not measured ({perplexity.source})")
     else:
         lines.append(
-            f"perplexity: {perplexity.percent:+.3g} %, {perplexity.how} ({perplexity.source})"
+            f"perplexity: {perplexity.percent:+.2g} %, {perplexity.how} ({perplexity.source})"
         )
     if report.worst:
         lines.append("lost most, of their own size:")

@@ -1,0 +1,69 @@
+"""The change of perplexity on a text of one's own: here for small models, else by a tool."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from cohete.errors import CoheteError
+from cohete.quantize.gguf import GgufError, read_model
+from cohete.quantize.report import PerplexityChange
+
+TOOL = "llama-perplexity"
+TOOL_LIMIT_S = 3600
+_FINAL = re.compile(r"Final estimate: PPL = (\d{1,9}\.\d{1,9})")
+
+
+def measured_change(source: Path, made: Path, text: Path) -> PerplexityChange:
+    """How much perplexity rose, or why that cannot be told. Raises CoheteError for the text."""
+    try:
+        words = text.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CoheteError(f"it cannot be read as text: {error}", where=str(text)) from None
+    try:
+        return _here(source, made, words)
+    except (GgufError, ValueError) as error:
+        why = error.what if isinstance(error, GgufError) else str(error)
+    tool = shutil.which(TOOL)
+    if tool is None:
+        return PerplexityChange(how="not measured", source=f"{why}; {TOOL} is not installed")
+    before, after = (_by_tool(tool, path, text) for path in (source, made))
+    if before is None or after is None:
+        return PerplexityChange(how="not measured", source=f"{why}; {TOOL} gave no estimate")
+    return PerplexityChange(
+        how="measured", percent=100 * (after / before - 1), source=TOOL, before=before, after=after
+    )
+
+
+def _here(source: Path, made: Path, words: str) -> PerplexityChange:
+    import numpy as np
+
+    from cohete.quantize.perplexity import CONTEXT, measure
+    from cohete.quantize.tokens import MAX_TEXT, tokenizer_of
+
+    tokens = tokenizer_of(read_model(source)).encode(words[:MAX_TEXT])
+    found = measure(source, made, np.array(tokens, np.int64))
+    if not math.isfinite(found.percent):
+        raise ValueError("its predictions are no numbers")
+    return PerplexityChange(
+        how="measured",
+        percent=found.percent,
+        source=f"{found.tokens} tokens, context {CONTEXT}",
+        before=found.base,
+        after=found.found,
+        divergence=found.divergence,
+        tokens=found.tokens,
+    )
+
+
+def _by_tool(tool: str, model: Path, text: Path) -> float | None:
+    argv = [tool, "-m", str(model), "-f", str(text), "-c", "512"]
+    try:
+        done = subprocess.run(argv, capture_output=True, timeout=TOOL_LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _FINAL.search((done.stdout + done.stderr).decode("utf-8", "replace"))
+    return float(match[1]) if match else None

@@ -1,0 +1,179 @@
+"""How well a model predicts a text, with numpy alone: for models that are small enough for it.
+
+The forward pass of the llama, qwen2 and qwen3 families. As llama-perplexity does: the text is cut
+into chunks, each begins with the model's token for a beginning, its second half is scored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cohete.quantize.decode import DECODED, decode
+from cohete.quantize.encode import Floats
+from cohete.quantize.gguf import GgufError, Model, read_model
+from cohete.quantize.shapes import shape_of
+
+FAMILIES = frozenset({"llama", "qwen2", "qwen3"})
+MAX_NUMBERS = 60_000_000
+CONTEXT = 256
+Tokens = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Perplexity of a model and of the one it was made from, on the same `tokens` scored tokens.
+
+    `divergence`: mean KL divergence of its predictions from those of the other, in nats.
+    """
+
+    base: float
+    found: float
+    divergence: float
+    tokens: int
+
+    @property
+    def percent(self) -> float:
+        """By how much it rose."""
+        return 100 * (self.found / self.base - 1)
+
+
+class Forward:
+    """A model in memory as float32. Raises GgufError where it is none of FAMILIES, or too large."""
+
+    def __init__(self, path: Path) -> None:
+        model = read_model(path)
+        where = str(path)
+        if model.architecture not in FAMILIES or "blk.0.ffn_gate_inp.weight" in {
+            tensor.name for tensor in model.tensors
+        }:
+            raise GgufError(f"{model.architecture or 'its architecture'} is not among "
+                            f"{', '.join(sorted(FAMILIES))}", where=where)  # fmt: skip
+        if sum(tensor.numbers for tensor in model.tensors) > MAX_NUMBERS:
+            raise GgufError(f"it has more than {MAX_NUMBERS // 1_000_000} million numbers",
+                            where=where)  # fmt: skip
+        self.shape = shape_of(model)
+        self.model = model
+        self._interleaved = model.architecture == "llama"
+        self._epsilon = _float(model, "attention.layer_norm_rms_epsilon", 1e-5)
+        self._base = _float(model, "rope.freq_base", 10_000.0)
+        self._weights = dict(_weights(model))
+
+    def log_probabilities(self, tokens: Tokens, begin: int = 0) -> Floats:
+        """Of every token, at each place from `begin` on: shape (places, vocabulary)."""
+        weights = self._weights
+        x = weights["token_embd.weight"][tokens]
+        turn = self._turns(len(tokens))
+        for layer in range(self.shape.layers):
+            x = x + self._attention(f"blk.{layer}.", x, turn)
+            x = x + self._feed_forward(f"blk.{layer}.", x)
+        head = weights.get("output.weight", weights["token_embd.weight"])
+        logits = self._norm(x[begin:], "output_norm.weight") @ head.T
+        logits -= logits.max(axis=1, keepdims=True)
+        found: Floats = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return found
+
+    def _norm(self, x: Floats, name: str) -> Floats:
+        scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
+        found: Floats = x / scale * self._weights[name]
+        return found
+
+    def _linear(self, x: Floats, name: str) -> Floats:
+        found = x @ self._weights[f"{name}.weight"].T
+        bias = self._weights.get(f"{name}.bias")
+        return found if bias is None else found + bias
+
+    def _attention(self, block: str, x: Floats, turn: tuple[Floats, Floats]) -> Floats:
+        shape, count = self.shape, len(x)
+        h = self._norm(x, f"{block}attn_norm.weight")
+        q = self._linear(h, f"{block}attn_q").reshape(count, shape.heads, shape.key)
+        k = self._linear(h, f"{block}attn_k").reshape(count, shape.kv_heads, shape.key)
+        v = self._linear(h, f"{block}attn_v").reshape(count, shape.kv_heads, shape.value)
+        if f"{block}attn_q_norm.weight" in self._weights:
+            q = self._norm(q, f"{block}attn_q_norm.weight")
+            k = self._norm(k, f"{block}attn_k_norm.weight")
+        q, k = self._turned(q, turn), self._turned(k, turn)
+        group = shape.heads // shape.kv_heads
+        k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
+        scores = q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)
+        scores /= np.float32(math.sqrt(shape.key))
+        scores += np.triu(np.full((count, count), -np.inf, np.float32), 1)
+        scores -= scores.max(axis=2, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=2, keepdims=True)
+        mixed = (scores @ v.transpose(1, 0, 2)).transpose(1, 0, 2).reshape(count, -1)
+        return self._linear(np.ascontiguousarray(mixed, np.float32), f"{block}attn_output")
+
+    def _feed_forward(self, block: str, x: Floats) -> Floats:
+        h = self._norm(x, f"{block}ffn_norm.weight")
+        gate = self._linear(h, f"{block}ffn_gate")
+        up = self._linear(h, f"{block}ffn_up")
+        return self._linear(gate / (1 + np.exp(-gate)) * up, f"{block}ffn_down")
+
+    def _turns(self, count: int) -> tuple[Floats, Floats]:
+        """Cosines and sines of the rotary embedding: shape (places, half a head)."""
+        half = self.shape.key // 2
+        speed = self._base ** (-np.arange(half, dtype=np.float64) / half)
+        angle = np.arange(count, dtype=np.float64)[:, None] * speed
+        return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+
+    def _turned(self, x: Floats, turn: tuple[Floats, Floats]) -> Floats:
+        """Pairs lie side by side in llama, half a head apart elsewhere."""
+        cos, sin = (part[:, None, :] for part in turn)
+        half = self.shape.key // 2
+        if self._interleaved:
+            a, b = x[..., 0::2], x[..., 1::2]
+        else:
+            a, b = x[..., :half], x[..., half:]
+        parts = (a * cos - b * sin, a * sin + b * cos)
+        if self._interleaved:
+            return np.stack(parts, axis=-1).reshape(x.shape)
+        return np.concatenate(parts, axis=-1)
+
+
+def measure(base: Path, made: Path, tokens: Tokens, context: int = CONTEXT) -> Measured:
+    """Both on the same tokens. Raises GgufError; ValueError where there are too few of them."""
+    one, other = Forward(base), Forward(made)
+    first = one.model.number("tokenizer.ggml.bos_token_id")
+    lost = divergence = wrong = 0.0
+    scored = 0
+    for chunk in _chunks(tokens, context, first):
+        half = context // 2
+        a = one.log_probabilities(chunk, half)[:-1]
+        b = other.log_probabilities(chunk, half)[:-1]
+        wanted, places = chunk[half + 1 :], np.arange(context - half - 1)
+        lost -= float(a[places, wanted].sum())
+        wrong -= float(b[places, wanted].sum())
+        divergence += float((np.exp(a) * (a - b)).sum())
+        scored += len(places)
+    if not scored:
+        raise ValueError(f"a text of at least {context} tokens is needed")
+    return Measured(math.exp(lost / scored), math.exp(wrong / scored), divergence / scored, scored)
+
+
+def _chunks(tokens: Tokens, context: int, first: int | None) -> Iterator[Tokens]:
+    for at in range(0, len(tokens) - context + 1, context):
+        chunk = np.array(tokens[at : at + context], np.int64)
+        if first is not None:
+            chunk[0] = first
+        yield chunk
+
+
+def _weights(model: Model) -> Iterator[tuple[str, Floats]]:
+    for tensor in model.tensors:
+        if tensor.type not in DECODED:
+            raise GgufError(f"{tensor.name} is {tensor.type.label}, which is not read here",
+                            where=str(tensor.path))  # fmt: skip
+        raw = np.fromfile(tensor.path, np.uint8, tensor.bytes, offset=tensor.offset)
+        yield tensor.name, decode(raw, tensor.type).reshape(tensor.shape[::-1])
+
+
+def _float(model: Model, key: str, otherwise: float) -> float:
+    pair = model.pairs.get(f"{model.architecture}.{key}")
+    value = pair.value if pair is not None else None
+    return float(value) if isinstance(value, int | float) else otherwise
