@@ -14,6 +14,8 @@ os.environ.update(
     COLORTERM="truecolor",
     TZ="UTC",
     LC_ALL="C.UTF-8",
+    # Small matrices are multiplied faster by one thread; read when numpy is loaded.
+    OPENBLAS_NUM_THREADS="1",
 )
 os.environ.pop("COHETE_CONFIG", None)
 # Neither the history nor the themes and keys of whoever runs the tests are touched.

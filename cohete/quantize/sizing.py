@@ -84,7 +84,7 @@ def sized_for(
     if not candidates:
         least = fixed + sum(min(step.cost for step in steps) for steps in ladders.values())
         raise CoheteError(
-            f"it needs at least {least / 1e6:.1f} MB, {budget_bytes / 1e6:.1f} MB are given",
+            f"it needs at least {least / 1e6:.3g} MB, {budget_bytes / 1e6:.3g} MB are given",
             where=str(model.paths[0]),
             hint="Give it more, or take a smaller model.",
         )
