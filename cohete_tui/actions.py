@@ -23,6 +23,7 @@ class Scope(StrEnum):
     POWER = "power"
     CHANGE = "change"
     AUDIT = "audit"
+    WIZARD = "wizard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Action:
 
 _F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope.EVERYWHERE
 _A, _L, _C, _K = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION, Scope.COMPARE
-_P, _H, _U = Scope.POWER, Scope.CHANGE, Scope.AUDIT
+_P, _H, _U, _W = Scope.POWER, Scope.CHANGE, Scope.AUDIT, Scope.WIZARD
 
 
 def _steps(
@@ -111,6 +112,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("log", "L", _F, "Fleet", "The log of the device"),
     Action("connection", "i", _F, "Connection", "Why a device is lost, each try, its key"),
     Action("power", "m", _F, "Change", "Power mode, clocks, fan, breaker of the device", "power"),
+    Action("quantize", "Q", _F, "Models", "A smaller model that fits: choose, make, check"),
     Action("audit", "u", _F, "Change", "What was changed on which board, and what came of it"),
     Action("move(0,-1)", "up,k", _F, "Move", "Up", slug="up"),
     Action("move(0,1)", "down,j", _F, "Move", "Down", slug="down"),
@@ -164,6 +166,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("back", "escape,backspace", _U, "Change", "Clear the filter, else back", "back"),
     Action("filter", "slash", _U, "Change", "Show only changes that match", "filter"),
     *_steps(_U, "To the newest", "To the oldest"),
+    Action("back", "escape,backspace", _W, "Models", "Back a step; from the first, out", "back"),
+    Action("choose", "enter", _W, "Models", "Take it, and go on", "go on"),
+    Action("filter", "slash", _W, "Models", "Type the path or the name of a model", "type"),
+    Action("mark", "space", _W, "Models", "One more board, or not this one"),
+    Action("context(1)", "plus", _W, "Models", "A longer context", "context", slug="longer"),
+    Action("context(-1)", "minus", _W, "Models", "A shorter context", slug="shorter"),
+    Action("slots", "s", _W, "Models", "More requests at a time", "slots"),
+    Action("kv_type", "v", _W, "Models", "The cache stored in another way", "cache"),
+    Action("search", "x", _W, "Models", "Search for the best scales, or not", "search"),
+    Action("cancel", "X", _W, "Models", "End the run; it leaves nothing behind"),
+    Action("anew", "n", _W, "Models", "Another model, after a run"),
+    Action("copy", "y", _W, "Take away", "Copy the choice as YAML"),
+    *_steps(_W),
     Action("back", "escape,backspace", _A, "Processes", "Clear the filter, else back", "back"),
     Action("filter", "slash", _A, "Processes", "Show only processes that match", "filter"),
     Action("next_sort", "s", _A, "Processes", "Order by CPU, memory, GPU memory", "order"),

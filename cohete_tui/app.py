@@ -61,6 +61,8 @@ class Launch:
     looks: Looks = field(default_factory=Looks)
     served: bool = False
     """In a browser: nothing is written, neither here nor on a device."""
+    model: str | None = None
+    """Begin with the quantization wizard; "" asks which model."""
 
 
 _TO_ASCII = AsciiFilter()
@@ -131,7 +133,9 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
-        if self._session is not None:
+        if self._launch.model is not None and self._launch.plan is None:
+            self.show_wizard(model=self._launch.model)
+        elif self._session is not None:
             self._show_fleet(self._session)
         elif self._launch.plan is not None or self._launch.demo or self._launch.replay:
             self.call_after_refresh(self._begin, self._launch)
@@ -161,6 +165,8 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
 
     async def on_unmount(self) -> None:
         await self.recordings.stop()
+        if self.quantizing is not None:
+            await self.quantizing.stop()
         if self._session is not None:
             await self._session.stop()
 
@@ -193,6 +199,8 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
             badges += ("REPLAY",)
         start = self._launch.plan.dashboard if self._launch.plan is not None else None
         self.push_screen(FleetScreen(session.store, start, badges=badges, timer=self._timer))
+        if self._launch.model is not None:
+            self.show_wizard(model=self._launch.model)
 
     @on(StartScreen.Chosen)
     async def _door_chosen(self, event: StartScreen.Chosen) -> None:

@@ -75,7 +75,7 @@ def command(
 ) -> None:
     """A fleet of NVIDIA Jetsons, live over SSH; nothing is installed on them.
 
-    `cohete-tui serve` shows it in a browser.
+    `cohete-tui serve` shows it in a browser; `cohete-tui quantize` makes a model that fits.
 
     TARGET is user@host[:port] or the id of a configured device. Without one: this machine if it
     is a Jetson, else the configured fleet, else a start screen.
@@ -121,8 +121,34 @@ def command(
     sys.exit(app.return_code or 0)
 
 
+@click.command("quantize")
+@click.argument("model", required=False, default="")
+@click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A cohete.yaml with the boards the model may be for.",
+)
+def quantize(model: str, config_path: str | None) -> None:
+    """The quantization wizard: MODEL (a GGUF file or a name), a board, a level that fits."""
+    from cohete.fleet.session import plan_fleet
+    from cohete.loop import run
+    from cohete_tui.app import CoheteApp, Launch
+
+    if not sys.stdin.isatty():
+        raise click.UsageError("the wizard needs a terminal. Without one: cohete quantize.")
+    app = CoheteApp(Launch(plan_fleet((), config_path), model=model))
+    run(app.run_async())
+    sys.exit(app.return_code or 0)
+
+
 def main() -> None:
-    """Entry point of `cohete-tui`; its one verb is `serve`."""
+    """Entry point of `cohete-tui`; its verbs are `serve` and `quantize`."""
+    if sys.argv[1:2] == ["quantize"]:
+        del sys.argv[1]
+        run_command(quantize, "cohete-tui quantize")
+        return
     if sys.argv[1:2] == ["serve"]:
         from cohete_tui.serve import main as serve
 

@@ -10,9 +10,12 @@ from textual.message import Message
 from cohete.errors import CoheteError
 from cohete_tui.actions import ACTIONS, REPLAY_AREA
 from cohete_tui.link import LinkMeter, metered_driver
+from cohete_tui.quantizing import JobState, QuantizeJob
 from cohete_tui.replaying import Recordings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cohete.fleet.alerting import AlertKeeper
     from cohete.fleet.breakers import DeviceBreaker
     from cohete.fleet.changing import Changes
@@ -65,10 +68,40 @@ class ReplayApp(App[None], inherit_bindings=False):
         self.link = link
         self._session = session
         self.recordings = Recordings()
+        self.quantizing: QuantizeJob | None = None
 
     def show_error(self, error: CoheteError) -> None:
         """Say what went wrong and what to do."""
         self.notify(str(error), severity="error", timeout=10, markup=False)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """What goes on beside the fleet, for its header."""
+        badges = (self.recordings.badge,) if self.recordings.badge else ()
+        job = self.quantizing
+        return (*badges, job.words) if job is not None and job.is_news else badges
+
+    @property
+    def has_fleet(self) -> bool:
+        """Whether there are devices at all."""
+        return self._session is not None
+
+    def show_wizard(self, boards: Sequence[str] = (), model: str = "") -> None:
+        """Make a model that fits these boards."""
+        from cohete_tui.screens.wizard import WizardScreen
+
+        self.push_screen(WizardScreen(boards, model=model), self._left_wizard)
+
+    def _left_wizard(self, result: object) -> None:
+        if self.quantizing is not None:
+            self.quantizing.is_news = self.quantizing.state is JobState.RUNNING
+        if not self.has_fleet and not self._leads_to_a_fleet:
+            self.exit()
+
+    @property
+    def _leads_to_a_fleet(self) -> bool:
+        """Whether there is something beneath the wizard to come back to."""
+        return len(self.screen_stack) > 2
 
     @property
     def player(self) -> Player | None:

@@ -65,7 +65,7 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 )
 @click.option("--allow-requantize", is_flag=True, help="Also from a file that is quantized.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes. Else one a core.")
-@click.option("--replace", is_flag=True, help="Replace the new file where it exists.")
+@click.option("--replace", is_flag=True, help="Replace the new file, whoever made it.")
 @click.option(
     "--dry-run", is_flag=True, help="Say what it would be, to the byte, and make nothing."
 )
@@ -135,10 +135,10 @@ def command(
         budget = fit_mb * 1e6 if fit_mb is not None else None
         plan = _fitted(found, budget, fit_device, context, config_path)
     path = output or _beside(model, level or f"{plan.file_bytes / 1e6:.0f}mb")
-    _ask(plan, path, replace=replace, yes=yes or dry_run, quiet=as_json)
     if dry_run:
         _say_plan(plan, path, as_json=as_json)
         return
+    _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
     _say(_run(plan, path, workers, as_json=as_json), plan, path, text, as_json=as_json)
 
 
@@ -187,9 +187,11 @@ def _beside(model: Path, level: str) -> Path:
 
 def _ask(plan: Plan, path: Path, *, replace: bool, yes: bool, quiet: bool) -> None:
     from cohete.errors import CoheteError
+    from cohete.quantize.manifest import read_manifest
 
-    if path.exists() and not (replace or yes):
-        raise CoheteError("it exists", where=str(path), hint="--replace makes it anew.")
+    if path.exists() and not replace and read_manifest(path) is None:
+        words = "it exists, and was not made by `cohete quantize`"
+        raise CoheteError(words, where=str(path), hint="--replace makes it anew.")
     if yes:
         return
     if not sys.stdin.isatty():

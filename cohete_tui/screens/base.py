@@ -47,6 +47,9 @@ class DeviceActions(CoheteScreen[ScreenResultType]):
             names = [device.id for device in self.chosen]
             self.app.push_screen(PowerScreen(self._app.store_now, names))
 
+    def action_quantize(self) -> None:
+        self._app.show_wizard([device.id for device in self.chosen])
+
     def action_audit(self) -> None:
         self._app.show_audit()
 

@@ -164,7 +164,7 @@ class FleetScreen(DeviceActions[None]):
             slow_kbps=self._app.link.slow_kbps,
             paused_s=paused_s,
             rate_s=None if self._rate_s == FLUSH_S else self._rate_s,
-            badges=self._badges + ((badge,) if (badge := self._app.recordings.badge) else ()),
+            badges=self._badges + self._app.running,
         )
 
     def redraw(self) -> None:

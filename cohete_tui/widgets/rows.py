@@ -58,6 +58,14 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self._bring_into_view()
         self.refresh()
 
+    def select(self, key: Hashable) -> None:
+        """Put the cursor on a row, if it is there."""
+        if any(known == key for known, _ in self._rows):
+            self._touched = True
+            self._key = key
+            self._bring_into_view()
+            self.refresh()
+
     def move(self, step: int) -> None:
         """Some rows up or down."""
         if self._rows:

@@ -24,6 +24,7 @@ from cohete.quantize.plan import plan_model
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.run import Outcome, Progress, Quantizer
 from cohete.quantize.types import Level, TensorType
+from tests.cli.test_commands import run
 from tests.quantize.models import MODELS, Small, pairs_of, write
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
@@ -430,3 +431,34 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
 def test_pairs_are_kept(tmp_path: Path) -> None:
     path = write(MODELS["tied-f16"], tmp_path / "model.gguf")
     assert dict(read_model(path).pairs) == pairs_of(MODELS["tied-f16"])
+
+
+def test_the_command_never_replaces_what_somebody_else_made(tmp_path: Path) -> None:
+    source = write(MODELS["tied-f16"], tmp_path / "model-f16.gguf")
+    precious = tmp_path / "model-q4_0.gguf"
+    precious.write_bytes(b"precious")
+    argv = ("quantize", str(source), "--level", "q4_0")
+    code, _, err = run(*argv, "--yes")
+    assert code == 2
+    assert "was not made by" in err
+    assert precious.read_bytes() == b"precious"
+    code, _, err = run(*argv)
+    assert (code, "--replace" in err) == (2, True)
+    assert run(*argv, "--yes", "--replace")[0] == 0
+    # What it made itself is made anew, from what has not changed.
+    code, out, _ = run(*argv, "--yes", "--json")
+    assert json.loads(out)["reused_bytes"] > 0
+    code, out, _ = run(*argv, "--dry-run", "--json")
+    assert json.loads(out)["bytes"] == precious.stat().st_size
+    code, out, _ = run("quantize", "--verify", str(precious), "--json")
+    assert (code, json.loads(out)["ok"]) == (0, True)
+    # Without a terminal nobody can be asked.
+    code, _, err = run(*argv, "--output", str(tmp_path / "other.gguf"))
+    assert "nobody can be asked" in err
+    for wrong in (
+        (),
+        (str(source),),
+        (*argv[1:], "--fit", "1"),
+        (str(source), "--fit", "1", "--pure"),
+    ):
+        assert run("quantize", *wrong)[0] == 2

@@ -1,0 +1,350 @@
+"""The quantization wizard: a model, a board, a level that fits, made beside the dashboard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widget import Widget
+
+from cohete.errors import CoheteError
+from cohete.memory.footprint import KvType, Serving
+from cohete_tui import wizard
+from cohete_tui.actions import Scope, bindings
+from cohete_tui.draw import Line, wrap
+from cohete_tui.quantizing import JobState, QuantizeJob
+from cohete_tui.screens.base import FilteredScreen
+from cohete_tui.widgets.keybar import KeyBar
+from cohete_tui.widgets.lines import LinesPanel
+from cohete_tui.widgets.prompt import Prompt
+from cohete_tui.widgets.rows import RowList
+from cohete_tui.wizard import Choice, Step
+
+if TYPE_CHECKING:
+    from cohete.fleet.state import Device
+    from cohete.quantize.fitting import Fit, Row
+
+FLUSH_S = 0.5
+NO_MODELS = (
+    "No GGUF file here. Press / and type the path of one (F16 or BF16), or the name of a model, as "
+    "in llama-3.2-1b, to see what it would need."
+)
+
+
+class WizardScreen(FilteredScreen[None]):
+    """Five steps; esc goes back one. What is made goes on when the screen is left."""
+
+    SCOPE = Scope.WIZARD
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.WIZARD)]
+    CSS = """
+    WizardScreen { background: $background; }
+    WizardScreen #about { height: auto; max-height: 14; }
+    WizardScreen.-empty RowList { display: none; }
+    """
+
+    def __init__(
+        self, boards: Sequence[str] = (), *, model: str = "", folders: Sequence[Path] | None = None
+    ) -> None:
+        super().__init__()
+        self.step = Step.MODEL
+        self.choice = Choice()
+        self.serving = Serving()
+        self._wanted = list(boards)
+        self._typed = model
+        self._folders = list(folders) if folders is not None else None
+        self._files: list[wizard.ModelFile] = []
+        self._fit: Fit | None = None
+        self._seconds: dict[str, float] = {}
+        self._problem = ""
+        self._is_there = False
+
+    def compose(self) -> ComposeResult:
+        yield LinesPanel(lambda cells: [self._title(cells)], classes="plain", id="title")
+        yield RowList(id="rows")
+        yield LinesPanel(self._about, id="about")
+        yield Prompt("path of a GGUF file, or the name of a model", id="filter", classes="filter")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.rows.focus()
+        self.set_interval(FLUSH_S, self.flush)
+        if self.job is not None and not self._typed:
+            self.step = Step.RUN
+            self.choice = self.job.choice
+        elif self._typed:
+            self._take_model(self._typed)
+        self._look()
+        self.call_after_refresh(self.flush)
+
+    @property
+    def rows(self) -> RowList:
+        """The list of what can be chosen."""
+        return self.query_one("#rows", RowList)
+
+    @property
+    def list_widget(self) -> Widget:
+        return self.rows
+
+    @property
+    def job(self) -> QuantizeJob | None:
+        """What is being made, or was made last."""
+        return self._app.quantizing
+
+    def words_changed(self) -> None:
+        """Nothing is looked for while a path is typed."""
+
+    @on(Prompt.Kept, "#filter")
+    def _path_typed(self, event: Prompt.Kept) -> None:
+        if event.text:
+            self._take_model(event.text)
+
+    # What is shown.
+
+    def flush(self) -> None:
+        """Draw the step as it is now."""
+        if not self.is_current:
+            return
+        rows = self._rows(max(30, self.rows.size.width - 1))
+        self.set_class(not rows, "-empty")
+        self.rows.show(rows)
+        about = self.query_one("#about", LinesPanel)
+        about.display = bool(self._about(60))
+        for panel in self.query(LinesPanel):
+            panel.update()
+
+    def _rows(self, cells: int) -> Sequence[tuple[str, Line]]:
+        if self.step is Step.MODEL:
+            return wizard.model_rows(self._files, cells)
+        if self.step is Step.BOARD:
+            now_s = self._app.store_now.clock.monotonic()
+            return wizard.board_rows(self._devices, self.choice.boards, now_s, cells)
+        if self.step is Step.LEVEL and self._fit is not None:
+            available = self.choice.available_mib
+            return wizard.level_rows(self._fit, available, self._seconds, cells)
+        return []
+
+    @property
+    def _devices(self) -> list[Device]:
+        if not self._app.has_fleet:
+            return []
+        wanted = [device for device in self._app.store_now if device.id in self._wanted]
+        return wanted + [device for device in self._app.store_now if device not in wanted]
+
+    def _title(self, cells: int) -> Line:
+        return wizard.title(self.step, self.choice, cells)
+
+    def _about(self, cells: int) -> list[Line]:
+        lines: list[Line] = [[(text, "danger")] for text in wrap(self._problem, cells, 4)]
+        if self.step is Step.MODEL and not self._files:
+            lines += [[(text, "dim")] for text in wrap(NO_MODELS, cells, 4)]
+        elif self.step is Step.LEVEL:
+            lines += self._about_level(cells)
+        elif self.step is Step.MAKE:
+            lines += self._about_making(cells)
+        elif self.step is Step.RUN and self.job is not None:
+            lines += wizard.job_lines(self.job, cells)
+        return lines
+
+    def _about_level(self, cells: int) -> list[Line]:
+        row = self._row
+        if row is None or self._fit is None:
+            return [[("Looking at the model …", "dim")]]
+        lines = wizard.need_lines(row, self.serving, cells)
+        if self.choice.available_mib is not None and self._fit.best is None:
+            lines += wizard.advice_lines(self._fit, cells)
+        return lines
+
+    def _about_making(self, cells: int) -> list[Line]:
+        choice = self.choice
+        if choice.path is None:
+            text = f"{choice.text} is a name, not a file: there is nothing to make it from here."
+            return [[(part, "warn")] for part in wrap(text, cells, 3)]
+        lines: list[Line] = []
+        if self._is_there:
+            lines.append([("It exists: what has not changed is taken from it.", "dim")])
+        search = "searched for, slower" if choice.by_search else "as llama-quantize's, to the byte"
+        lines.append([(f"Scales: {search}.", "")])
+        lines += [[(part, "")] for part in wrap(f"$ cohete {' '.join(choice.argv)}", cells, 4)]
+        return lines
+
+    @property
+    def _row(self) -> Row | None:
+        if self._fit is None:
+            return None
+        rows = self._fit.rows
+        return next((row for row in rows if row.name == self.rows.current), rows[0])
+
+    # What is found out, beside the event loop.
+
+    @work(exclusive=True, group="look", exit_on_error=False)
+    async def _look(self) -> None:
+        folders = self._folders
+        if folders is None:
+            folders = [Path.cwd(), Path.home() / "models"]
+        self._files = await asyncio.to_thread(wizard.find_models, folders)
+        self.flush()
+
+    @work(exclusive=True, group="take", exit_on_error=False)
+    async def _take_model(self, text: str) -> None:
+        from cohete.cli.fit import candidate_of
+
+        try:
+            path = await asyncio.to_thread(Path(text).expanduser)
+            found = await asyncio.to_thread(candidate_of, str(path))
+            exists = await asyncio.to_thread(path.exists)
+        except CoheteError as error:
+            self._problem = str(error)
+            self.flush()
+            return
+        self._problem = ""
+        self.choice = Choice(text, path if exists else None, found)
+        self.choice.boards = self._free(self._wanted)
+        self._go(Step.BOARD if self._devices else Step.LEVEL)
+
+    def _free(self, names: Sequence[str]) -> dict[str, float | None]:
+        known = {device.id: device for device in self._devices}
+        return {name: wizard.free_mib(known[name]) for name in names if name in known}
+
+    @work(exclusive=True, group="fit", exit_on_error=False)
+    async def _fit_levels(self) -> None:
+        from cohete.quantize.fitting import fit
+
+        candidate, available = self.choice.candidate, self.choice.available_mib
+        assert candidate is not None
+        limit = float("inf") if available is None else available
+        begins = self._fit is None
+        self._fit = await asyncio.to_thread(fit, candidate, self.serving, limit)
+        self.flush()
+        if begins and available is not None and self._fit.best is not None:
+            self.rows.select(self._fit.best.name)
+            self.flush()
+        if not self._seconds and self.choice.path is not None:
+            self._seconds = await asyncio.to_thread(wizard.seconds_of, candidate)
+            self.flush()
+
+    @work(exclusive=True, group="name", exit_on_error=False)
+    async def _name_output(self) -> None:
+        self.choice.output = await asyncio.to_thread(wizard.output_for, self.choice)
+        output = self.choice.output
+        self._is_there = output is not None and await asyncio.to_thread(output.exists)
+        self._go(Step.MAKE)
+
+    def _go(self, step: Step) -> None:
+        self.step = step
+        if step is Step.LEVEL:
+            self._fit = None
+            self._fit_levels()
+        self.set_focus(self.rows)
+        self.flush()
+
+    # Actions, in the order of the registry.
+
+    def action_back(self) -> None:
+        self._problem = ""
+        if self.step in (Step.MODEL, Step.RUN):
+            self.dismiss()
+        elif self.step is Step.LEVEL and not self._devices:
+            self._go(Step.MODEL)
+        else:
+            self._go(Step(self.step - 1))
+
+    def action_choose(self) -> None:
+        current = str(self.rows.current) if self.rows.current is not None else ""
+        if self.step is Step.MODEL and current:
+            self._take_model(current)
+        elif self.step is Step.BOARD:
+            if not self.choice.boards and current:
+                self.choice.boards = self._free([current])
+            elif not current:
+                self.choice.boards = {}
+            self._go(Step.LEVEL)
+        elif self.step is Step.LEVEL and self._row is not None:
+            if self._row.level is None:
+                self._problem = "It is quantized already: choose the F16 or BF16 model to make it."
+                self.flush()
+                return
+            self.choice.level = self._row.name
+            self._name_output()
+        elif self.step is Step.MAKE:
+            self._make()
+
+    def _make(self) -> None:
+        job, output = self.job, self.choice.output
+        if self._app.served:
+            self._problem = "Nothing is written from a browser."
+        elif job is not None and job.state is JobState.RUNNING:
+            self._problem = f"{job.output.name} is still being made."
+        elif output is not None:
+            self._app.quantizing = QuantizeJob(self.choice, output)
+            self._app.quantizing.start()
+            self.step = Step.RUN
+        self.flush()
+
+    def action_mark(self) -> None:
+        current = self.rows.current
+        if self.step is Step.BOARD and current:
+            if self.choice.boards.pop(str(current), "none") == "none":
+                self.choice.boards |= self._free([str(current)])
+            self.rows.move(1)
+            self.flush()
+
+    def action_context(self, step: int) -> None:
+        self._change(context=_next(wizard.CONTEXTS, self.serving.context, step))
+
+    def action_slots(self) -> None:
+        self._change(slots=_next(wizard.SLOTS, self.serving.slots, 1, around=True))
+
+    def action_kv_type(self) -> None:
+        kinds = tuple(KvType)
+        at = (kinds.index(self.serving.kv_type) + 1) % len(kinds)
+        if self.step is Step.LEVEL:
+            self.serving = replace(self.serving, kv_type=kinds[at])
+            self._fit_levels()
+
+    def _change(self, **changes: int) -> None:
+        if self.step is Step.LEVEL:
+            self.serving = replace(self.serving, **changes)  # type: ignore[arg-type]
+            self._fit_levels()
+
+    def action_search(self) -> None:
+        if self.step in (Step.LEVEL, Step.MAKE):
+            self.choice.by_search = not self.choice.by_search
+            if self.step is Step.MAKE:
+                self._name_output()
+            self.flush()
+
+    def action_cancel(self) -> None:
+        if self.step is Step.RUN and self.job is not None:
+            self.job.cancel()
+            self.flush()
+
+    def action_copy(self) -> None:
+        if self.choice.level:
+            self.app.copy_to_clipboard(wizard.yaml_of(self.choice))
+            self.notify("Copied as YAML: put it into cohete.yaml.", markup=False)
+
+    def action_anew(self) -> None:
+        if self.step is Step.RUN and (self.job is None or self.job.state is not JobState.RUNNING):
+            self._app.quantizing = None
+            self.choice = Choice()
+            self._go(Step.MODEL)
+
+    def action_step(self, step: int) -> None:
+        self.rows.move(step)
+        self.flush()
+
+    @on(RowList.Opened)
+    def _opened(self) -> None:
+        self.action_choose()
+
+
+def _next(values: Sequence[int], now: int, step: int, *, around: bool = False) -> int:
+    """The value so many further on; the nearest where `now` is none of them."""
+    at = min(range(len(values)), key=lambda nth: abs(values[nth] - now)) + step
+    return values[at % len(values)] if around else values[max(0, min(len(values) - 1, at))]

@@ -1,0 +1,303 @@
+"""What the quantization wizard shows, as values and lines of text; and its look at files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cohete.fleet.words import UNKNOWN, gib, span
+from cohete_tui.draw import Line, bar, fit, spread, width, wrap
+from cohete_tui.quantizing import JobState, QuantizeJob
+
+if TYPE_CHECKING:
+    from cohete.fleet.state import Device
+    from cohete.memory.footprint import Serving
+    from cohete.quantize.fitting import Candidate, Fit, Row
+
+RESERVE_MIB = 512
+"""Kept free on a board for what else runs there."""
+CONTEXTS = (512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
+SLOTS = (1, 2, 4, 8, 16)
+MAX_FILES = 200
+
+
+class Step(IntEnum):
+    """Where the wizard is."""
+
+    MODEL = 1
+    BOARD = 2
+    LEVEL = 3
+    MAKE = 4
+    RUN = 5
+
+
+TITLES = {
+    Step.MODEL: "Which model?",
+    Step.BOARD: "For which board?",
+    Step.LEVEL: "Which level?",
+    Step.MAKE: "Make it?",
+    Step.RUN: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A GGUF file that was found."""
+
+    path: Path
+    bytes: int
+
+
+@dataclass(slots=True)
+class Choice:
+    """What was chosen so far. `path` None: a model that is only known by name."""
+
+    text: str = ""
+    path: Path | None = None
+    candidate: Candidate | None = None
+    boards: dict[str, float | None] = field(default_factory=dict)
+    """By device: MiB that can be had there; None is unknown."""
+    level: str = ""
+    by_search: bool = False
+    output: Path | None = None
+    """The file to be; one that exists only where Cohete made it."""
+
+    @property
+    def available_mib(self) -> float | None:
+        """Of the board that has least; None where none was chosen, or one is not known."""
+        known = [each for each in self.boards.values() if each is not None]
+        return min(known) if known and len(known) == len(self.boards) else None
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that makes it."""
+        search = ("--quality",) if self.by_search else ()
+        return ("quantize", str(self.path), "--level", self.level, "--output", str(self.output),
+                *search, "--yes", "--json")  # fmt: skip
+
+
+def output_for(choice: Choice) -> Path | None:
+    """A name beside the source, never that of a file somebody else made. Blocking."""
+    from cohete.quantize.manifest import read_manifest
+
+    if choice.path is None:
+        return None
+    stem = re.sub(r"[-.](f16|bf16|f32)$", "", choice.path.stem, flags=re.IGNORECASE)
+    stem = f"{stem}-{choice.level}{'-searched' if choice.by_search else ''}"
+    for nth in range(1, 100):
+        path = choice.path.with_name(f"{stem}{'' if nth == 1 else f'-{nth}'}.gguf")
+        if not path.exists() or read_manifest(path) is not None:
+            return path
+    return None
+
+
+def find_models(folders: Iterable[Path]) -> list[ModelFile]:
+    """GGUF files in some folders, the largest first; of a split model its first file. Blocking."""
+    found: dict[Path, ModelFile] = {}
+    for folder in folders:
+        try:
+            paths = sorted(folder.glob("*.gguf"))[:MAX_FILES]
+        except OSError:
+            continue
+        for path in paths:
+            if "-of-" in path.name and "-00001-of-" not in path.name:
+                continue
+            try:
+                found[path.resolve()] = ModelFile(path, path.stat().st_size)
+            except OSError:
+                continue
+    return sorted(found.values(), key=lambda each: (-each.bytes, each.path.name))[:MAX_FILES]
+
+
+def free_mib(device: Device) -> float | None:
+    """What a model may take on a board now; None where the board has not told its memory."""
+    stats = device.stats
+    if stats is None or not stats.ram_total_mb:
+        return None
+    free = stats.ram_total_mb - stats.ram_used_mb - RESERVE_MIB
+    budget_mb = device.spec.memory_budget_mb
+    if budget_mb is not None:
+        free = min(free, budget_mb - stats.ram_used_mb)
+    return float(max(0, free))
+
+
+def title(step: Step, choice: Choice, cells: int) -> Line:
+    """Which step of how many, what it asks, and what was chosen before."""
+    done = [choice.path.name if choice.path else choice.text] if step > Step.MODEL else []
+    if step > Step.BOARD:
+        names = list(choice.boards)
+        done.append(", ".join(names) if names else "no board")
+    if step > Step.LEVEL:
+        done.append(choice.level + (" searched" if choice.by_search else ""))
+    left: Line = [(" Quantize", "accent"), (f"  {step} of {len(Step)}", "dim"),
+                  (f"  {TITLES[step]}", "title")]  # fmt: skip
+    return spread(left, [(" → ".join(filter(None, done)) + " ", "dim")], cells)
+
+
+def model_rows(files: Sequence[ModelFile], cells: int) -> list[tuple[str, Line]]:
+    """Files by name, with size and folder."""
+    rows: list[tuple[str, Line]] = []
+    for each in files:
+        size = f"{each.bytes / 1e9:6.1f} GB" if each.bytes >= 1e8 else f"{each.bytes / 1e6:6.1f} MB"
+        room = max(12, min(56, cells - 40))
+        rows.append((
+            str(each.path),
+            [(f" {fit(each.path.name, room)} ", ""), (f"{size}  ", "title"),
+             (str(each.path.parent), "dim")],
+        ))  # fmt: skip
+    return rows
+
+
+def board_rows(
+    devices: Sequence[Device], marked: Mapping[str, float | None], now_s: float, cells: int
+) -> list[tuple[str, Line]]:
+    """Boards with what can be had there; the last row is for no board."""
+    rows: list[tuple[str, Line]] = []
+    names = max([8, *(len(device.id) for device in devices)])
+    for device in devices:
+        free = free_mib(device)
+        sign = "✓" if device.id in marked else " "
+        value = UNKNOWN if free is None else f"{free:.0f} MiB can be had"
+        total = gib(device.stats.ram_total_mb) if device.stats is not None else UNKNOWN
+        age = device.age_s(now_s)
+        rows.append((
+            device.id,
+            [(f" {sign} ", "accent"), (f"{fit(device.id, min(names, 24))}  ", "title"),
+             (f"{fit(device.module_name, 20)} ", ""), (f"{value:>22}", "" if free else "warn"),
+             (f" of {total}  {span(age) + ' ago' if age is not None else ''}", "dim")],
+        ))  # fmt: skip
+    rows.append(("", [("   no board: only show what each level needs", "dim")]))
+    return rows
+
+
+def level_rows(
+    found: Fit, available_mib: float | None, seconds: Mapping[str, float], cells: int
+) -> list[tuple[str, Line]]:
+    """A level a row: size, need against what can be had, quality, how long it takes."""
+    most = max([available_mib or 0.0, *(row.need.total_mib for row in found.rows)])
+    wide = cells >= 100
+    room = max(6, min(30, cells - (66 if wide else 50)))
+    rows: list[tuple[str, Line]] = []
+    for row in found.rows:
+        over = available_mib is not None and not row.fits
+        style = "danger" if over else "bar"
+        limit = available_mib / most if available_mib is not None and available_mib < most else None
+        best = row is found.best and available_mib is not None
+        verdict = UNKNOWN if available_mib is None else "best" if best else "no" if over else "fits"
+        line: Line = [
+            (f" {fit(row.name, 8)}", "title" if best else ""),
+            (f"{row.need.weights_mib:7.0f} MiB  ", ""),
+            *bar(row.need.total_mib / most if most else None, room, style=style, budget=limit),
+            (f" {row.need.total_mib:6.0f} MiB ", style if over else ""),
+            (f"{verdict:>4} ", "good" if best else "danger" if over else ""),
+        ]
+        if row.name in seconds:
+            line.append((f"{span(seconds[row.name]):>6} ", "dim"))
+        if row.quality is not None and cells - width(line) > 12:
+            line.append((f" {row.quality.percent:+.2g} %", "dim"))
+            if wide:
+                line.append((f" {row.quality.model}", "dim"))
+        rows.append((row.name, line))
+    return rows
+
+
+def need_lines(row: Row, serving: Serving, cells: int) -> list[Line]:
+    """The parts of what a level needs."""
+    need = row.need
+    parts = [
+        ("weights", need.weights_mib), ("cache", need.kv_mib), ("compute", need.compute_mib),
+        ("output", need.output_mib), ("embedding twice", need.tied_copy_mib),
+        ("overhead", need.overhead_mib),
+    ]  # fmt: skip
+    text = " + ".join(f"{name} {mib:.0f}" for name, mib in parts if mib >= 0.5)
+    how = f"context {serving.context}, {serving.slots} at a time, cache {serving.kv_type}"
+    longest = "" if row.longest is None else f"; at most {row.longest} tokens would fit"
+    lines: list[Line] = [[(part, "")] for part in wrap(f"{how}{longest}", cells, 2)]
+    return lines + [[(part, "dim")] for part in wrap(f"{text} MiB", cells, 3)]
+
+
+def advice_lines(found: Fit, cells: int) -> list[Line]:
+    """What would make one fit."""
+    lines: list[Line] = []
+    for text in found.advice:
+        lines += [[(part, "warn")] for part in wrap(f"What would help: {text}", cells, 2)]
+    return lines
+
+
+def job_lines(job: QuantizeJob, cells: int) -> list[Line]:
+    """A run: how far it is, what came of it, or why nothing did and what to do."""
+    made = job.made
+    lines: list[Line] = [[(fit(str(job.output), cells).rstrip(), "title")]]
+    if job.state is JobState.RUNNING:
+        share = made.share
+        percent = UNKNOWN if share is None else f"{100 * share:.0f} %"
+        room = max(8, min(40, cells - 40))
+        left = f", {span(made.eta_s)} left" if made.eta_s is not None else ""
+        lines.append([(f"{fit(made.step or 'starting', 11)}", ""), *bar(share, room),
+                      (f" {percent:>5}  {made.mb_s:.0f} MB/s{left}", "")])  # fmt: skip
+        if made.bound:
+            lines.append([(f"It waits for the {made.bound} most of the time.", "dim")])
+        return [
+            *lines,
+            [("You may leave: it goes on, and the fleet's header says how far.", "dim")],
+        ]
+    if job.state is JobState.CANCELLED:
+        return [*lines, [("Cancelled. Nothing of it was kept. n begins anew.", "warn")]]
+    if job.state is JobState.FAILED:
+        lines += [[(part, "danger")] for part in wrap(job.error, cells, 6)]
+        return [*lines, [("n begins anew.", "dim")]]
+    foot: Line = [("y copies it as YAML, n makes another, esc leaves.", "dim")]
+    return [*lines, *report_lines(job.report, cells), foot]
+
+
+def report_lines(report: Mapping[str, object], cells: int) -> list[Line]:
+    """What came of it."""
+    from cohete.quantize.report import Report, as_text
+
+    try:
+        text = as_text(Report.model_validate(report))
+    except ValueError:
+        return [[("It was made; its report cannot be read.", "warn")]]
+    lines: list[Line] = []
+    for line in text.splitlines():
+        style = "warn" if line.startswith("warning") else ""
+        lines += [[(part, style)] for part in wrap(line, cells, 2)]
+    return lines
+
+
+def seconds_of(candidate: Candidate) -> dict[str, float]:
+    """How long each level takes here, by level: a little of each kind is encoded. Blocking."""
+    import os
+    import time
+
+    import numpy as np
+
+    from cohete.quantize.shapes import parameters
+    from cohete.quantize.slabs import encoded
+    from cohete.quantize.types import Level, TensorType
+
+    sample = (np.random.default_rng(1).standard_normal(1 << 18) * 0.02).astype(np.float16)
+    raw = sample.view(np.uint8)
+    total = 2 * parameters(candidate.tensors)
+    found: dict[str, float] = {}
+    for level in Level:
+        began = time.perf_counter()
+        encoded(raw, TensorType.F16, level.type, by_search=False)
+        took = time.perf_counter() - began
+        found[level.value] = took / raw.size * total / (os.cpu_count() or 1)
+    return found
+
+
+def yaml_of(choice: Choice) -> str:
+    """The same as a piece of cohete.yaml."""
+    name = choice.path.stem if choice.path is not None else choice.text
+    devices = ", ".join(choice.boards) if choice.boards else "all"
+    listed = f"[{devices}]" if choice.boards else devices
+    return (
+        f"models:\n  - name: {name}\n    source: {choice.path or choice.text}\n"
+        f"    quantization: {choice.level}\n    devices: {listed}\n"
+    )

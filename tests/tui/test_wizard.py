@@ -1,0 +1,297 @@
+"""The quantization wizard: by keyboard alone, through every step, on, back, out and in again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from cohete.quantize.manifest import verify
+from cohete_tui import wizard
+from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.quantizing import JobState, QuantizeJob
+from cohete_tui.screens.fleet import FleetScreen
+from cohete_tui.screens.wizard import WizardScreen
+from cohete_tui.wizard import Choice, Step
+from tests.boards import until
+from tests.quantize.models import MODELS, Small, pairs_of, write
+from tests.quantize.vocabulary import vocabulary_pairs
+from tests.tui.support import StillSession, mixed_store, settle, text_of
+
+
+def model(folder: Path, name: str = "tied-f16", small: Small | None = None) -> Path:
+    small = small or MODELS[name]
+    pairs = pairs_of(small) | vocabulary_pairs(small.vocabulary)
+    return write(small, folder / f"{small.name}.gguf", pairs)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    folder: Path, size: tuple[int, int] = (100, 30), typed: str = "", boards: tuple[str, ...] = ()
+) -> AsyncIterator[tuple[Pilot[None], CoheteApp, WizardScreen]]:
+    app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=False)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settle(pilot)
+        screen = WizardScreen(boards, model=typed, folders=[folder])
+        app.push_screen(screen)
+        await pilot.pause()
+        await settle(pilot)
+        yield pilot, app, screen
+
+
+def words_of(app: CoheteApp) -> str:
+    """What stands on the screen, whatever its lines are cut at."""
+    return " ".join(text_of(app).replace("│", " ").split())
+
+
+async def at(screen: WizardScreen, step: Step, pilot: Pilot[None]) -> None:
+    await until(lambda: screen.step is step)
+    if step is Step.LEVEL:
+        await until(lambda: screen._fit is not None)
+    await settle(pilot)
+
+
+async def test_from_a_model_to_a_checked_file(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    async with opened(tmp_path, (80, 24), boards=("cam-01",)) as (pilot, app, screen):
+        await until(lambda: "tied-f16.gguf" in text_of(app))
+        assert "1 of 5  Which model?" in text_of(app)
+        await pilot.press("enter")
+        await at(screen, Step.BOARD, pilot)
+        text = text_of(app)
+        assert "✓ cam-01" in text
+        assert "MiB can be had of" in text
+        await pilot.press("enter")
+        await at(screen, Step.LEVEL, pilot)
+        assert "tied-f16.gguf → cam-01" in text_of(app)
+        assert "best" in text_of(app)
+        assert screen.rows.current == "f16"
+        await pilot.press("G", "enter")
+        await at(screen, Step.MAKE, pilot)
+        text = " ".join(text_of(app).replace("│", " ").split())
+        assert "as llama-quantize's, to the byte" in text
+        assert "$ cohete quantize" in text
+        assert "--replace" not in text
+        await pilot.press("enter")
+        await until(lambda: "times smaller" in text_of(app), 20)
+        text = text_of(app)
+        assert "not measured" in text
+        assert "blake3" in text
+        output = tmp_path / "tied-q4_0.gguf"
+        assert verify(output).source == source.name
+        await pilot.press("y")
+        assert "quantization: q4_0" in app.clipboard
+        assert "devices: [cam-01]" in app.clipboard
+        await pilot.press("n")
+        assert screen.step is Step.MODEL
+        await pilot.press("escape")
+        assert isinstance(app.screen, FleetScreen)
+
+
+async def test_the_need_follows_context_slots_and_cache(tmp_path: Path) -> None:
+    async with opened(tmp_path, typed="llama-2-7b", boards=("cam-01",)) as (pilot, app, screen):
+        await at(screen, Step.BOARD, pilot)
+        await pilot.press("enter")
+        await at(screen, Step.LEVEL, pilot)
+        assert "context 2048, 1 at a time, cache f16" in text_of(app)
+        assert "cache 1024" in text_of(app)
+        for keys, words in (
+            (["plus"], "cache 2048"), (["minus", "minus"], "cache 512"), (["v"], "cache q8_0"),
+            (["s"], "2 at a time"),
+        ):  # fmt: skip
+            await pilot.press(*keys)
+            await until(lambda: words in text_of(app))  # noqa: B023 - waited for within the turn
+        assert "What would help" in text_of(app)
+        # A model that is only a name can be looked at, not made.
+        await pilot.press("enter")
+        await at(screen, Step.MAKE, pilot)
+        assert "is a name, not a file" in text_of(app)
+        await pilot.press("enter")
+        assert app.quantizing is None
+        await pilot.press("escape")
+        assert screen.step is Step.LEVEL
+
+
+async def test_boards_are_marked_and_the_least_of_them_counts(tmp_path: Path) -> None:
+    async with opened(tmp_path, typed="qwen3-0.6b") as (pilot, app, screen):
+        await at(screen, Step.BOARD, pilot)
+        await pilot.press("space", "space")
+        chosen = dict(screen.choice.boards)
+        assert len(chosen) == 2
+        known = [each for each in chosen.values() if each is not None]
+        if len(known) == 2:
+            assert screen.choice.available_mib == min(known)
+        await pilot.press("g", "space")
+        assert len(screen.choice.boards) == 1
+        # The last row is for no board: then only needs are shown.
+        await pilot.press("G", "enter")
+        await at(screen, Step.LEVEL, pilot)
+        assert "→ no board" in text_of(app)
+        assert "best" not in text_of(app)
+
+
+async def test_what_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"\0" * 4000)
+    async with opened(tmp_path) as (pilot, app, screen):
+        await until(lambda: "bad.gguf" in text_of(app))
+        await pilot.press("enter")
+        await until(lambda: "it was never finished" in words_of(app))
+        assert screen.step is Step.MODEL
+        await pilot.press("slash")
+        await pilot.press(*"nothing", "enter")
+        await until(lambda: "it is no file, no model of the table" in words_of(app))
+        await pilot.press("escape")
+        assert isinstance(app.screen, FleetScreen)
+
+
+async def test_with_no_model_it_says_what_to_do(tmp_path: Path) -> None:
+    async with opened(tmp_path, (80, 24)) as (_, app, _):
+        assert "No GGUF file here. Press / and type the path" in text_of(app)
+
+
+async def test_it_goes_on_while_it_is_left_and_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model(tmp_path)
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import json, sys, time\n"
+        "say = dict(step='quantizing', done_bytes=43, total_bytes=100, mb_s=9.0, eta_s=3.0,"
+        " bound='disk')\n"
+        "print(json.dumps(say), file=sys.stderr, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(Choice, "argv", property(lambda _: ()))
+    monkeypatch.setattr("cohete_tui.quantizing.RUN", (str(slow),))
+    async with opened(tmp_path) as (pilot, app, screen):
+        for step in (Step.BOARD, Step.LEVEL, Step.MAKE):
+            await until(lambda: "tied" in text_of(app))
+            await pilot.press("enter")
+            await at(screen, step, pilot)
+        await pilot.press("enter")
+        await until(lambda: app.quantizing is not None and app.quantizing.made.done_bytes == 43)
+        await until(lambda: "43 %  9 MB/s, 3.0s left" in text_of(app))
+        text = text_of(app)
+        assert "It waits for the disk" in text
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "quantizing 43 %" in text_of(app)
+        await pilot.press("Q")
+        await pilot.pause()
+        again = app.screen
+        assert isinstance(again, WizardScreen)
+        assert again.step is Step.RUN
+        await pilot.press("X")
+        await until(lambda: "Nothing of it was kept" in text_of(app))
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "quantizing" not in text_of(app)
+
+
+async def test_what_fails_explains_itself_and_can_be_begun_anew(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    async with opened(tmp_path, typed=str(source)) as (pilot, app, screen):
+        await at(screen, Step.BOARD, pilot)
+        await pilot.press("G", "enter")
+        await at(screen, Step.LEVEL, pilot)
+        await pilot.press("G", "enter")
+        await at(screen, Step.MAKE, pilot)
+        source.unlink()
+        await pilot.press("enter")
+        job = app.quantizing
+        assert job is not None
+        await until(lambda: job.state is JobState.FAILED, 20)
+        await until(lambda: "it cannot be read: No such file" in words_of(app))
+        assert "n begins anew" in text_of(app)
+        await pilot.press("n")
+        assert screen.step is Step.MODEL
+        assert app.quantizing is None
+
+
+async def test_a_quantized_model_is_looked_at_but_not_made_again(tmp_path: Path) -> None:
+    from cohete.quantize.gguf import read_model
+    from cohete.quantize.mixture import Recipe
+    from cohete.quantize.plan import plan_model
+    from cohete.quantize.run import Quantizer
+    from cohete.quantize.types import Level
+
+    source = model(tmp_path)
+    target = tmp_path / "small.gguf"
+    Quantizer(plan_model(read_model(source), Recipe(Level.Q5_0)), target).run()
+    async with opened(tmp_path, typed=str(target), boards=("cam-01",)) as (pilot, app, screen):
+        await at(screen, Step.BOARD, pilot)
+        await pilot.press("enter")
+        await at(screen, Step.LEVEL, pilot)
+        assert "as it is" in text_of(app)
+        await pilot.press("enter")
+        assert "It is quantized already" in text_of(app)
+        assert screen.step is Step.LEVEL
+
+
+def test_a_file_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    choice = Choice("", source, level="q4_0")
+    assert wizard.output_for(choice) == tmp_path / "tied-q4_0.gguf"
+    (tmp_path / "tied-q4_0.gguf").write_bytes(b"precious")
+    assert wizard.output_for(choice) == tmp_path / "tied-q4_0-2.gguf"
+    choice.by_search = True
+    assert wizard.output_for(choice) == tmp_path / "tied-q4_0-searched.gguf"
+    assert wizard.output_for(Choice("llama-2-7b", level="q4_0")) is None
+
+
+async def test_from_a_browser_nothing_is_written(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    async with opened(tmp_path, typed=str(source)) as (pilot, app, screen):
+        app.served = True
+        await at(screen, Step.BOARD, pilot)
+        await pilot.press("G", "enter")
+        await at(screen, Step.LEVEL, pilot)
+        await pilot.press("enter")
+        await at(screen, Step.MAKE, pilot)
+        await pilot.press("enter")
+        assert "Nothing is written from a browser" in text_of(app)
+        assert app.quantizing is None
+
+
+async def test_without_a_fleet_it_stands_alone(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    app = CoheteApp(Launch(model=str(source)), timer=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        screen = app.screen
+        assert isinstance(screen, WizardScreen)
+        await at(screen, Step.LEVEL, pilot)
+        assert "3 of 5" in text_of(app)
+        await pilot.press("escape", "escape")
+        await pilot.pause()
+    assert app.return_code == 0
+
+
+async def test_leaving_the_dashboard_ends_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time; time.sleep(60)\n")
+    monkeypatch.setattr(Choice, "argv", property(lambda _: ()))
+    monkeypatch.setattr("cohete_tui.quantizing.RUN", (str(slow),))
+    app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=False)
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        job = app.quantizing = QuantizeJob(Choice(), tmp_path / "x.gguf")
+        job.start()
+        await until(lambda: job._process is not None)
+        process = job._process
+    assert process is not None
+    assert process.returncode is not None
+    assert job.state is JobState.CANCELLED
+
+
+def test_models_that_are_found(tmp_path: Path) -> None:
+    for name, size in (("a.gguf", 10), ("b-00001-of-00002.gguf", 30), ("b-00002-of-00002.gguf", 40),
+                       ("c.txt", 99)):  # fmt: skip
+        (tmp_path / name).write_bytes(b"x" * size)
+    found = wizard.find_models([tmp_path, tmp_path, tmp_path / "none"])
+    assert [each.path.name for each in found] == ["b-00001-of-00002.gguf", "a.gguf"]
