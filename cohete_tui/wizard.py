@@ -259,7 +259,9 @@ def report_lines(report: Mapping[str, object], cells: int) -> list[Line]:
     from cohete.quantize.report import Report, as_text
 
     try:
-        text = as_text(Report.model_validate(report))
+        found = Report.model_validate(report)
+        # Where it is stands above.
+        text = as_text(found.model_copy(update={"file": Path(found.file).name}))
     except ValueError:
         return [[("It was made; its report cannot be read.", "warn")]]
     lines: list[Line] = []

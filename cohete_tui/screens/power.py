@@ -202,6 +202,7 @@ class PowerScreen(ChartedScreen[None]):
         self.flush()
         looked = await look_at_all(changes, devices, action)
         self._is_looking = False
+        self.flush()
         agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
         if agreed is not None:
             running = RunningScreen(changes, action, devices, looked, reboot=agreed.reboot)
