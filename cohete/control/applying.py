@@ -20,7 +20,7 @@ from cohete.control.audit import AuditLog
 from cohete.control.change import Action, Change, Sections, Step, output_of
 from cohete.control.gate import Gate
 from cohete.errors import AuditError, ChangeRefused, CommandError, LinkError
-from cohete.links.base import Completed
+from cohete.links.base import Completed, put_over
 from cohete.links.commands import PROBE_LIMIT_S, Probe, look, split_sections
 from cohete.text import decode
 
@@ -286,7 +286,7 @@ class _Run:
         audit = self._control._audit  # noqa: SLF001
         self._progress(step.title)
         try:
-            done = await self._runner.run(step.argv, timeout_s=step.limit_s)
+            done = await self._carry_out(step)
         except (LinkError, CommandError) as error:
             await self._note(audit.ran, self._number, self._spec.id, step.line, None, error.what)
             if step.ends_connection and isinstance(error, LinkError):
@@ -298,6 +298,21 @@ class _Run:
             return None
         verdict = step.verdict(done)
         return None if verdict.ok else _Trouble(f"{step.title}: {verdict.words}", verdict.reboot)
+
+    async def _carry_out(self, step: Step) -> Completed:
+        upload = step.upload
+        if upload is None:
+            return await self._runner.run(step.argv, timeout_s=step.limit_s)
+
+        def sent(done: int, total: int) -> None:
+            self._progress(f"{step.title} {100 * done // max(1, total)} %")
+
+        try:
+            async with asyncio.timeout(step.limit_s):
+                await put_over(self._runner, upload.local, upload.remote, sent)
+        except TimeoutError:
+            raise CommandError(f"it was not copied within {step.limit_s:.0f} s") from None
+        return Completed(0, b"", b"")
 
     async def _reboot(self, change: Change) -> _Trouble | None:
         """Drain, reboot, go on; what was drained is started again on every way out."""

@@ -46,6 +46,15 @@ Judge = Callable[[Completed], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of this machine, its path on the board, its bytes."""
+
+    local: str
+    remote: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One command of a change, exactly as it is run.
 
@@ -63,6 +72,8 @@ class Step:
     """Where it fails, that is told and the next step runs all the same."""
     only_after_ok: bool = False
     """Run only where the step before it went well."""
+    upload: Upload | None = None
+    """Sent beside the commands; `argv` then only says so."""
 
     @property
     def line(self) -> str:

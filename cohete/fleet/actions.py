@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter, ValidationError
 
 from cohete.control.change import Action
+from cohete.control.files import PutFile
 from cohete.errors import ConfigError
 from cohete.fleet.holding import Hold, Release
 from cohete.power.clocks import SetClocks
@@ -15,7 +16,10 @@ from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile
 from cohete.power.modes import SetMode
 from cohete.power.profiles import Profile
 
-Known = SetMode | SetClocks | HoldFan | AutomaticFan | SetFanProfile | Profile | Hold | Release
+Known = (
+    SetMode | SetClocks | HoldFan | AutomaticFan | SetFanProfile | Profile | Hold | Release
+    | PutFile
+)  # fmt: skip
 
 KINDS: dict[str, type[Known]] = {
     "power_mode": SetMode,
@@ -26,6 +30,7 @@ KINDS: dict[str, type[Known]] = {
     "profile": Profile,
     "hold": Hold,
     "release": Release,
+    "put_file": PutFile,
 }
 
 

@@ -36,7 +36,7 @@ from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
 from cohete.fleet.switches import SwitchKeeper
-from cohete.links.base import Completed, Link
+from cohete.links.base import Completed, Link, put_over
 from cohete.links.local import is_jetson
 from cohete.links.opener import make_opener
 from cohete.links.ssh import SshConnector
@@ -292,6 +292,9 @@ class _OverSession:
 
     async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
         return await self.supervisor.link(self.device).run(argv, timeout_s=timeout_s)
+
+    async def put(self, local: str, remote: str, sent: Callable[[int, int], None]) -> None:
+        await put_over(self.supervisor.link(self.device), local, remote, sent)
 
 
 def history_folder(telemetry: Telemetry) -> Path:

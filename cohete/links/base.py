@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from cohete.errors import CommandError
 
 MAX_OUTPUT_BYTES = 1_048_576
 """What `run` keeps of a command's output; the rest is dropped and `truncated` says so."""
@@ -73,6 +75,22 @@ class Link(Protocol):
     async def close(self) -> None:
         """End everything that runs and let go. Never raises."""
         ...
+
+
+@runtime_checkable
+class Putter(Protocol):
+    """A link that can also take files."""
+
+    async def put(self, local: str, remote: str, sent: Callable[[int, int], None]) -> None:
+        """Send a file, from where it was cut off. Raises LinkError, CommandError."""
+        ...
+
+
+async def put_over(link: object, local: str, remote: str, sent: Callable[[int, int], None]) -> None:
+    """Send a file over a link. Raises LinkError, CommandError; the latter where it takes none."""
+    if not isinstance(link, Putter):
+        raise CommandError("files cannot be copied over this kind of link")
+    await link.put(local, remote, sent)
 
 
 class LineSplitter:

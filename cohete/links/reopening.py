@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from cohete.config.spec import DeviceSpec
 from cohete.errors import LinkError
-from cohete.links.base import Completed, Link
+from cohete.links.base import Completed, Link, put_over
 from cohete.links.opener import Opener
 
 
@@ -44,6 +44,15 @@ class ReopeningLink:
             # Ended without a status: killed, or the connection went in good order.
             await self._forget(link)
         return done
+
+    async def put(self, local: str, remote: str, sent: Callable[[int, int], None]) -> None:
+        """Send a file. Raises LinkError, CommandError; CommandError where the link takes none."""
+        link = await self._opened()
+        try:
+            await put_over(link, local, remote, sent)
+        except LinkError:
+            await self._forget(link)
+            raise
 
     async def _opened(self) -> Link:
         async with self._opening:

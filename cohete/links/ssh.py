@@ -22,6 +22,7 @@ from cohete.links.handshake import Handshake, reason
 from cohete.links.hostkeys import SYSTEM_KNOWN_HOSTS, HostKeys
 from cohete.links.jumps import Hop, JumpHosts
 from cohete.links.keys import KeyRing
+from cohete.links.putting import Sent, put
 from cohete.links.sessions import CollectSession, LineSession, SshStream
 from cohete.links.sshconfig import MAX_HOPS, Resolved, resolve
 from cohete.links.tcp import Dialer, Lookup, lookup
@@ -176,6 +177,12 @@ class SshLink:
                 with contextlib.suppress(OSError):
                     channel.terminate()
                 channel.close()
+
+    async def put(self, local: str, remote: str, sent: Sent) -> None:
+        """Send a file, from where it was cut off. Raises LinkError, CommandError."""
+        if self._connection is None:
+            raise LinkError("not connected", where=self._spec.id)
+        await put(self._connection, self._spec.id, local, remote, sent)
 
     async def stream(self, argv: Sequence[str], sink: LineSink) -> SshStream:
         session = LineSession(sink)

@@ -310,10 +310,12 @@ class Quantizer:
             if kept is None or (kept.type, kept.offset) != (output.type, output.offset):
                 raise CoheteError(f"the header lost {output.name}", where=str(self._part))
         plan = self._plan
+        fast, common = hash_file(self._part)
         manifest = Manifest(
             file=self._path.name,
             bytes=plan.file_bytes,
-            blake3=hash_file(self._part),
+            blake3=fast,
+            sha256=common,
             level=plan.recipe.level.value,
             encoder=self._encoder,
             source=plan.model.paths[0].name,

@@ -1,0 +1,129 @@
+"""Files put on a board: space first, resumed where it stopped, checked there, then given its name.
+
+The data goes over SFTP beside the commands; everything else is a command like any other. What was
+cut off stays as a hidden part with the file's digest in its name, so that only the same file goes
+on with it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from cohete.control.change import Change, Need, Sections, Step, Upload, fed
+from cohete.errors import ChangeRefused
+from cohete.links.commands import Probe
+from cohete.text import decode
+
+DEFAULT_FOLDER = "models"
+"""In the login user's home."""
+SPARE_MB = 512
+"""Left free on the board's disk."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_FOLDER = re.compile(r"/?[A-Za-z0-9._-]{1,64}(?:/[A-Za-z0-9._-]{1,64}){0,12}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_FREE = re.compile(r"^\S+ +\d+ +\d+ +(\d{1,15}) +", re.MULTILINE | re.ASCII)
+_SLOWEST_BYTES_S = 5e6
+"""Of hashing on a board, and of a link: how long is waited follows from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutFile:
+    """A file of this machine on the board, whole, under its own name in a folder there.
+
+    Raises ChangeRefused for names that could mean something to a shell or leave the folder.
+    """
+
+    local: str
+    sha256: str
+    size: int
+    folder: str = DEFAULT_FOLDER
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ChangeRefused(f"`{self.name[:60]}` is no name for a file on a board")
+        if not _FOLDER.fullmatch(self.folder) or ".." in self.folder.split("/"):
+            raise ChangeRefused(f"`{self.folder[:60]}` is no folder for a board")
+        if not _SHA256.fullmatch(self.sha256) or not 0 < self.size < 1 << 50:
+            raise ChangeRefused("the file has no digest, or no size")
+
+    @property
+    def name(self) -> str:
+        """Its name, here and there."""
+        return Path(self.local).name
+
+    @property
+    def path(self) -> str:
+        """Where it will be."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def part(self) -> str:
+        """Where it is while it is not all there."""
+        return f"{self.folder}/.{self.name}.{self.sha256[:12]}.part"
+
+    @property
+    def intent(self) -> str:
+        return f"copy {self.name} ({self.size / 1e6:.0f} MB) to {self.folder}"
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        look = f"df -P -k {shlex.quote(self.folder)} 2>/dev/null || df -P -k ."
+        return (
+            Probe("file", ("stat", "-c", "%s", self.path)),
+            Probe("part", ("stat", "-c", "%s", self.part)),
+            Probe("noted", ("cat", f"{self.path}.sha256")),
+            Probe("space", ("sh", "-c", look)),
+        )
+
+    def plan(self, device: str, board: Sections) -> Change:
+        """Raises ChangeRefused where there is too little room."""
+        there, part = (_size(board, name) for name in ("file", "part"))
+        noted = decode(board.get("noted", b"")).split()
+        after = f"there, {self.size} bytes, sha256 {self.sha256[:12]}"
+        if there == self.size and noted[:1] == [self.sha256]:
+            return Change(device, self.intent, after, after)
+        before = "not there" if there is None else f"another file of {there} bytes"
+        if part is not None:
+            before = f"{before}, {part} of {self.size} bytes copied"
+        self._require_room(device, board, part or 0)
+        limit_s = 60 + self.size / _SLOWEST_BYTES_S
+        quoted = shlex.quote(self.part)
+        check = (
+            f"echo '{self.sha256}  {self.part}' | sha256sum -c -"
+            f" || {{ rm -f {quoted}; echo the copy is damaged; exit 1; }}"
+        )
+        return Change(
+            device, self.intent, before, after,
+            steps=(
+                Step("make the folder", ("mkdir", "-p", "--", self.folder)),
+                Step("copy", ("sftp", "put", self.local, self.part), limit_s=limit_s,
+                     upload=Upload(self.local, self.part, self.size)),
+                Step("check it on the board", ("sh", "-c", check), limit_s=limit_s),
+                Step("give it its name", ("mv", "-f", "--", self.part, self.path)),
+                Step("note its digest", fed(f"{self.sha256}  {self.name}",
+                                            ("tee", "--", f"{self.path}.sha256"))),
+            ),
+            needs=frozenset[Need](),
+            notes=("A copy that is cut off goes on where it stopped.",),
+            undo_words=f"Undone by removing {self.path} there.",
+        )  # fmt: skip
+
+    def _require_room(self, device: str, board: Sections, copied: int) -> None:
+        found = _FREE.findall(decode(board.get("space", b"")))
+        if not found:
+            raise ChangeRefused("it does not tell how much room it has", where=device)
+        free_mb, need_mb = int(found[-1]) / 1024, (self.size - copied) / 1_048_576
+        if need_mb + SPARE_MB > free_mb:
+            raise ChangeRefused(
+                f"{need_mb:.0f} MB and {SPARE_MB} to spare are needed, {free_mb:.0f} MB are free",
+                where=device,
+                hint="Make room there, or name another folder with --to.",
+            )
+
+
+def _size(board: Sections, name: str) -> int | None:
+    text = decode(board.get(name, b"")).strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

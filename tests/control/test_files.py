@@ -1,0 +1,189 @@
+"""Files put on a board over OpenSSH's own sshd: whole, checked there, resumed, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cohete.config.schema import Ssh
+from cohete.control.applying import Control, Outcome
+from cohete.control.audit import AuditLog, read_audit
+from cohete.control.files import PutFile
+from cohete.control.gate import Gate
+from cohete.errors import ChangeRefused, LinkError
+from cohete.fleet.actions import action_as_dict, action_from
+from cohete.links.base import Completed
+from cohete.links.opener import make_opener
+from cohete.links.reopening import ReopeningLink
+from cohete.links.ssh import SshConnector, SshFiles
+from tests.control.faulty import Hurried
+from tests.control.support import bench
+from tests.openssh import Sshd, openssh
+
+SIZE = 5_000_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with openssh(tmp_path_factory.mktemp("board")) as running:
+        yield running
+
+
+@dataclass
+class Cut:
+    """A connection that goes in the middle of a copy, once."""
+
+    link: ReopeningLink
+    after: int | None = None
+    sent: int = 0
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        return await self.link.run(argv, timeout_s=timeout_s)
+
+    async def put(self, local: str, remote: str, sent: Callable[[int, int], None]) -> None:
+        before: list[int] = []
+
+        def count(done: int, total: int) -> None:
+            before.append(done)
+            sent(done, total)
+            if self.after is not None and done >= self.after:
+                self.after = None
+                raise LinkError("the connection was lost")
+
+        try:
+            await self.link.put(local, remote, count)
+        finally:
+            self.sent = len(before)
+
+
+@dataclass
+class Board:
+    server: Sshd
+    control: Control
+    runner: Cut
+    folder: Path
+    state: Path
+
+    async def put(self, action: PutFile) -> str:
+        result = await self.control.apply(self.server.spec(), self.runner, action)
+        return f"{result.outcome}: {result.words}: {result.found}"
+
+
+@contextlib.asynccontextmanager
+async def board(server: Sshd, tmp_path: Path) -> AsyncIterator[Board]:
+    known = tmp_path / "known"
+    known.write_text(server.known_hosts)
+    connector = SshConnector(Ssh(), SshFiles(tmp_path / "none", known, ()))
+    clock = Hurried()
+    control = Control(Gate(), AuditLog(tmp_path / "state", clock), clock)
+    async with ReopeningLink(make_opener(connector, clock), server.spec()) as link:
+        yield Board(server, control, Cut(link), tmp_path / "there", tmp_path / "state")
+    await connector.close()
+
+
+def file_of(tmp_path: Path, size: int = SIZE) -> tuple[Path, PutFile]:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(os.urandom(size))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return path, PutFile(str(path), digest, size, str(tmp_path / "there"))
+
+
+async def test_copied_checked_named_and_not_twice(server: Sshd, tmp_path: Path) -> None:
+    path, action = file_of(tmp_path)
+    async with board(server, tmp_path) as test:
+        assert (await test.put(action)).startswith("done: : there, 5000000 bytes")
+        there = test.folder / "model.gguf"
+        assert there.read_bytes() == path.read_bytes()
+        assert sorted(each.name for each in test.folder.iterdir()) == [
+            "model.gguf", "model.gguf.sha256",
+        ]  # fmt: skip
+        assert test.runner.sent == 5
+        test.runner.sent = 0
+        assert (await test.put(action)).startswith("already so")
+        assert test.runner.sent == 0
+        (entry,) = read_audit(test.state)
+        assert entry.intent == f"copy model.gguf (5 MB) to {test.folder}"
+        # Another file under this name is replaced, and only once the new one is right.
+        path, other = file_of(tmp_path)
+        assert (await test.put(other)).startswith("done")
+        assert there.read_bytes() == path.read_bytes()
+
+
+async def test_what_was_cut_off_goes_on_where_it_stopped(server: Sshd, tmp_path: Path) -> None:
+    path, action = file_of(tmp_path)
+    async with board(server, tmp_path) as test:
+        test.runner.after = 3_000_000
+        said = await test.put(action)
+        assert said.startswith("failed, not as it was: copy: the connection was lost: not there, ")
+        assert "of 5000000 bytes copied" in said
+        assert not (test.folder / "model.gguf").exists()
+        (part,) = test.folder.iterdir()
+        have = part.stat().st_size
+        assert 2_000_000 < have < SIZE
+        assert (await test.put(action)).startswith("done")
+        assert test.runner.sent <= -(-(SIZE - have) // (1 << 20))
+        assert (test.folder / "model.gguf").read_bytes() == path.read_bytes()
+
+
+async def test_a_damaged_copy_gets_no_name_and_is_thrown_away(server: Sshd, tmp_path: Path) -> None:
+    _, action = file_of(tmp_path)
+    async with board(server, tmp_path) as test:
+        test.folder.mkdir()
+        Path(action.part).write_bytes(os.urandom(SIZE))
+        said = await test.put(action)
+        assert "check it on the board" in said
+        assert "the copy is damaged" in said
+        assert list(test.folder.iterdir()) == []
+        assert (await test.put(action)).startswith("done")
+
+
+async def test_without_room_nothing_is_begun(server: Sshd, tmp_path: Path) -> None:
+    action = PutFile("/x/model.gguf", "0" * 64, 1 << 49, str(tmp_path / "there"))
+    async with board(server, tmp_path) as test:
+        said = await test.put(action)
+        assert said.startswith("refused")
+        assert "to spare are needed" in said
+        assert not test.folder.exists()
+
+
+async def test_a_file_that_is_gone_here_is_said(server: Sshd, tmp_path: Path) -> None:
+    path, action = file_of(tmp_path)
+    async with board(server, tmp_path) as test:
+        path.unlink()
+        said = await test.put(action)
+        assert "No such file" in said
+        assert said.startswith("failed")
+
+
+async def test_a_board_that_takes_no_files_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"x" * 100)
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        action = PutFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), 100)
+        result = await test.apply(action)
+        assert result.outcome in (Outcome.UNCHANGED, Outcome.REFUSED), result
+        assert not result.outcome.is_well
+
+
+@pytest.mark.parametrize(
+    ("local", "folder"),
+    [("/a/b;c.gguf", "models"), ("/a/-x.gguf", "models"), ("/a/ü.gguf", "models"),
+     ("/a/m.gguf", "../x"), ("/a/m.gguf", "a/../b"), ("/a/m.gguf", "a b"), ("/a/m.gguf", "$HOME"),
+     ("/a/m.gguf", "")],
+)  # fmt: skip
+def test_names_that_could_mean_something_are_refused(local: str, folder: str) -> None:
+    with pytest.raises(ChangeRefused):
+        PutFile(local, "0" * 64, 10, folder)
+
+
+def test_it_has_a_name_in_files() -> None:
+    action = PutFile("/a/m.gguf", "0" * 64, 10)
+    assert action_from(action_as_dict(action)) == action
+    with pytest.raises(ChangeRefused):
+        PutFile("/a/m.gguf", "no digest", 10)
