@@ -176,6 +176,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("kv_type", "v", _W, "Models", "The cache stored in another way", "cache"),
     Action("search", "x", _W, "Models", "Search for the best scales, or not", "search"),
     Action("cancel", "X", _W, "Models", "End the run; it leaves nothing behind"),
+    Action("deploy", "d", _W, "Models", "Copy what was made to the boards it is for"),
     Action("anew", "n", _W, "Models", "Another model, after a run"),
     Action("copy", "y", _W, "Take away", "Copy the choice as YAML"),
     *_steps(_W),

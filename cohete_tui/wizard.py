@@ -250,7 +250,7 @@ def job_lines(job: QuantizeJob, cells: int) -> list[Line]:
     if job.state is JobState.FAILED:
         lines += [[(part, "danger")] for part in wrap(job.error, cells, 6)]
         return [*lines, [("n begins anew.", "dim")]]
-    foot: Line = [("y copies it as YAML, n makes another, esc leaves.", "dim")]
+    foot: Line = [("d copies it to its boards, y copies YAML, n makes another, esc leaves.", "dim")]
     return [*lines, *report_lines(job.report, cells), foot]
 
 

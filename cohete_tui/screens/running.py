@@ -19,7 +19,7 @@ from cohete.fleet.rollout import Rollout, RolloutFile
 from cohete.fleet.state import Device
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.changing import Looked, result_line, to_do
-from cohete_tui.draw import Line, wrap
+from cohete_tui.draw import Line, spread, wrap
 from cohete_tui.screens.base import CoheteScreen
 from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
@@ -61,7 +61,7 @@ class RunningScreen(CoheteScreen[bool]):
         self.rollout = Rollout(names, changes.rules, clock, record)
 
     def compose(self) -> ComposeResult:
-        yield LinesPanel(lambda cells: [self._title()], classes="plain")
+        yield LinesPanel(lambda cells: [self._title(cells)], classes="plain")
         yield RowList(id="rows")
         yield LinesPanel(self._foot, classes="plain", id="foot")
         yield KeyBar()
@@ -125,14 +125,15 @@ class RunningScreen(CoheteScreen[bool]):
         for panel in self.query(LinesPanel):
             panel.update()
 
-    def _title(self) -> Line:
+    def _title(self, cells: int) -> Line:
         done = len(self.rollout.results)
         well = sum(result.outcome.is_well for result in self.rollout.results.values())
         parts = f"{done} of {len(self._devices)}"
         state = f"{well} well, {done - well} not" if done - well else "all well so far"
         if self._over:
             state = "over, all well" if self.rollout.is_well else f"over: {well} well"
-        return [(f" {self._action.intent}  ", "title"), (f"{parts}  {state}", "")]
+        left: Line = [(f" {self._action.intent}", "title")]
+        return spread(left, [(f"  {parts}  {state} ", "")], cells)
 
     def _foot(self, cells: int) -> list[Line]:
         """What somebody has to know in full: the result under the cursor, how to go on."""

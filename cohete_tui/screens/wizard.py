@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
 
+from cohete.control.files import DEFAULT_FOLDER
 from cohete.errors import CoheteError
 from cohete.memory.footprint import KvType, Serving
 from cohete_tui import wizard
@@ -27,6 +28,7 @@ from cohete_tui.widgets.rows import RowList
 from cohete_tui.wizard import Choice, Step
 
 if TYPE_CHECKING:
+    from cohete.fleet.changing import Changes
     from cohete.fleet.state import Device
     from cohete.quantize.fitting import Fit, Row
 
@@ -63,6 +65,8 @@ class WizardScreen(FilteredScreen[None]):
         self._seconds: dict[str, float] = {}
         self._problem = ""
         self._is_there = False
+        self.folder = DEFAULT_FOLDER
+        """Where on a board it goes."""
 
     def compose(self) -> ComposeResult:
         yield LinesPanel(lambda cells: [self._title(cells)], classes="plain", id="title")
@@ -328,6 +332,35 @@ class WizardScreen(FilteredScreen[None]):
         if self.choice.level:
             self.app.copy_to_clipboard(wizard.yaml_of(self.choice))
             self.notify("Copied as YAML: put it into cohete.yaml.", markup=False)
+
+    def action_deploy(self) -> None:
+        job, changes = self.job, self._app.changes
+        if self.step is not Step.RUN or job is None or job.state is not JobState.DONE:
+            return
+        if not self.choice.boards or changes is None:
+            text = "No board was chosen: n begins anew, or `cohete deploy` copies it."
+            self.notify(text, severity="warning", markup=False)
+        else:
+            self._deploy(changes, job.output)
+
+    @work(exclusive=True, group="deploy", exit_on_error=False)
+    async def _deploy(self, changes: Changes, path: Path) -> None:
+        from cohete.cli.deploy import put_of
+        from cohete_tui.screens.change import ChangeDialog
+        from cohete_tui.screens.running import RunningScreen, look_at_all
+
+        try:
+            action = await asyncio.to_thread(put_of, path, self.folder)
+        except CoheteError as error:
+            self._problem = str(error)
+            self.flush()
+            return
+        devices = [device for device in self._devices if device.id in self.choice.boards]
+        looked = await look_at_all(changes, devices, action)
+        agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
+        if agreed is not None:
+            screen = RunningScreen(changes, action, devices, looked, reboot=False)
+            await self.app.push_screen_wait(screen)
 
     def action_anew(self) -> None:
         if self.step is Step.RUN and (self.job is None or self.job.state is not JobState.RUNNING):

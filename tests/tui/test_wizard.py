@@ -9,14 +9,21 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from cohete.config.schema import Ssh
+from cohete.fleet.session import FleetPlan, FleetSession
+from cohete.fleet.state import State
+from cohete.links.ssh import SshConnector, SshFiles
 from cohete.quantize.manifest import verify
 from cohete_tui import wizard
 from cohete_tui.app import CoheteApp, Launch
 from cohete_tui.quantizing import JobState, QuantizeJob
+from cohete_tui.screens.change import ChangeDialog
 from cohete_tui.screens.fleet import FleetScreen
 from cohete_tui.screens.wizard import WizardScreen
+from cohete_tui.sessions import PlannedSession
 from cohete_tui.wizard import Choice, Step
 from tests.boards import until
+from tests.openssh import openssh
 from tests.quantize.models import MODELS, Small, pairs_of, write
 from tests.quantize.vocabulary import vocabulary_pairs
 from tests.tui.support import StillSession, mixed_store, settle, text_of
@@ -296,3 +303,40 @@ def test_models_that_are_found(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x" * size)
     found = wizard.find_models([tmp_path, tmp_path, tmp_path / "none"])
     assert [each.path.name for each in found] == ["b-00001-of-00002.gguf", "a.gguf"]
+
+
+async def test_what_was_made_is_copied_to_its_board(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    with openssh(tmp_path / "board") as server:
+        known = tmp_path / "known"
+        known.write_text(server.known_hosts)
+        connector = SshConnector(Ssh(), SshFiles(tmp_path / "none", known, ()))
+        folder = tmp_path / "home" / "models"
+        session = FleetSession(
+            FleetPlan([server.spec("cam-01")], "lab"), connector=connector,
+            state_folder=tmp_path / "state",
+        )  # fmt: skip
+        app = CoheteApp(Launch(), session=PlannedSession(session))
+        async with app.run_test(size=(110, 32), notifications=True) as pilot:
+            session.start()
+            await until(lambda: session.store["cam-01"].state is State.LIVE)
+            screen = WizardScreen(["cam-01"], model=str(source), folders=[tmp_path])
+            app.push_screen(screen)
+            await pilot.pause()
+            await at(screen, Step.BOARD, pilot)
+            await pilot.press("enter")
+            await at(screen, Step.LEVEL, pilot)
+            await pilot.press("G", "enter")
+            await at(screen, Step.MAKE, pilot)
+            await pilot.press("enter")
+            await until(lambda: "blake3" in text_of(app), 20)
+            screen.folder = str(folder)
+            await pilot.press("d")
+            await until(lambda: isinstance(app.screen, ChangeDialog))
+            await settle(pilot)
+            assert "Copy tied-q4_0.gguf" in text_of(app)
+            assert "$ sftp put" in text_of(app)
+            await pilot.press("tab", "enter")
+            await until(lambda: "over, all well" in text_of(app), 20)
+        there, here = folder / "tied-q4_0.gguf", tmp_path / "tied-q4_0.gguf"
+        assert there.read_bytes() == here.read_bytes()
