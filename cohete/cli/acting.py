@@ -79,11 +79,15 @@ def act(options: Options, make: Callable[[FleetPlan], Action]) -> None:
 
 def act_each(options: Options, plan: FleetPlan, wish: Wish, intent: str) -> None:
     """The same where each board has a wish of its own, or none."""
+    sys.exit(0 if acted(options, plan, wish, intent) else 1)
+
+
+def acted(options: Options, plan: FleetPlan, wish: Wish, intent: str) -> bool:
+    """Carry out each board's wish; whether all went well."""
     from cohete.loop import run
 
     wanted = replace(plan, specs=[spec for spec in plan.specs if wish(spec) is not None])
-    well = run(_act(wanted, options, wish, (None, ()), intent))
-    sys.exit(0 if well else 1)
+    return run(_act(wanted, options, wish, (None, ()), intent))
 
 
 def resume(options: Options, name: str) -> None:

@@ -25,6 +25,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _FOLDER = re.compile(r"/?[A-Za-z0-9._-]{1,64}(?:/[A-Za-z0-9._-]{1,64}){0,12}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FREE = re.compile(r"^\S+ +\d+ +\d+ +(\d{1,15}) +", re.MULTILINE | re.ASCII)
+_MEMORY = re.compile(r"^MemTotal: +(\d{1,12}) kB", re.MULTILINE | re.ASCII)
+SYSTEM_MIB = 1024
+"""Of a board's memory, for its system."""
 _SLOWEST_BYTES_S = 5e6
 """Of hashing on a board, and of a link: how long is waited follows from it."""
 
@@ -40,6 +43,8 @@ class PutFile:
     sha256: str
     size: int
     folder: str = DEFAULT_FOLDER
+    needs_mib: int = 0
+    """What it takes to be served, where that is known: a board without so much gets no copy."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -76,6 +81,7 @@ class PutFile:
             Probe("part", ("stat", "-c", "%s", self.part)),
             Probe("noted", ("cat", f"{self.path}.sha256")),
             Probe("space", ("sh", "-c", look)),
+            Probe("meminfo", ("cat", "/proc/meminfo")),
         )
 
     def plan(self, device: str, board: Sections) -> Change:
@@ -88,6 +94,7 @@ class PutFile:
         before = "not there" if there is None else f"another file of {there} bytes"
         if part is not None:
             before = f"{before}, {part} of {self.size} bytes copied"
+        self._require_memory(device, board)
         self._require_room(device, board, part or 0)
         limit_s = 60 + self.size / _SLOWEST_BYTES_S
         quoted = shlex.quote(self.part)
@@ -110,6 +117,18 @@ class PutFile:
             notes=("A copy that is cut off goes on where it stopped.",),
             undo_words=f"Undone by removing {self.path} there.",
         )  # fmt: skip
+
+    def _require_memory(self, device: str, board: Sections) -> None:
+        match = _MEMORY.search(decode(board.get("meminfo", b"")))
+        if not self.needs_mib or match is None:
+            return
+        total_mib = int(match[1]) // 1024
+        if self.needs_mib + SYSTEM_MIB > total_mib:
+            raise ChangeRefused(
+                f"it takes {self.needs_mib} MiB to be served, and the board has {total_mib} MiB",
+                where=device,
+                hint="`cohete fit` shows the levels that fit; `cohete quantize` makes one.",
+            )
 
     def _require_room(self, device: str, board: Sections, copied: int) -> None:
         found = _FREE.findall(decode(board.get("space", b"")))
