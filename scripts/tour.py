@@ -24,6 +24,11 @@ SHOTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("compare", ("g", "j", "space", "space", "space", "C"), ("escape", "escape")),
     ("events", ("e",), ("escape",)),
     ("help", ("question_mark",), ("escape",)),
+    (
+        "quantize",
+        ("t", "Q", "slash", *"llama-3.2-3b", "enter", "wait", "enter"),
+        ("escape", "escape", "escape"),
+    ),
 )
 """A picture's name, the keys to it, and the keys back."""
 
