@@ -25,7 +25,7 @@ from tests.quantize.vocabulary import vocabulary_pairs
 
 SHAPE = Small("speed", embedding=2048, feed_forward=5632, vocabulary=16_000, layers=8, heads=32,
               kv_heads=8)  # fmt: skip
-TURNS = 3
+TURNS = 2
 ORACLE = """
 import sys, gguf, numpy as np
 reader = gguf.GGUFReader(sys.argv[1])

@@ -26,7 +26,7 @@ SHOTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("help", ("question_mark",), ("escape",)),
     (
         "quantize",
-        ("t", "Q", "slash", *"llama-3.2-3b", "enter", "wait", "enter"),
+        ("t", "Q", "slash", *"qwen3-0.6b", "enter", "wait", "enter"),
         ("escape", "escape", "escape"),
     ),
 )

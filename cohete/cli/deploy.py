@@ -62,7 +62,7 @@ def command(folder: str, context: int, **given: Unpack[Given]) -> None:
 
 
 def put_of(file: Path, folder: str, context: int = 2048) -> PutFile:
-    """The action for a file: with the digest of its manifest, if that is of it, else worked out.
+    """The action for a file; one with a manifest is checked against it first.
 
     Blocking. Raises CoheteError.
     """
@@ -71,14 +71,15 @@ def put_of(file: Path, folder: str, context: int = 2048) -> PutFile:
     from cohete.memory.footprint import Serving
     from cohete.quantize.fitting import as_it_is, candidate_of_model, fit
     from cohete.quantize.gguf import GgufError, read_model
-    from cohete.quantize.hashing import hash_file
+    from cohete.quantize.hashing import sha256_of
     from cohete.quantize.manifest import read_manifest, verify
 
     try:
         size = file.stat().st_size
-        # What is damaged here is not carried anywhere.
-        known = verify(file) if read_manifest(file) is not None else None
-        digest = known.sha256 if known is not None else hash_file(file)[1]
+        if read_manifest(file) is not None:
+            # What is damaged here is not carried anywhere.
+            verify(file)
+        digest = sha256_of(file)
     except OSError as error:
         raise CoheteError(f"it cannot be read: {error.strerror}", where=str(file)) from None
     try:

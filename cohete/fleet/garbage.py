@@ -7,7 +7,7 @@ import gc
 
 from cohete.clock import Clock
 
-THRESHOLDS = (2_000, 10, 2)
+THRESHOLDS = (10_000, 10, 3)
 """Samples come and go without cycles and hardly count; a screen that is closed leaves some ten
 thousand objects in cycles, and thirty of them are the most that wait."""
 SETTLED_S = 60.0

@@ -50,11 +50,16 @@ def hash_stretch(stretch: Stretch) -> Hashed:
     return Hashed(stretch.tensor, whole.hexdigest(), tuple(pieces))
 
 
-def hash_file(path: Path) -> tuple[str, str]:
-    """BLAKE3 and sha256 of a file: one is quick, one every board can check. Raises OSError."""
-    fast, common = blake3(max_threads=blake3.AUTO), hashlib.sha256()
+def hash_file(path: Path) -> str:
+    """BLAKE3 of a file. Raises OSError."""
+    found = blake3(max_threads=blake3.AUTO)
     with path.open("rb") as file:
         while data := file.read(_READ):
-            fast.update(data)
-            common.update(data)
-    return fast.hexdigest(), common.hexdigest()
+            found.update(data)
+    return found.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """What every board can check with what it has. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -49,7 +49,6 @@ class Manifest(BaseModel):
     file: Annotated[str, Field(max_length=512)]
     bytes: _Count
     blake3: _Hex
-    sha256: _Hex
     level: Annotated[str, Field(max_length=16)]
     encoder: Annotated[str, Field(max_length=32)]
     source: Annotated[str, Field(max_length=512)]
@@ -111,7 +110,7 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> Ma
         words = f"it has {size} bytes and should have {manifest.bytes}"
         hint = "It was cut off, or is another file. Copy or make it again."
         raise CoheteError(words, where=where, hint=hint)
-    if hash_file(path)[0] == manifest.blake3:
+    if hash_file(path) == manifest.blake3:
         if progress is not None:
             progress(size, size)
         return manifest

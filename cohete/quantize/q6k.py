@@ -13,6 +13,7 @@ from cohete.quantize.encode import Bytes, Floats, largest
 SUPER, GROUP = 256, 16
 _STEPS = 32
 _EPS = np.float32(1e-15)
+_NEVER_CUT = -6
 _FOUR, _FOUR_UP, _2, _6 = (np.uint8(n) for n in (15, 4, 2, 6))
 _LOW, _HIGH = np.float32(-_STEPS), np.float32(_STEPS - 1)
 
@@ -38,8 +39,11 @@ def _group_scales(x: Floats) -> tuple[Floats, Floats]:
         scale = best = np.zeros_like(peak)
         codes, products = np.empty_like(x), np.empty_like(x)
         for step in (0, *range(-9, 0), *range(1, 10)):
-            tried = inverse if step == 0 else _tried(step) / peak
-            _rounded(np.multiply(x, tried, out=codes))
+            tried = inverse.copy() if step == 0 else _tried(step) / peak
+            np.rint(np.multiply(x, tried, out=codes), out=codes)
+            # Codes of a scale this small stay within their range.
+            if step > _NEVER_CUT:
+                np.clip(codes, _LOW, _HIGH, out=codes)
             xl = np.multiply(weighted, codes, out=products).sum(axis=0)
             np.multiply(square, codes, out=products)
             products *= codes
@@ -48,12 +52,12 @@ def _group_scales(x: Floats) -> tuple[Floats, Floats]:
                 scale = np.where(ll != 0, xl / ll, np.float32(0))
                 best = scale * xl
                 continue
-            better = (ll > 0) & (xl * xl > best * ll)
-            if better.any():
-                found = xl[better] / ll[better]
-                scale[better] = found
-                best[better] = found * xl[better]
-                inverse[better] = tried[better]
+            better = xl * xl > best * ll
+            better &= ll > 0
+            found = xl / ll
+            np.copyto(scale, found, where=better)
+            np.copyto(best, found * xl, where=better)
+            np.copyto(inverse, tried, where=better)
     scale[empty] = 0
     inverse[empty] = np.nan
     return scale, inverse

@@ -310,12 +310,10 @@ class Quantizer:
             if kept is None or (kept.type, kept.offset) != (output.type, output.offset):
                 raise CoheteError(f"the header lost {output.name}", where=str(self._part))
         plan = self._plan
-        fast, common = hash_file(self._part)
         manifest = Manifest(
             file=self._path.name,
             bytes=plan.file_bytes,
-            blake3=fast,
-            sha256=common,
+            blake3=hash_file(self._part),
             level=plan.recipe.level.value,
             encoder=self._encoder,
             source=plan.model.paths[0].name,

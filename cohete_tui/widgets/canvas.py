@@ -17,6 +17,7 @@ from cohete_tui.layouts import Layout, Look, PaneLayout, TableLayout
 from cohete_tui.marks import Marks
 from cohete_tui.ordering import FleetOrder, Group, Row, devices_of
 from cohete_tui.turns import Turns
+from cohete_tui.widgets.drawn import DrawnRows
 from cohete_tui.widgets.paint import PAINT_CLASSES, Painter, differences, sideways
 
 
@@ -50,7 +51,7 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
         self._touched = False
         self._turns = Turns()
         self._places: dict[str, int] = {}
-        self._strips: dict[str, tuple[tuple[object, ...], list[Strip]]] = {}
+        self._strips = DrawnRows()
 
     @property
     def cursor(self) -> int:
@@ -212,17 +213,16 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
     def _strips_of(self, place: int) -> list[Strip]:
         row = self.order.rows[place]
         look = self._look(row)
-        version = row.version if isinstance(row, Device) else row.devices
-        key = (version, look)
+        key = (row.version if isinstance(row, Device) else row.devices, look)
         known = self._strips.get(row.id)
         if known is not None and known[0] == key:
             return known[1]
-        layout = self.layout_of_fleet
-        cells = layout.cells(place)
+        layout, cells = self.layout_of_fleet, self.layout_of_fleet.cells(place)
         flat = isinstance(layout, TableLayout) or isinstance(row, Group)
         base = "cursor" if look.focused and flat else ""
         lines = layout.draw(row, self.store.clock.monotonic(), look)
         strips = [self._painter.strip(line, cells, base) for line in lines]
+        self._strips.make_room(self._visible_rows)
         self._strips[row.id] = (key, strips)
         return strips
 
