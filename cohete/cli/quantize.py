@@ -17,12 +17,30 @@ if TYPE_CHECKING:
     from cohete.quantize.run import Outcome, Progress
 
 SMALL_BYTES = 64_000_000
+_TOOL_LEVELS = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
+                "q6_k", "iq4_nl", "iq4_xs")  # fmt: skip
 _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--level", type=click.Choice(_LEVELS), help="What most tensors become.")
+@click.option(
+    "--level",
+    type=click.Choice([*_LEVELS, *_TOOL_LEVELS]),
+    metavar="LEVEL",
+    help=f"What most tensors become: {', '.join(_LEVELS)}; with llama-quantize installed also "
+    f"{', '.join(_TOOL_LEVELS)}.",
+)
+@click.option(
+    "--tool",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where llama-quantize is (or convert_hf_to_gguf.py, for safetensors). Else on the PATH.",
+)
+@click.option(
+    "--imatrix",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An importance matrix; llama-quantize then does the work.",
+)
 @click.option(
     "-o",
     "--output",
@@ -88,6 +106,8 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 def command(
     model: Path | None,
     level: str | None,
+    tool: Path | None,
+    imatrix: Path | None,
     output: Path | None,
     fit_mb: float | None,
     fit_device: str | None,
@@ -125,7 +145,15 @@ def command(
     ways = [each is not None for each in (level, fit_mb, fit_device)]
     if model is None or sum(ways) != 1:
         raise click.UsageError("say which MODEL, and one of --level, --fit and --fit-device")
+    if model.is_dir():
+        model = _converted(model, tool)
     found = read_model(model)
+    if level is not None and (imatrix is not None or level in _TOOL_LEVELS):
+        path = output or _beside(model, level)
+        _ask_by_tool(path, level, replace=replace, yes=yes)
+        outcome = _run_tool(found, level, path, tool, imatrix, as_json=as_json)
+        _say(outcome, model, path, text, as_json=as_json)
+        return
     if level is not None:
         recipe = Recipe(Level(level), pure, leave_output, tuple(map(parse_rule, rules)))
         plan = plan_model(found, recipe, by_search=quality, again=allow_requantize)
@@ -139,7 +167,8 @@ def command(
         _say_plan(plan, path, as_json=as_json)
         return
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
-    _say(_run(plan, path, workers, as_json=as_json), plan, path, text, as_json=as_json)
+    outcome = _run(plan, path, workers, as_json=as_json)
+    _say(outcome, plan.model.paths[0], path, text, as_json=as_json)
 
 
 def _fitted(
@@ -185,13 +214,70 @@ def _beside(model: Path, level: str) -> Path:
     return model.with_name(f"{stem}-{level}.gguf")
 
 
-def _ask(plan: Plan, path: Path, *, replace: bool, yes: bool, quiet: bool) -> None:
+def _converted(folder: Path, tool: Path | None) -> Path:
+    """A folder of safetensors as GGUF, by the converter a person has."""
+    from cohete.errors import CoheteError
+    from cohete.quantize.tools import CONVERT, convert, find_tool
+
+    if not any(folder.glob("*.safetensors")):
+        raise CoheteError("there are no safetensors in it, and it is no GGUF file",
+                          where=str(folder))  # fmt: skip
+    path = folder / f"{folder.resolve().name}-f16.gguf"
+    if path.exists():
+        return path
+    try:
+        found = find_tool(CONVERT, tool)
+    except CoheteError as error:
+        raise CoheteError(
+            f"safetensors are read through llama.cpp's converter, and {error.what}",
+            where=str(folder),
+            hint=f"Name it with --tool, or make a GGUF file with {CONVERT} first.",
+        ) from None
+    return convert(found, folder, path)
+
+
+def _ask_by_tool(path: Path, level: str, *, replace: bool, yes: bool) -> None:
+    from cohete.errors import CoheteError
+
+    _refuse_foreign(path, replace=replace)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CoheteError("nobody can be asked here", hint="--yes does not ask.")
+    if not click.confirm(f"Let llama-quantize make {path} as {level}?", default=True):
+        raise click.Abort
+
+
+def _run_tool(
+    model: Model, level: str, path: Path, tool: Path | None, imatrix: Path | None, *, as_json: bool
+) -> Outcome:
+    from cohete.errors import CoheteError
+    from cohete.quantize.pool import Cancelled
+    from cohete.quantize.tools import QUANTIZE, find_tool, quantize_with
+
+    try:
+        return quantize_with(
+            find_tool(QUANTIZE, tool), model, level, path, imatrix=imatrix,
+            threads=os.cpu_count() or 1,
+            progress=_json_progress if as_json else _bar_progress,
+        )  # fmt: skip
+    except (Cancelled, KeyboardInterrupt):
+        raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
+
+
+def _refuse_foreign(path: Path, *, replace: bool) -> None:
     from cohete.errors import CoheteError
     from cohete.quantize.manifest import read_manifest
 
     if path.exists() and not replace and read_manifest(path) is None:
         words = "it exists, and was not made by `cohete quantize`"
         raise CoheteError(words, where=str(path), hint="--replace makes it anew.")
+
+
+def _ask(plan: Plan, path: Path, *, replace: bool, yes: bool, quiet: bool) -> None:
+    from cohete.errors import CoheteError
+
+    _refuse_foreign(path, replace=replace)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -263,11 +349,11 @@ def _json_progress(progress: Progress) -> None:
     click.echo(json.dumps(asdict(progress)), err=True)
 
 
-def _say(outcome: Outcome, plan: Plan, path: Path, text: Path | None, *, as_json: bool) -> None:
+def _say(outcome: Outcome, source: Path, path: Path, text: Path | None, *, as_json: bool) -> None:
     from cohete.quantize.measuring import measured_change
     from cohete.quantize.report import as_text, report_of
 
-    change = measured_change(plan.model.paths[0], path, text) if text is not None else None
+    change = measured_change(source, path, text) if text is not None else None
     report = report_of(outcome, path, change)
     click.echo(report.model_dump_json(indent=2) if as_json else as_text(report))
 

@@ -73,7 +73,7 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
         if each.rms_error is not None and each.relative_error is not None
     ]  # fmt: skip
     errors.sort(key=lambda each: -each.relative_error)
-    level = Level(manifest.level)
+    level = Level(manifest.level) if manifest.level in Level.__members__.values() else None
     change = perplexity or published_change(manifest.model or manifest.source, level)
     return Report(
         file=str(path),
@@ -96,9 +96,9 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
     )
 
 
-def published_change(model: str, level: Level) -> PerplexityChange:
+def published_change(model: str, level: Level | None) -> PerplexityChange:
     """What was published of this very model, else that it is not known."""
-    found = published(model, level)
+    found = published(model, level) if level is not None else None
     if found is None:
         return PerplexityChange(how="not measured", source="no --text was given")
     return PerplexityChange(
@@ -106,8 +106,8 @@ def published_change(model: str, level: Level) -> PerplexityChange:
     )
 
 
-def _warnings(level: Level, perplexity: PerplexityChange) -> list[str]:
-    limit = WARN_PERCENT.get(level)
+def _warnings(level: Level | None, perplexity: PerplexityChange) -> list[str]:
+    limit = WARN_PERCENT.get(level) if level is not None else None
     if limit is None or perplexity.percent is None or perplexity.percent <= limit:
         return []
     better = "--quality, or a level with more bits" if level is not Level.Q8_0 else "F16"

@@ -1,0 +1,155 @@
+"""llama.cpp's own tools, where a person has them: K-quants and importance matrices, and models that
+are no GGUF yet. They are run, watched, ended; what they made is checked and named as if made here.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cohete.errors import CoheteError
+from cohete.quantize.gguf import Model, read_model
+from cohete.quantize.hashing import Stretch, hash_file, hash_stretch
+from cohete.quantize.manifest import Manifest, TensorNote, write_manifest
+from cohete.quantize.pool import Cancelled
+from cohete.quantize.run import Outcome, Progress
+from cohete.quantize.types import TensorType
+from cohete.text import decode, sanitise
+
+QUANTIZE, CONVERT = "llama-quantize", "convert_hf_to_gguf.py"
+TOOL_LEVELS = (
+    "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k", "iq4_nl",
+    "iq4_xs",
+)  # fmt: skip
+"""Levels that are not encoded here."""
+_PART = re.compile(rb"\[\s*(\d{1,7})/\s*(\d{1,7})\]")
+_SAID = 4_000
+_PIECE = 1 << 22
+
+
+def find_tool(name: str, given: Path | None = None) -> str:
+    """Where a tool is. Raises CoheteError with what to do."""
+    if given is not None:
+        if not given.exists():
+            raise CoheteError("there is no such tool", where=str(given))
+        return str(given)
+    found = shutil.which(name)
+    if found is None:
+        raise CoheteError(
+            f"{name} is not installed",
+            hint="It comes with llama.cpp. Put it on the PATH, or name it with --tool.",
+        )
+    return found
+
+
+def quantize_with(
+    tool: str,
+    model: Model,
+    level: str,
+    path: Path,
+    *,
+    imatrix: Path | None = None,
+    threads: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> Outcome:
+    """A level that only llama-quantize makes. Blocking. Raises CoheteError, Cancelled."""
+    begun = time.perf_counter()
+    part = path.with_name(f"{path.name}.part")
+    total = sum(tensor.bytes for tensor in model.tensors)
+    argv = [tool, *(["--imatrix", str(imatrix)] if imatrix is not None else []),
+            str(model.paths[0]), str(part), level, str(threads)]  # fmt: skip
+
+    def told(line: bytes) -> None:
+        match = _PART.match(line.strip())
+        if match is not None and progress is not None and int(match[2]):
+            share = min(1.0, int(match[1]) / int(match[2]))
+            took = max(1e-6, time.perf_counter() - begun)
+            left = took / share - took if share else None
+            rate = share * total / took / 1e6
+            progress(Progress("quantizing", int(share * total), total, rate, left, "cpu"))
+
+    try:
+        _run(argv, told, cancel or threading.Event(), str(model.paths[0]))
+        made = read_model(part)
+        lost = {each.name for each in model.tensors} - {each.name for each in made.tensors}
+        if lost:
+            raise CoheteError(f"{QUANTIZE} lost {min(lost)}", where=str(part))
+        manifest = _manifest(tool, model, made, level, path, part)
+        write_manifest(path, manifest)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    seconds = time.perf_counter() - begun
+    return Outcome(manifest, seconds, total / 1e6 / seconds, 0, 0)
+
+
+def convert(tool: str, folder: Path, path: Path, cancel: threading.Event | None = None) -> Path:
+    """A folder of safetensors as an F16 GGUF file, by llama.cpp's converter. Blocking.
+
+    Raises CoheteError, Cancelled.
+    """
+    part = path.with_name(f"{path.name}.part")
+    argv = [sys.executable, tool, str(folder), "--outfile", str(part), "--outtype", "f16"]
+    try:
+        _run(argv, lambda _: None, cancel or threading.Event(), str(folder))
+        read_model(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _run(
+    argv: Sequence[str], told: Callable[[bytes], None], cancel: threading.Event, where: str
+) -> None:
+    """Run a tool to its end; an exit status that is not 0 is never swallowed."""
+    said = b""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said = (said + line)[-_SAID:]
+            told(line)
+            if cancel.is_set():
+                process.terminate()
+                raise Cancelled
+    if process.returncode:
+        lines = [text for text in decode(said).splitlines() if text.strip()]
+        words = sanitise(" ".join(lines[-3:]), 300)
+        raise CoheteError(
+            f"{Path(argv[0]).name} ended with exit status {process.returncode}: {words}",
+            where=where,
+        )
+
+
+def _manifest(tool: str, model: Model, made: Model, level: str, path: Path, part: Path) -> Manifest:
+    before = {tensor.name: tensor.type for tensor in model.tensors}
+    notes = [
+        TensorNote(
+            name=tensor.name,
+            type=tensor.type.label,
+            source_type=before.get(tensor.name, TensorType.F16).label,
+            numbers=tensor.numbers,
+            sha256=hash_stretch(Stretch(0, str(part), tensor.offset, tensor.bytes, _PIECE)).sha256,
+        )
+        for tensor in made.tensors
+    ]
+    numbers = sum(tensor.numbers for tensor in made.tensors)
+    return Manifest(
+        file=path.name,
+        bytes=part.stat().st_size,
+        blake3=hash_file(part),
+        level=level,
+        encoder=Path(tool).name[:32],
+        source=model.paths[0].name,
+        model=model.text("general.name"),
+        source_bytes=model.file_bytes,
+        bits_per_weight=8 * sum(tensor.bytes for tensor in made.tensors) / numbers,
+        tensors=notes,
+    )
