@@ -7,6 +7,7 @@ against llama-quantize with as many cores, and peak memory.
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ import numpy as np
 
 from cohete.quantize.gguf import header_bytes, read_model
 from cohete.quantize.types import Level, TensorType
+from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.quantizing import QuantizeJob
+from cohete_tui.wizard import Choice
 from tests.quantize.models import Small, pairs_of
 from tests.quantize.vocabulary import vocabulary_pairs
 
@@ -82,6 +86,26 @@ def wall_s(argv: list[str | Path]) -> float:
     return best
 
 
+async def slowest_ms(model: Path, out: Path | None) -> float:
+    """The longest the dashboard's loop was held up in ten seconds, beside a quantization or not."""
+    job = None
+    app = CoheteApp(Launch(demo=True))
+    worst = 0.0
+    async with app.run_test(size=(120, 40)):
+        await asyncio.sleep(5)
+        if out is not None:
+            job = QuantizeJob(Choice(path=model, level="q4_0", output=out), out)
+            job.start()
+        end = time.perf_counter() + 10
+        while time.perf_counter() < end:
+            at = time.perf_counter()
+            await asyncio.sleep(0.005)
+            worst = max(worst, time.perf_counter() - at - 0.005)
+        if job is not None:
+            await job.stop()
+    return worst * 1000
+
+
 def main() -> None:
     tool = sys.argv[1] if len(sys.argv) > 1 else shutil.which("llama-quantize")
     megabytes = int(sys.argv[2]) if len(sys.argv) > 2 else 850
@@ -109,6 +133,10 @@ def main() -> None:
                     name = "cohete --quality" if how else "cohete"
                     print(f"{level} {workers}: {name} {size / took:.0f} MB/s, "
                           f"{base / took:.2f} times the baseline")  # fmt: skip
+        for path in (None, out):
+            held = asyncio.run(slowest_ms(model, path))
+            beside = "beside it" if path is not None else "alone"
+            print(f"the dashboard {beside}: its loop held up {held:.0f} ms at most (limit 100)")
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"largest process of all (gguf.quants among them): {peak:.0f} MiB")
 

@@ -6,6 +6,8 @@ It ends when its input does, so that it never outlives whoever began it.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from dataclasses import astuple, replace
 
@@ -63,6 +65,16 @@ def _line(name: str, fields: tuple[object, ...]) -> bytes:
 
 
 def main() -> None:
+    # Ctrl+C reaches the whole group: whoever began this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _work()
+    except BrokenPipeError:
+        # Whoever began it is gone; nobody is left to be told.
+        os._exit(1)
+
+
+def _work() -> None:
     for line in sys.stdin.buffer:
         answer: Answer | Exception
         try:

@@ -462,3 +462,29 @@ def test_the_command_never_replaces_what_somebody_else_made(tmp_path: Path) -> N
         (str(source), "--fit", "1", "--pure"),
     ):
         assert run("quantize", *wrong)[0] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_with_workers_nothing_is_shouted_and_nothing_stays_running(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    small = Small("wide", embedding=512, feed_forward=2048, vocabulary=20_000, heads=8, kv_heads=8)
+    source = write(small, tmp_path / "m.gguf")
+    target = tmp_path / "out.gguf"
+    argv = [sys.executable, "-m", "cohete", "quantize", str(source), "--level", "q4_0", "--yes",
+            "-o", str(target), "--workers", "2", "--json"]  # fmt: skip
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        os.killpg(process.pid, number)
+        # Workers hold its stderr too: it ends when the last of them has.
+        said = process.stderr.read().decode()
+    assert "Traceback" not in said
+    assert "Error" not in said
+    assert process.returncode != 0
+    assert not target.exists()
+    if number != signal.SIGKILL:
+        assert "cancelled: nothing was kept" in said
+        assert list(tmp_path.glob("out*")) == []
