@@ -15,6 +15,7 @@ from cohete_tui.replaying import Recordings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from cohete.fleet.alerting import AlertKeeper
     from cohete.fleet.breakers import DeviceBreaker
@@ -80,6 +81,13 @@ class ReplayApp(App[None], inherit_bindings=False):
         badges = (self.recordings.badge,) if self.recordings.badge else ()
         job = self.quantizing
         return (*badges, job.words) if job is not None and job.is_news else badges
+
+    @property
+    def recent_models(self) -> Path:
+        """Where the models that were looked at last are remembered."""
+        from platformdirs import user_state_path
+
+        return user_state_path("cohete") / "models"
 
     @property
     def has_fleet(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ RESERVE_MIB = 512
 CONTEXTS = (512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
 SLOTS = (1, 2, 4, 8, 16)
 MAX_FILES = 200
+MAX_RECENT = 10
 
 
 class Step(IntEnum):
@@ -111,6 +113,36 @@ def find_models(folders: Iterable[Path]) -> list[ModelFile]:
             except OSError:
                 continue
     return sorted(found.values(), key=lambda each: (-each.bytes, each.path.name))[:MAX_FILES]
+
+
+def recent_models(file: Path) -> list[ModelFile]:
+    """Models that were looked at lately and are still there, the newest first. Blocking."""
+    found: list[ModelFile] = []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    for line in lines[:MAX_RECENT]:
+        path = Path(line)
+        try:
+            found.append(ModelFile(path, path.stat().st_size))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def note_recent(file: Path, path: Path) -> None:
+    """Remember a model; that this cannot be written is no reason to stop. Blocking."""
+    line = str(path.resolve())
+    if "\n" in line or not path.is_file():
+        return
+    kept = [str(each.path) for each in recent_models(file)]
+    lines = [line, *(each for each in kept if each != line)][:MAX_RECENT]
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = file.with_name(f"{file.name}.part")
+        part.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8")
+        part.replace(file)
 
 
 def free_mib(device: Device) -> float | None:

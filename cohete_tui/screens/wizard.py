@@ -191,7 +191,10 @@ class WizardScreen(FilteredScreen[None]):
         folders = self._folders
         if folders is None:
             folders = [Path.cwd(), Path.home() / "models"]
-        self._files = await asyncio.to_thread(wizard.find_models, folders)
+        recent = await asyncio.to_thread(wizard.recent_models, self._app.recent_models)
+        found = await asyncio.to_thread(wizard.find_models, folders)
+        known = {each.path.resolve() for each in recent}
+        self._files = recent + [each for each in found if each.path.resolve() not in known]
         self.flush()
 
     @work(exclusive=True, group="take", exit_on_error=False)
@@ -207,6 +210,9 @@ class WizardScreen(FilteredScreen[None]):
             self.flush()
             return
         self._problem = ""
+        if exists and not self._app.served:
+            recent = self._app.recent_models
+            await asyncio.to_thread(wizard.note_recent, recent, path)
         self.choice = Choice(text, path if exists else None, found)
         self.choice.boards = self._free(self._wanted)
         self._go(Step.BOARD if self._devices else Step.LEVEL)

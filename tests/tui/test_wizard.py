@@ -340,3 +340,19 @@ async def test_what_was_made_is_copied_to_its_board(tmp_path: Path) -> None:
             await until(lambda: "over, all well" in text_of(app), 20)
         there, here = folder / "tied-q4_0.gguf", tmp_path / "tied-q4_0.gguf"
         assert there.read_bytes() == here.read_bytes()
+
+
+def test_models_that_were_looked_at_come_first(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "models"
+    assert wizard.recent_models(file) == []
+    paths = [tmp_path / f"{nth}.gguf" for nth in range(14)]
+    for path in paths:
+        path.write_bytes(b"x")
+        wizard.note_recent(file, path)
+    wizard.note_recent(file, paths[7])
+    paths[12].unlink()
+    found = [each.path.name for each in wizard.recent_models(file)]
+    assert found[:3] == ["7.gguf", "13.gguf", "11.gguf"]
+    assert len(found) < wizard.MAX_RECENT
+    file.write_bytes(b"\xff\xfe")
+    assert wizard.recent_models(file) == []
