@@ -92,6 +92,12 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Measure perplexity on this text, before and after.",
 )
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the report too: as JSON where the name ends so, else as text.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--verify",
@@ -122,6 +128,7 @@ def command(
     replace: bool,
     dry_run: bool,
     text: Path | None,
+    report_path: Path | None,
     yes: bool,
     verify_path: Path | None,
     as_json: bool,
@@ -152,7 +159,7 @@ def command(
         path = output or _beside(model, level)
         _ask_by_tool(path, level, replace=replace, yes=yes)
         outcome = _run_tool(found, level, path, tool, imatrix, as_json=as_json)
-        _say(outcome, model, path, text, as_json=as_json)
+        _say(outcome, model, path, text, report_path, as_json=as_json)
         return
     if level is not None:
         recipe = Recipe(Level(level), pure, leave_output, tuple(map(parse_rule, rules)))
@@ -168,7 +175,7 @@ def command(
         return
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
     outcome = _run(plan, path, workers, as_json=as_json)
-    _say(outcome, plan.model.paths[0], path, text, as_json=as_json)
+    _say(outcome, plan.model.paths[0], path, text, report_path, as_json=as_json)
 
 
 def _fitted(
@@ -349,12 +356,31 @@ def _json_progress(progress: Progress) -> None:
     click.echo(json.dumps(asdict(progress)), err=True)
 
 
-def _say(outcome: Outcome, source: Path, path: Path, text: Path | None, *, as_json: bool) -> None:
+def _say(
+    outcome: Outcome,
+    source: Path,
+    path: Path,
+    text: Path | None,
+    report_path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from cohete.errors import CoheteError
     from cohete.quantize.measuring import measured_change
     from cohete.quantize.report import as_text, report_of
 
     change = measured_change(source, path, text) if text is not None else None
     report = report_of(outcome, path, change)
+    if report_path is not None:
+        is_json = report_path.suffix == ".json"
+        page = report.model_dump_json(indent=2) if is_json else as_text(report)
+        try:
+            report_path.write_text(f"{page}\n", encoding="utf-8")
+        except OSError as error:
+            raise CoheteError(
+                f"the model was made; its report cannot be written: {error.strerror}",
+                where=str(report_path),
+            ) from None
     click.echo(report.model_dump_json(indent=2) if as_json else as_text(report))
 
 

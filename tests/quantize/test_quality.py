@@ -98,6 +98,13 @@ def test_a_report_has_what_was_measured(tmp_path: Path) -> None:
     assert 0.05 < worst[0] < 0.15
     assert report["warnings"] == []
     assert [json.loads(line)["step"] for line in err.splitlines()][-1] == "checking"
+    page, kept = tmp_path / "report.txt", tmp_path / "report.json"
+    for file in (page, kept):
+        assert run(*argv, "--report", str(file))[0] == 0
+    assert "lost most, of their own size:" in page.read_text()
+    assert json.loads(kept.read_text())["bytes"] == report["bytes"]
+    code, _, err = run(*argv, "--report", str(tmp_path / "none" / "x.txt"))
+    assert (code, "its report cannot be written" in err) == (2, True)
     # Nothing was published of this model: then nothing is said of it.
     report = json.loads(run(*argv, "--replace")[1])
     assert report["perplexity"]["how"] == "not measured"
