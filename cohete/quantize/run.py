@@ -57,6 +57,8 @@ class _Tensor:
     measured: int = 0
     sha256: str = ""
     reused: bool = True
+    before: TensorNote | None = None
+    """The same tensor in the file that was there: what it lost then it has lost now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ class Quantizer:
         if tensor.pieces:
             return
         old = self._before(output, before)
+        tensor.before = old[0] if old is not None else None
         for nth, (at, count) in enumerate(_spans(output)):
             source = output.source
             slab = Slab(
@@ -361,6 +364,9 @@ def _relative(tensor: _Tensor) -> float | None:
 def _note(tensor: _Tensor) -> TensorNote:
     output = tensor.output
     rms = math.sqrt(tensor.error / tensor.measured) if tensor.measured else None
+    relative = _relative(tensor)
+    if tensor.reused and tensor.before is not None:
+        rms, relative = tensor.before.rms_error, tensor.before.relative_error
     return TensorNote(
         name=output.name,
         type=output.type.label,
@@ -368,7 +374,7 @@ def _note(tensor: _Tensor) -> TensorNote:
         numbers=output.source.numbers,
         sha256=tensor.sha256,
         rms_error=rms,
-        relative_error=_relative(tensor),
+        relative_error=relative,
         pieces=[tensor.pieces[nth] for nth in range(len(tensor.pieces))],
     )
 
