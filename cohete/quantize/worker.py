@@ -65,8 +65,9 @@ def _line(name: str, fields: tuple[object, ...]) -> bytes:
 
 
 def main() -> None:
-    # Ctrl+C reaches the whole group: whoever began this one ends it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is sent to the whole group reaches this one too: whoever began it ends it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
         _work()
     except BrokenPipeError:
