@@ -18,10 +18,11 @@ from cohete.quantize.types import PLAIN, TensorType
 
 SLAB = 1 << 21
 """Numbers of a piece: 4 MiB of F16."""
-_CHUNK = 1 << 17
-"""Numbers that are encoded at a time: they and what is made of them stay in the cache."""
-_MEASURED_EVERY = 16
-"""Of so many chunks one is read back to measure what was lost."""
+_CHUNK, _SLOW_CHUNK = 1 << 19, 1 << 17
+"""Numbers that are encoded at a time; fewer where many passes go over them, that they stay in the
+cache."""
+_MEASURED = 1 << 16
+"""Numbers of a piece that are read back to measure what was lost."""
 DIGEST = 16
 
 
@@ -116,19 +117,16 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
         if not encode.is_finite(raw, kind):
             raise NotFinite
     out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
-    error = squares = 0.0
-    measured = at = 0
-    for nth, chunk in enumerate(_chunks(raw, kind)):
+    slow = slab.by_search or slab.out_kind is TensorType.Q6_K
+    at = 0
+    for chunk in _chunks(raw, kind, _SLOW_CHUNK if slow else _CHUNK):
         piece = encoded(chunk, kind, slab.out_kind, by_search=slab.by_search)
         out[at : at + piece.size] = piece
         at += piece.size
-        if nth % _MEASURED_EVERY == 0:
-            numbers = encode.rows_of(chunk, kind)
-            lost = decode(piece, slab.out_kind) - numbers
-            error += float(np.dot(lost, lost))
-            squares += float(np.dot(numbers, numbers))
-            measured += numbers.size
-    return out, error, squares, measured
+    measured = min(_MEASURED, slab.numbers) // slab.out_kind.block * slab.out_kind.block
+    numbers = encode.rows_of(raw[: kind.size(measured)], kind)
+    lost = decode(out[: slab.out_kind.size(measured)], slab.out_kind) - numbers
+    return out, float(np.dot(lost, lost)), float(np.dot(numbers, numbers)), measured
 
 
 def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool) -> Bytes:
@@ -144,8 +142,8 @@ def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool
     return encoders[wanted](x).reshape(-1)
 
 
-def _chunks(raw: Bytes, kind: TensorType) -> Iterator[Bytes]:
-    step = kind.size(_CHUNK)
+def _chunks(raw: Bytes, kind: TensorType, numbers: int) -> Iterator[Bytes]:
+    step = kind.size(numbers)
     for at in range(0, raw.size, step):
         yield raw[at : at + step]
 
