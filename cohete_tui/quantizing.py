@@ -16,8 +16,8 @@ from cohete.text import decode, sanitise
 if TYPE_CHECKING:
     from cohete_tui.wizard import Choice
 
-RUN = ("-m", "cohete")
-"""What Python runs, before the command."""
+RUN = ("-P", "-m", "cohete")
+"""What Python runs, before the command; -P: nothing from the current folder."""
 END_S = 5.0
 """How long a run that is told to end may take to clean up."""
 _MESSAGE_LIMIT = 600
@@ -62,6 +62,7 @@ class QuantizeJob:
         self.error = ""
         self.is_news = True
         """Whether somebody should still be told of it."""
+        self._is_ending = False
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -91,6 +92,8 @@ class QuantizeJob:
             self.state, self.error = JobState.FAILED, error.strerror or str(error)
             return
         self._process = process
+        if self._is_ending:
+            process.terminate()
         assert process.stdout is not None
         assert process.stderr is not None
         try:
@@ -99,14 +102,13 @@ class QuantizeJob:
         except asyncio.CancelledError:
             await self._end(process)
             raise
-        if self.state is JobState.CANCELLED:
-            return
         if status == 0:
             with contextlib.suppress(ValueError):
                 found = json.loads(said)
                 if isinstance(found, dict):
                     self.report = found
-        self.state = JobState.DONE if self.report else JobState.FAILED
+        ended = JobState.CANCELLED if self._is_ending else JobState.FAILED
+        self.state = JobState.DONE if self.report else ended
         if self.state is JobState.FAILED and not self.error:
             self.error = f"it ended with exit status {status}"
 
@@ -133,7 +135,7 @@ class QuantizeJob:
     def cancel(self) -> None:
         """End it soon; it leaves nothing behind."""
         if self.state is JobState.RUNNING:
-            self.state = JobState.CANCELLED
+            self._is_ending = True
             if self._process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     self._process.terminate()
@@ -144,3 +146,5 @@ class QuantizeJob:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self.state is JobState.RUNNING:
+            self.state = JobState.CANCELLED

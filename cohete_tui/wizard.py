@@ -328,10 +328,14 @@ def seconds_of(candidate: Candidate) -> dict[str, float]:
 
 def yaml_of(choice: Choice) -> str:
     """The same as a piece of cohete.yaml."""
-    name = choice.path.stem if choice.path is not None else choice.text
-    devices = ", ".join(choice.boards) if choice.boards else "all"
-    listed = f"[{devices}]" if choice.boards else devices
-    return (
-        f"models:\n  - name: {name}\n    source: {choice.path or choice.text}\n"
-        f"    quantization: {choice.level}\n    devices: {listed}\n"
-    )
+    import yaml
+
+    stem = choice.path.stem if choice.path is not None else choice.text
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "model"
+    listed = {
+        "name": name,
+        "source": str(choice.path or choice.text),
+        "quantization": choice.level,
+        "devices": list(choice.boards) or "all",
+    }
+    return yaml.safe_dump({"models": [listed]}, sort_keys=False, default_flow_style=None)

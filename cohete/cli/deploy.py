@@ -169,10 +169,13 @@ def _made(
         )
     target = source.with_name(f"{model.name}-{level}.gguf")
     work = plan_model(found, Recipe(Level(level)))
-    if options.dry_run and not target.exists():
+    if options.dry_run:
         click.echo(f"{model.name}: would be made as {target.name}, {work.file_bytes / 1e6:.1f} MB")
         return None
     from cohete.cli.quantize import workers_for
+    from cohete.cli.tooling import refuse_foreign
+
+    refuse_foreign(target, replace=False)
 
     outcome = Quantizer(work, target).run(workers_for(work))
     is_new = outcome.reused_bytes < sum(output.bytes for output in work.outputs)

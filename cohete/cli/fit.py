@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cohete.cli.options import config_option
+from cohete.cli.options import FiniteRange, config_option
 
 if TYPE_CHECKING:
     from cohete.fleet.export import Json
     from cohete.quantize.fitting import Candidate, Fit, Row
 
 RESERVE_MIB = 512
+MAX_PATH = 4096
 """Kept free on a board for what else runs there."""
 _KV_TYPES = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
 _TITLES = ("LEVEL ", "WEIGHTS", "KV", "COMPUTE", "OUTPUT", "TIED COPY", "OVERHEAD", "TOTAL",
@@ -28,7 +29,7 @@ _TITLES = ("LEVEL ", "WEIGHTS", "KV", "COMPUTE", "OUTPUT", "TIED COPY", "OVERHEA
 @click.option(
     "--memory",
     "memory_mib",
-    type=click.FloatRange(1, 1 << 24),
+    type=FiniteRange(1, 1 << 24),
     metavar="MIB",
     help="What can be had, in MiB.",
 )
@@ -70,7 +71,7 @@ _TITLES = ("LEVEL ", "WEIGHTS", "KV", "COMPUTE", "OUTPUT", "TIED COPY", "OVERHEA
 @click.option(
     "--overhead",
     "overhead_mib",
-    type=click.FloatRange(0, 1 << 20),
+    type=FiniteRange(0, 1 << 20),
     metavar="MIB",
     help="Of CUDA and the process, where it was measured. Else 450.",
 )
@@ -134,13 +135,16 @@ def candidate_of(text: str) -> Candidate:
     from cohete.quantize.shapes import TABLE, named
 
     shape = named(text)
-    if Path(text).exists():
+    if len(text) < MAX_PATH and Path(text).exists():
         return candidate_of_model(read_model(Path(text)))
     if shape is not None:
         return candidate_of_shape(shape)
     size = re.fullmatch(r"(\d{1,7}(?:\.\d{1,3})?) ?([MG])B", text, re.IGNORECASE)
     if size is not None:
-        return candidate_of_size(float(size[1]) * (1000 if size[2] in "gG" else 1))
+        try:
+            return candidate_of_size(float(size[1]) * (1000 if size[2] in "gG" else 1))
+        except ValueError as error:
+            raise CoheteError(str(error), where=text[:120]) from None
     raise CoheteError(
         "it is no file, no model of the table and no size",
         where=text[:120],

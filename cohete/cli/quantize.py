@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cohete.cli.options import config_option
+from cohete.cli.options import FiniteRange, config_option
+from cohete.cli.tooling import (
+    ask_by_tool,
+    bar_progress,
+    converted,
+    json_progress,
+    refuse_foreign,
+    run_tool,
+)
 
 if TYPE_CHECKING:
     from cohete.quantize.gguf import Model
     from cohete.quantize.plan import Plan
-    from cohete.quantize.run import Outcome, Progress
+    from cohete.quantize.run import Outcome
 
 SMALL_BYTES = 64_000_000
 _TOOL_LEVELS = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
@@ -50,7 +58,7 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 @click.option(
     "--fit",
     "fit_mb",
-    type=click.FloatRange(0.01, 1e7),
+    type=FiniteRange(0.01, 1e7),
     metavar="MB",
     help="Instead of a level, a type for each tensor: the best file of at most so many MB.",
 )
@@ -140,6 +148,7 @@ def command(
     was. Beside it stand a manifest, for --verify, and the hashes that llama-gguf-hash checks.
     """  # fmt: skip
     from cohete.quantize.gguf import read_model
+    from cohete.quantize.measuring import text_of
     from cohete.quantize.mixture import Recipe, parse_rule
     from cohete.quantize.plan import plan_model
     from cohete.quantize.types import Level
@@ -152,13 +161,21 @@ def command(
     ways = [each is not None for each in (level, fit_mb, fit_device)]
     if model is None or sum(ways) != 1:
         raise click.UsageError("say which MODEL, and one of --level, --fit and --fit-device")
+    if text is not None:
+        # Before hours of work, not after them.
+        text_of(text)
     if model.is_dir():
-        model = _converted(model, tool)
+        model = converted(model, tool, dry_run=dry_run)
     found = read_model(model)
     if level is not None and (imatrix is not None or level in _TOOL_LEVELS):
+        if rules or pure or leave_output or quality or allow_requantize:
+            raise click.UsageError("llama-quantize is given a level and an imatrix only")
         path = output or _beside(model, level)
-        _ask_by_tool(path, level, replace=replace, yes=yes)
-        outcome = _run_tool(found, level, path, tool, imatrix, as_json=as_json)
+        if dry_run:
+            click.echo(f"{path}: llama-quantize would make it as {level}")
+            return
+        ask_by_tool(path, level, replace=replace, yes=yes)
+        outcome = run_tool(found, level, path, tool, imatrix, as_json=as_json)
         _say(outcome, model, path, text, report_path, as_json=as_json)
         return
     if level is not None:
@@ -221,70 +238,10 @@ def _beside(model: Path, level: str) -> Path:
     return model.with_name(f"{stem}-{level}.gguf")
 
 
-def _converted(folder: Path, tool: Path | None) -> Path:
-    """A folder of safetensors as GGUF, by the converter a person has."""
-    from cohete.errors import CoheteError
-    from cohete.quantize.tools import CONVERT, convert, find_tool
-
-    if not any(folder.glob("*.safetensors")):
-        raise CoheteError("there are no safetensors in it, and it is no GGUF file",
-                          where=str(folder))  # fmt: skip
-    path = folder / f"{folder.resolve().name}-f16.gguf"
-    if path.exists():
-        return path
-    try:
-        found = find_tool(CONVERT, tool)
-    except CoheteError as error:
-        raise CoheteError(
-            f"safetensors are read through llama.cpp's converter, and {error.what}",
-            where=str(folder),
-            hint=f"Name it with --tool, or make a GGUF file with {CONVERT} first.",
-        ) from None
-    return convert(found, folder, path)
-
-
-def _ask_by_tool(path: Path, level: str, *, replace: bool, yes: bool) -> None:
-    from cohete.errors import CoheteError
-
-    _refuse_foreign(path, replace=replace)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise CoheteError("nobody can be asked here", hint="--yes does not ask.")
-    if not click.confirm(f"Let llama-quantize make {path} as {level}?", default=True):
-        raise click.Abort
-
-
-def _run_tool(
-    model: Model, level: str, path: Path, tool: Path | None, imatrix: Path | None, *, as_json: bool
-) -> Outcome:
-    from cohete.errors import CoheteError
-    from cohete.quantize.pool import Cancelled
-    from cohete.quantize.tools import QUANTIZE, find_tool, quantize_with
-
-    try:
-        return quantize_with(
-            find_tool(QUANTIZE, tool), model, level, path, imatrix=imatrix,
-            threads=os.cpu_count() or 1,
-            progress=_json_progress if as_json else _bar_progress,
-        )  # fmt: skip
-    except (Cancelled, KeyboardInterrupt):
-        raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
-
-
-def _refuse_foreign(path: Path, *, replace: bool) -> None:
-    from cohete.errors import CoheteError
-    from cohete.quantize.manifest import read_manifest
-
-    if path.exists() and not replace and read_manifest(path) is None:
-        words = "it exists, and was not made by `cohete quantize`"
-        raise CoheteError(words, where=str(path), hint="--replace makes it anew.")
-
-
 def _ask(plan: Plan, path: Path, *, replace: bool, yes: bool, quiet: bool) -> None:
     from cohete.errors import CoheteError
 
-    _refuse_foreign(path, replace=replace)
+    refuse_foreign(path, replace=replace)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -321,7 +278,7 @@ def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> Outco
     from cohete.quantize.pool import Cancelled
     from cohete.quantize.run import Quantizer
 
-    quantizer = Quantizer(plan, path, progress=_json_progress if as_json else _bar_progress)
+    quantizer = Quantizer(plan, path, progress=json_progress if as_json else bar_progress)
     previous = signal.signal(signal.SIGTERM, lambda *_: quantizer.cancel())
     try:
         return quantizer.run(workers or workers_for(plan))
@@ -336,24 +293,6 @@ def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> Outco
 def workers_for(plan: Plan) -> int:
     """One a core; for a small model starting them would take longer than the work."""
     return 1 if plan.input_bytes < SMALL_BYTES else os.cpu_count() or 1
-
-
-def _bar_progress(progress: Progress) -> None:
-    if not sys.stderr.isatty():
-        return
-    share = progress.done_bytes / max(1, progress.total_bytes)
-    eta = f"{progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
-    click.echo(
-        f"\r{progress.step}  {100 * share:3.0f} %  {progress.mb_s:.0f} MB/s  {eta}, "
-        f"waits for {progress.bound}   ", nl=False, err=True,
-    )  # fmt: skip
-
-
-def _json_progress(progress: Progress) -> None:
-    import json
-    from dataclasses import asdict
-
-    click.echo(json.dumps(asdict(progress)), err=True)
 
 
 def _say(

@@ -22,7 +22,7 @@ DEFAULT_FOLDER = "models"
 SPARE_MB = 512
 """Left free on the board's disk."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-_FOLDER = re.compile(r"/?[A-Za-z0-9._-]{1,64}(?:/[A-Za-z0-9._-]{1,64}){0,12}", re.ASCII)
+_FOLDER = re.compile(r"/?[A-Za-z0-9._][A-Za-z0-9._-]{0,63}(?:/[A-Za-z0-9._-]{1,64}){0,12}", re.A)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FREE = re.compile(r"^\S+ +\d+ +\d+ +(\d{1,15}) +", re.MULTILINE | re.ASCII)
 _MEMORY = re.compile(r"^MemTotal: +(\d{1,12}) kB", re.MULTILINE | re.ASCII)
@@ -75,7 +75,11 @@ class PutFile:
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        look = f"df -P -k {shlex.quote(self.folder)} 2>/dev/null || df -P -k ."
+        # Of the folder, or of the nearest above it that is there: its disk.
+        look = (
+            f"d={shlex.quote(self.folder)}; "
+            'while [ ! -e "$d" ]; do d=$(dirname -- "$d"); done; df -P -k -- "$d"'
+        )
         return (
             Probe("file", ("stat", "-c", "%s", self.path)),
             Probe("part", ("stat", "-c", "%s", self.part)),
@@ -109,6 +113,8 @@ class PutFile:
                 Step("copy", ("sftp", "put", self.local, self.part), limit_s=limit_s,
                      upload=Upload(self.local, self.part, self.size)),
                 Step("check it on the board", ("sh", "-c", check), limit_s=limit_s),
+                # Whatever is noted is of the file that was there.
+                Step("forget the old digest", ("rm", "-f", "--", f"{self.path}.sha256")),
                 Step("give it its name", ("mv", "-f", "--", self.part, self.path)),
                 Step("note its digest", fed(f"{self.sha256}  {self.name}",
                                             ("tee", "--", f"{self.path}.sha256"))),

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from cohete.claim import Claim
 from cohete.fleet.store import FleetStore, Sample
 from cohete.tegra import TegraStats
-from cohete.telemetry.claim import Claim
 from cohete.telemetry.past import Limits, Past
 from cohete.telemetry.series import BASIC, columns_of, row_of, scales_of
 from cohete.threads import OneThread

@@ -21,6 +21,8 @@ from cohete.text import sanitise
 MAGIC = b"GGUF"
 DEFAULT_ALIGNMENT = 32
 MAX_NAME, MAX_DIMS, MAX_COUNT = 256, 4, 1 << 20
+MAX_TEXT, MAX_VALUE = 1 << 24, 1 << 28
+"""Bytes of a string, and of any value: vocabularies have some ten million."""
 _SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 
 Scalar = int | float | bool | str
@@ -199,6 +201,8 @@ class _Reader:
         begin = self._at
         kind = self._u32()
         value, count = self._value(kind, 0)
+        if self._at - begin > MAX_VALUE:
+            raise self._error(f"a value of {self._at - begin} bytes cannot be")
         return Pair(self._data[begin : self._at], value, count)
 
     def _value(self, kind: int, depth: int) -> tuple[Scalar | None, int]:
@@ -209,7 +213,7 @@ class _Reader:
             self._at += size
             return value, 0
         if kind == _STRING:
-            return self._string(self._size).decode("utf-8", "replace"), 0
+            return self._string(MAX_TEXT).decode("utf-8", "replace"), 0
         if kind != _ARRAY or depth > 2:
             raise self._error(f"a value of type {kind} is not known")
         item, count = self._u32(), self._u64()
@@ -239,8 +243,10 @@ class _Reader:
         kind, offset = self._u32(), self._u64()
         if not all(0 < size < 1 << 40 for size in shape):
             raise self._error(f"a shape of {shape} cannot be")
+        if not name or sanitise(name, MAX_NAME) != name:
+            raise self._error(f"`{sanitise(name, 64)}` is no name of a tensor")
         try:
-            return sanitise(name, MAX_NAME), shape, TensorType(kind), offset
+            return name, shape, TensorType(kind), offset
         except ValueError:
             raise self._error(f"{sanitise(name, 64)} has type {kind}, which is not known") from None
 

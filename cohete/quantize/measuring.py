@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -19,14 +20,14 @@ _FINAL = re.compile(r"Final estimate: PPL = (\d{1,9}\.\d{1,9})")
 
 def measured_change(source: Path, made: Path, text: Path) -> PerplexityChange:
     """How much perplexity rose, or why that cannot be told. Raises CoheteError for the text."""
-    try:
-        words = text.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CoheteError(f"it cannot be read as text: {error}", where=str(text)) from None
+    words = text_of(text)
     try:
         return _here(source, made, words)
-    except (GgufError, ValueError) as error:
-        why = error.what if isinstance(error, GgufError) else str(error)
+    except GgufError as error:
+        why = error.what
+    except (ValueError, ArithmeticError, LookupError, MemoryError, struct.error) as error:
+        # A header that lies: the model was made all the same.
+        why = f"it cannot be worked out: {error or type(error).__name__}"
     tool = shutil.which(TOOL)
     if tool is None:
         return PerplexityChange(how="not measured", source=f"{why}; {TOOL} is not installed")
@@ -36,6 +37,14 @@ def measured_change(source: Path, made: Path, text: Path) -> PerplexityChange:
     return PerplexityChange(
         how="measured", percent=100 * (after / before - 1), source=TOOL, before=before, after=after
     )
+
+
+def text_of(path: Path) -> str:
+    """A text to measure on. Raises CoheteError where it is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CoheteError(f"it cannot be read as text: {error}", where=str(path)) from None
 
 
 def _here(source: Path, made: Path, words: str) -> PerplexityChange:

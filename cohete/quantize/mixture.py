@@ -76,7 +76,7 @@ def parse_rule(text: str) -> Rule:
     if pattern.startswith("re:"):
         try:
             re.compile(pattern[3:])
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise CoheteError(f"`{pattern[:60]}`: {error}", hint=hint) from None
     if word == "keep":
         return Rule(pattern, None)

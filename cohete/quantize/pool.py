@@ -34,7 +34,8 @@ class Pool:
 
     def __enter__(self) -> Pool:
         if self._count > 1:
-            argv = [sys.executable, "-m", "cohete.quantize.worker"]
+            # Without -P a file in the current folder could stand for a module of ours.
+            argv = [sys.executable, "-P", "-m", "cohete.quantize.worker"]
             for _ in range(self._count):
                 self._processes.append(
                     subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -111,6 +112,6 @@ def _feed(
             process.stdin.flush()
             line = process.stdout.readline()
             died = WorkerDied(0, "a worker process ended by itself")
-            answers.put(answer_of(line) if line else died)
-        except OSError as error:
+            answers.put(answer_of(line) if line.endswith(b"\n") else died)
+        except Exception as error:  # noqa: BLE001 - told to who waits for the answer
             answers.put(error)

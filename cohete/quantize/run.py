@@ -21,10 +21,16 @@ from cohete.errors import CoheteError
 from cohete.quantize import search
 from cohete.quantize.gguf import read_model
 from cohete.quantize.hashing import Hashed, Stretch, hash_file
-from cohete.quantize.manifest import Manifest, TensorNote, read_manifest, write_manifest
+from cohete.quantize.manifest import (
+    Manifest,
+    TensorNote,
+    read_manifest,
+    write_manifest,
+)
+from cohete.quantize.places import check_places, files_of, sole_writer
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
-from cohete.quantize.slabs import SLAB, Made, NotFinite, Slab, digest
+from cohete.quantize.slabs import SLAB, Made, NotFinite, Slab, TooLarge, digest
 
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
@@ -82,8 +88,7 @@ class Quantizer:
     ) -> None:
         self._plan = plan
         self._path = path
-        self._part = path.with_name(f"{path.name}.part")
-        self._journal = path.with_name(f"{path.name}.part.journal")
+        self._part, self._journal, *_ = files_of(path)
         self._tell = progress or (lambda _: None)
         self._cancel = threading.Event()
         self._tensors = [_Tensor(output) for output in plan.outputs]
@@ -100,6 +105,11 @@ class Quantizer:
         """Make the file. Blocking. Raises CoheteError, and Cancelled after `cancel`."""
         where = str(self._path)
         self._begun_s = time.perf_counter()
+        check_places(self._path, self._plan.model.paths)
+        with sole_writer(self._path):
+            return self._run(workers, where)
+
+    def _run(self, workers: int, where: str) -> Outcome:
         try:
             resumed = self._prepare()
             with Pool(workers, self._cancel) as pool:
@@ -116,6 +126,13 @@ class Quantizer:
                 where=str(self._plan.model.paths[0]),
                 hint="The model is damaged, or was converted wrongly. Convert it again.",
             ) from None
+        except TooLarge as error:
+            self._remove()
+            raise CoheteError(
+                f"{error or 'a tensor'} has numbers that are too large for its type",
+                where=str(self._plan.model.paths[0]),
+                hint="Keep this tensor with a rule (`NAME=keep`).",
+            ) from None
         except OSError as error:
             raise _told(error, where) from None
         seconds = time.perf_counter() - self._begun_s
@@ -129,9 +146,6 @@ class Quantizer:
         """The file at its full length with its header; bytes that an earlier run has finished."""
         folder = self._path.parent
         folder.mkdir(parents=True, exist_ok=True)
-        if self._path.resolve() in [path.resolve() for path in self._plan.model.paths]:
-            raise CoheteError("that is the model itself", where=str(self._path),
-                              hint="Name another file with --output.")  # fmt: skip
         resumed = self._resume()
         if resumed:
             return resumed
@@ -202,8 +216,8 @@ class Quantizer:
                 assert isinstance(made, Made)
                 self._take(made)
                 self._report("quantizing", already, total)
-        except NotFinite:
-            raise NotFinite(self._culprit(jobs)) from None
+        except (NotFinite, TooLarge) as error:
+            raise type(error)(self._culprit(jobs)) from None
 
     def _culprit(self, jobs: list[Slab]) -> str:
         """Which tensor was not finished; the first of them."""
@@ -296,7 +310,7 @@ class Quantizer:
             self._report("checking", 0, total)
         for tensor in self._tensors:
             lost = _relative(tensor)
-            if lost is not None and lost > ERROR_BOUND:
+            if lost is not None and not lost <= ERROR_BOUND:
                 self._remove()
                 raise CoheteError(
                     f"{tensor.output.name} lost {100 * lost:.0f} % of itself: that is no model",
@@ -325,6 +339,8 @@ class Quantizer:
             bits_per_weight=plan.bits_per_weight,
             tensors=[_note(tensor) for tensor in self._tensors],
         )
+        if self._cancel.is_set():
+            raise Cancelled
         # A manifest of the file that was there must not be found beside the new one.
         write_manifest(self._path, manifest)
         self._part.replace(self._path)

@@ -30,6 +30,17 @@ class NotFinite(ValueError):
     """A number that is none."""
 
 
+class TooLarge(ValueError):
+    """A number that the wanted type cannot hold."""
+
+
+_SCALES = {
+    TensorType.Q4_0: slice(0, 2), TensorType.Q4_1: slice(0, 4), TensorType.Q5_0: slice(0, 2),
+    TensorType.Q5_1: slice(0, 4), TensorType.Q8_0: slice(0, 2), TensorType.Q6_K: slice(208, 210),
+}  # fmt: skip
+"""Where a block has its scales, as F16: from too large a number they become infinite."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slab:
     """`path`, `offset`, `numbers`, `kind`: what is read. `out`, `out_offset`, `out_kind`: what is
@@ -76,7 +87,7 @@ def digest(data: bytes | memoryview) -> str:
 
 
 def make(slab: Slab) -> Made:
-    """Read it, encode it, write it. Raises NotFinite, OSError."""
+    """Read it, encode it, write it. Raises NotFinite, TooLarge, OSError."""
     begun = time.perf_counter()
     raw = _read(slab.path, slab.offset, slab.kind.size(slab.numbers))
     io_s = time.perf_counter() - begun
@@ -123,10 +134,20 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
         piece = encoded(chunk, kind, slab.out_kind, by_search=slab.by_search)
         out[at : at + piece.size] = piece
         at += piece.size
+    if not _holds(out, slab.out_kind):
+        raise TooLarge
     measured = min(_MEASURED, slab.numbers) // slab.out_kind.block * slab.out_kind.block
     numbers = encode.rows_of(raw[: kind.size(measured)], kind)
     lost = decode(out[: slab.out_kind.size(measured)], slab.out_kind) - numbers
     return out, float(np.dot(lost, lost)), float(np.dot(numbers, numbers)), measured
+
+
+def _holds(out: Bytes, kind: TensorType) -> bool:
+    """Whether everything that was made is a number."""
+    if kind in PLAIN:
+        return encode.is_finite(out, kind)
+    scales = np.ascontiguousarray(out.reshape(-1, kind.block_bytes)[:, _SCALES[kind]])
+    return encode.is_finite(scales.reshape(-1), TensorType.F16)
 
 
 def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool) -> Bytes:

@@ -17,6 +17,7 @@ from cohete.errors import CoheteError
 from cohete.quantize.gguf import Model, read_model
 from cohete.quantize.hashing import Stretch, hash_file, hash_stretch
 from cohete.quantize.manifest import Manifest, TensorNote, write_manifest
+from cohete.quantize.places import check_places, sole_writer
 from cohete.quantize.pool import Cancelled
 from cohete.quantize.run import Outcome, Progress
 from cohete.quantize.types import TensorType
@@ -38,7 +39,7 @@ def find_tool(name: str, given: Path | None = None) -> str:
     if given is not None:
         if not given.exists():
             raise CoheteError("there is no such tool", where=str(given))
-        return str(given)
+        return str(given.resolve())
     found = shutil.which(name)
     if found is None:
         raise CoheteError(
@@ -61,6 +62,7 @@ def quantize_with(
 ) -> Outcome:
     """A level that only llama-quantize makes. Blocking. Raises CoheteError, Cancelled."""
     begun = time.perf_counter()
+    check_places(path, [*model.paths, *([imatrix] if imatrix is not None else [])])
     part = path.with_name(f"{path.name}.part")
     total = sum(tensor.bytes for tensor in model.tensors)
     argv = [tool, *(["--imatrix", str(imatrix)] if imatrix is not None else []),
@@ -76,7 +78,8 @@ def quantize_with(
             progress(Progress("quantizing", int(share * total), total, rate, left, "cpu"))
 
     try:
-        _run(argv, told, cancel or threading.Event(), str(model.paths[0]))
+        with sole_writer(path):
+            _run(argv, told, cancel or threading.Event(), str(model.paths[0]))
         made = read_model(part)
         lost = {each.name for each in model.tensors} - {each.name for each in made.tensors}
         if lost:
@@ -111,14 +114,22 @@ def _run(
 ) -> None:
     """Run a tool to its end; an exit status that is not 0 is never swallowed."""
     said = b""
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    try:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except OSError as error:
+        raise CoheteError(f"it cannot be run: {error.strerror}", where=argv[0]) from None
+    with process:
         assert process.stdout is not None
-        for line in process.stdout:
-            said = (said + line)[-_SAID:]
-            told(line)
-            if cancel.is_set():
+        try:
+            for line in process.stdout:
+                said = (said + line)[-_SAID:]
+                told(line)
+                if cancel.is_set():
+                    raise Cancelled
+        finally:
+            # Whatever ends us ends what we began.
+            if process.poll() is None and sys.exc_info()[0] is not None:
                 process.terminate()
-                raise Cancelled
     if process.returncode:
         lines = [text for text in decode(said).splitlines() if text.strip()]
         words = sanitise(" ".join(lines[-3:]), 300)

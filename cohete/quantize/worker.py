@@ -12,7 +12,7 @@ import sys
 from dataclasses import astuple, replace
 
 from cohete.quantize.hashing import Hashed, Stretch, hash_stretch
-from cohete.quantize.slabs import Made, NotFinite, Slab, make
+from cohete.quantize.slabs import Made, NotFinite, Slab, TooLarge, make
 from cohete.quantize.types import TensorType
 
 Job = Slab | Stretch
@@ -20,7 +20,7 @@ Answer = Made | Hashed
 
 
 def carry_out(job: Job) -> Answer:
-    """What came of a job. Raises NotFinite, OSError."""
+    """What came of a job. Raises NotFinite, TooLarge, OSError."""
     return make(job) if isinstance(job, Slab) else hash_stretch(job)
 
 
@@ -55,9 +55,10 @@ def answer_of(line: bytes) -> Answer | Exception:
     if name == "Hashed":
         tensor, sha256, pieces = fields
         return Hashed(tensor, sha256, tuple(pieces))
-    if name == "NotFinite":
-        return NotFinite(*fields)
-    return MemoryError(*fields) if name == "MemoryError" else OSError(*fields)
+    plain: dict[str, type[Exception]] = {
+        each.__name__: each for each in (NotFinite, TooLarge, MemoryError)
+    }
+    return plain.get(name, OSError)(*fields)
 
 
 def _line(name: str, fields: tuple[object, ...]) -> bytes:
@@ -80,7 +81,7 @@ def _work() -> None:
         answer: Answer | Exception
         try:
             answer = carry_out(job_of(line))
-        except (OSError, NotFinite, MemoryError) as error:
+        except (OSError, NotFinite, TooLarge, MemoryError) as error:
             answer = error
         sys.stdout.buffer.write(answer_line(answer))
         sys.stdout.buffer.flush()

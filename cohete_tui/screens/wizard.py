@@ -205,11 +205,11 @@ class WizardScreen(FilteredScreen[None]):
             path = await asyncio.to_thread(Path(text).expanduser)
             found = await asyncio.to_thread(candidate_of, str(path))
             exists = await asyncio.to_thread(path.exists)
-        except CoheteError as error:
+        except (CoheteError, OSError, ValueError) as error:
             self._problem = str(error)
             self.flush()
             return
-        self._problem = ""
+        self._problem, self._seconds = "", {}
         if exists and not self._app.served:
             recent = self._app.recent_models
             await asyncio.to_thread(wizard.note_recent, recent, path)

@@ -19,6 +19,7 @@ from cohete.control.gate import Gate
 from cohete.errors import ChangeRefused, LinkError
 from cohete.fleet.actions import action_as_dict, action_from
 from cohete.links.base import Completed
+from cohete.links.commands import look, split_sections
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
@@ -152,6 +153,28 @@ async def test_without_room_nothing_is_begun(server: Sshd, tmp_path: Path) -> No
         assert not test.folder.exists()
 
 
+async def test_room_is_looked_for_where_the_folder_will_be(server: Sshd, tmp_path: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == Path.home().stat().st_dev:
+        pytest.skip("there is no second file system here")
+    action = PutFile("/x/m.gguf", "0" * 64, 10, f"{other}/cohete-none/models")
+    async with board(server, tmp_path) as test:
+        done = await test.runner.run(look(action.probes), timeout_s=20)
+        assert str(other) in split_sections(done.stdout)["space"].decode()
+
+
+async def test_a_name_without_its_digest_is_not_taken_for_granted(
+    server: Sshd, tmp_path: Path
+) -> None:
+    path, action = file_of(tmp_path, 4096)
+    async with board(server, tmp_path) as test:
+        assert (await test.put(action)).startswith("done")
+        (test.folder / "model.gguf").write_bytes(os.urandom(4096))
+        (test.folder / "model.gguf.sha256").unlink()
+        assert (await test.put(action)).startswith("done")
+        assert (test.folder / "model.gguf").read_bytes() == path.read_bytes()
+
+
 async def test_a_file_that_is_gone_here_is_said(server: Sshd, tmp_path: Path) -> None:
     path, action = file_of(tmp_path)
     async with board(server, tmp_path) as test:
@@ -175,7 +198,7 @@ async def test_a_board_that_takes_no_files_says_so(tmp_path: Path) -> None:
     ("local", "folder"),
     [("/a/b;c.gguf", "models"), ("/a/-x.gguf", "models"), ("/a/ü.gguf", "models"),
      ("/a/m.gguf", "../x"), ("/a/m.gguf", "a/../b"), ("/a/m.gguf", "a b"), ("/a/m.gguf", "$HOME"),
-     ("/a/m.gguf", "")],
+     ("/a/m.gguf", ""), ("/a/m.gguf", "-x")],
 )  # fmt: skip
 def test_names_that_could_mean_something_are_refused(local: str, folder: str) -> None:
     with pytest.raises(ChangeRefused):

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+from cohete.claim import Claim
 from cohete.clock import ManualClock
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.store import FleetStore
 from cohete.tegra import parse
 from cohete.telemetry.chunk import Chunk
-from cohete.telemetry.claim import Claim
 from cohete.telemetry.files import HOUR_MS, HistoryFiles, NewChunk
 from cohete.telemetry.past import Past
 from cohete.telemetry.query import past

@@ -82,12 +82,26 @@ def test_a_file_that_ends_too_early_is_found_before_its_data_is_read(tmp_path: P
 
 
 def test_names_are_safe_to_show(tmp_path: Path) -> None:
-    pairs = {"general.architecture": text_pair("lla\x1b[31mma"), "n": scalar_pair(4)}
     path = tmp_path / "x.gguf"
-    header = header_bytes(pairs, [("a\x1b]0;x\x07b.weight", (32, 1), TensorType.F32, 0)])
-    path.write_bytes(header + b"\0" * 128)
-    model = read_model(path)
-    assert "\x1b" not in model.architecture + model.tensors[0].name
+    pairs = {"general.architecture": text_pair("lla\x1b[31mma"), "n": scalar_pair(4)}
+    for name in ("a\x1b]0;x\x07b.weight", ""):
+        header = header_bytes(pairs, [(name, (32, 1), TensorType.F32, 0)])
+        path.write_bytes(header + b"\0" * 128)
+        with pytest.raises(GgufError, match="is no name of a tensor"):
+            read_model(path)
+    path.write_bytes(header_bytes(pairs, [("a", (32, 1), TensorType.F32, 0)]) + b"\0" * 128)
+    assert "\x1b" not in read_model(path).architecture
+
+
+def test_a_string_of_a_terabyte_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    data = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + struct.pack("<Q", 1) + b"k"
+    data += struct.pack("<IQ", 8, 1 << 40)
+    with path.open("wb") as file:
+        file.write(data)
+        file.truncate(2 << 40)
+    with pytest.raises(GgufError, match="bytes cannot be"):
+        read_model(path)
 
 
 def test_arrays_are_kept_as_they_are(tmp_path: Path) -> None:

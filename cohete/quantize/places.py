@@ -1,0 +1,51 @@
+"""Where a file is made: what stands beside it, what must not be overwritten, who writes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from cohete.claim import Claim
+from cohete.errors import CoheteError
+from cohete.quantize.manifest import hashes_path, manifest_path
+from cohete.quantize.slabs import digest
+
+
+def files_of(path: Path) -> tuple[Path, Path, Path, Path]:
+    """What stands beside a file while and after it is made: part, journal, manifest, hashes."""
+    return (
+        path.with_name(f"{path.name}.part"),
+        path.with_name(f"{path.name}.part.journal"),
+        manifest_path(path),
+        hashes_path(path),
+    )
+
+
+def check_places(path: Path, sources: Iterable[Path]) -> None:
+    """That nothing that is written is something that is read. Raises CoheteError."""
+    kept = {source.resolve() for source in sources}
+    for place in (path, *files_of(path)):
+        if place.resolve() in kept:
+            raise CoheteError(
+                "that is the model itself", where=str(place),
+                hint="Name another file with --output.",
+            )  # fmt: skip
+
+
+@contextlib.contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Nobody else of this user makes the same file meanwhile. Raises CoheteError."""
+    name = digest(str(path.resolve()).encode())
+    claim = Claim(user_state_path("cohete") / "locks" / name)
+    if not claim.take():
+        raise CoheteError(
+            "another run is making this file", where=str(path),
+            hint="Wait for it, or name another file with --output.",
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        claim.drop()
