@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cohete.quantize.fitting import Candidate, Fit, Row
 
 RESERVE_MIB = 512
-MAX_PATH = 4096
 """Kept free on a board for what else runs there."""
 _KV_TYPES = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
 _TITLES = ("LEVEL ", "WEIGHTS", "KV", "COMPUTE", "OUTPUT", "TIED COPY", "OVERHEAD", "TOTAL",
@@ -135,7 +134,12 @@ def candidate_of(text: str) -> Candidate:
     from cohete.quantize.shapes import TABLE, named
 
     shape = named(text)
-    if len(text) < MAX_PATH and Path(text).exists():
+    try:
+        is_file = Path(text).exists()
+    except OSError:
+        # Too long for a name, for one.
+        is_file = False
+    if is_file:
         return candidate_of_model(read_model(Path(text)))
     if shape is not None:
         return candidate_of_shape(shape)

@@ -39,7 +39,12 @@ def refuse_foreign(path: Path, *, replace: bool) -> None:
     from cohete.errors import CoheteError
     from cohete.quantize.manifest import read_manifest
 
-    if path.exists() and not replace and read_manifest(path) is None:
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise CoheteError(f"no file can have this name: {error.strerror}",
+                          where=str(path)[:200]) from None  # fmt: skip
+    if is_there and not replace and read_manifest(path) is None:
         words = "it exists, and was not made by `cohete quantize`"
         raise CoheteError(words, where=str(path), hint="--replace makes it anew.")
 

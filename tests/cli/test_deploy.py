@@ -126,3 +126,20 @@ def test_what_cannot_be_made_says_so(
     code, _, err = run("deploy", "--config", str(path), "--yes")
     assert code == 2
     assert words in err
+
+
+def test_a_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    model(tmp_path / "files", "tied-f16")
+    precious = tmp_path / "files" / "small-q4_0.gguf"
+    precious.write_bytes(b"precious")
+    listed: dict[str, object] = {
+        "name": "small", "source": "files/tied-f16.gguf", "quantization": "q4_0",
+    }  # fmt: skip
+    fleet = {"devices": [{"id": "a", "connection": "ethernet", "ip": "127.0.0.1"}]}
+    path = tmp_path / "cohete.yaml"
+    path.write_text(yaml.safe_dump({"version": "1.0", "fleet": fleet, "models": [listed]}))
+    code, out, _ = run("deploy", "--config", str(path), "--dry-run")
+    assert (code, "would be made as" in out) == (0, True)
+    code, _, err = run("deploy", "--config", str(path), "--yes")
+    assert (code, "was not made by" in err) == (2, True)
+    assert precious.read_bytes() == b"precious"

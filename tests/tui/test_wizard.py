@@ -356,3 +356,38 @@ def test_models_that_were_looked_at_come_first(tmp_path: Path) -> None:
     assert len(found) < wizard.MAX_RECENT
     file.write_bytes(b"\xff\xfe")
     assert wizard.recent_models(file) == []
+
+
+async def test_cancelled_is_what_was_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Choice, "argv", property(lambda _: ()))
+    slow, done = tmp_path / "slow.py", tmp_path / "done.py"
+    slow.write_text("import time; time.sleep(60)\n")
+    done.write_text(
+        "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: None)\n"
+        'print(\'{"file": "x"}\', flush=True)\n'
+    )
+    # Before there is a process, it is ended as soon as there is one.
+    monkeypatch.setattr("cohete_tui.quantizing.RUN", (str(slow),))
+    job = QuantizeJob(Choice(), tmp_path / "x.gguf")
+    job.start()
+    job.cancel()
+    await until(lambda: job.state is JobState.CANCELLED, 20)
+    # What was ready all the same was made.
+    monkeypatch.setattr("cohete_tui.quantizing.RUN", (str(done),))
+    job = QuantizeJob(Choice(), tmp_path / "x.gguf")
+    job.start()
+    await until(lambda: bool(job.report), 20)
+    job.cancel()
+    assert job.state is JobState.DONE
+
+
+def test_any_name_gives_yaml_that_loads() -> None:
+    import yaml
+
+    choice = Choice(path=Path("/m/a: b #1.gguf"), level="q4_0")
+    (found,) = yaml.safe_load(wizard.yaml_of(choice))["models"]
+    assert found["name"] == "a-b-1"
+    assert found["source"] == "/m/a: b #1.gguf"
+    assert found["devices"] == "all"
