@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 from cohete.config.base import Name, Strict, Unit
 from cohete.config.thermal import Process
 
+WatchedFile = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/@+-]{1,254}$")]
+
 
 class Rollout(Strict):
     """One change on many boards."""
@@ -47,6 +49,9 @@ class Control(Strict):
         default=[], description="systemd units stopped before a reboot and started after it."
     )
     rollout: Rollout = Field(default_factory=Rollout)
+    watch_files: Annotated[list[WatchedFile], Field(max_length=64)] = Field(
+        default=[], description="Files that `cohete drift` compares besides those it always does."
+    )
 
 
 class PowerProfile(Strict):

@@ -80,6 +80,12 @@ class SimBoard:
         self.gpu_used_since_boot = False
         self.booted_at = clock.monotonic() - 3600 * 5
         self.written: dict[str, bytes] = {}
+        self.packages = {
+            "linux-libc-dev:arm64": "5.15.0-1.2",
+            "nvidia-jetpack": self.module.jetpack,
+            "nvidia-l4t-core": self.module.core_package,
+        }
+        """Versions by name; "" is not installed."""
         self.boots = 0
         self.over_current_events = 0
         self.battery_percent: int | None = None

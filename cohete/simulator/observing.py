@@ -1,12 +1,13 @@
-"""The commands that show what a simulated board does: awk, getconf, journalctl, dmesg."""
+"""The commands that show what a simulated board does and has: awk, dpkg-query, journalctl, ..."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from cohete.simulator import activity
 from cohete.simulator.faults import Fault
-from cohete.simulator.files import ESCAPES
+from cohete.simulator.files import ESCAPES, read_file
 from cohete.simulator.shell import Context, Program
 
 
@@ -59,9 +60,37 @@ async def dmesg(context: Context, argv: list[str]) -> int:
     return 1
 
 
+async def dpkg_query(context: Context, argv: list[str]) -> int:
+    """Of one package its version, of all of them name, version and status."""
+    packages = {name: version for name, version in context.board.packages.items() if version}
+    if argv[-2] == "-f":
+        for name in sorted(packages):
+            context.say(f"{name} {packages[name]} installed")
+        return 0
+    if argv[-1] not in packages:
+        context.complain(f"dpkg-query: no packages found matching {argv[-1]}")
+        return 1
+    context.out(packages[argv[-1]].encode())
+    return 0
+
+
+async def sha256sum(context: Context, argv: list[str]) -> int:
+    status = 0
+    for path in argv[argv.index("--") + 1 :]:
+        data = read_file(context.board, path)
+        if data is None:
+            context.complain(f"sha256sum: {path}: No such file or directory")
+            status = 1
+        else:
+            context.say(f"{hashlib.sha256(data).hexdigest()}  {path}")
+    return status
+
+
 OBSERVING: dict[str, Program] = {
     "awk": awk,
     "dmesg": dmesg,
+    "dpkg-query": dpkg_query,
     "getconf": getconf,
     "journalctl": journalctl,
+    "sha256sum": sha256sum,
 }

@@ -217,18 +217,6 @@ async def nvfancontrol(context: Context, argv: list[str]) -> int:
     return 0
 
 
-async def dpkg_query(context: Context, argv: list[str]) -> int:
-    module = context.board.module
-    packages = {"nvidia-jetpack": module.jetpack, "nvidia-l4t-core": module.core_package}
-    name = argv[-1]
-    version = packages.get(name, "")
-    if not version:
-        context.complain(f"dpkg-query: no packages found matching {name}")
-        return 1
-    context.out(version.encode())
-    return 0
-
-
 async def nvidia_smi(context: Context, argv: list[str]) -> int:
     board = context.board
     thor = board.module.key.startswith("thor")
@@ -311,7 +299,6 @@ PROGRAMS: dict[str, Program] = {
     **OBSERVING,
     **SERVICES,
     "bash": sh,
-    "dpkg-query": dpkg_query,
     "jetson_clocks": jetson_clocks,
     "nvfancontrol": nvfancontrol,
     "nvidia-smi": nvidia_smi,
