@@ -51,7 +51,9 @@ async def test_a_changed_mode_package_and_file_are_told_and_no_secret(tmp_path: 
         status, out, _ = await run_async("drift", "--config", config)
         assert (status, out.count(": as accepted ")) == (0, 2)
         spoil(fleet)
-        status, _, _err = await run_async("power", "set", "5W", "nano-0", "--config", config, "--yes")
+        status, _, _err = await run_async(
+            "power", "set", "5W", "nano-0", "--config", config, "--yes"
+        )
         assert status == 0
         status, out, _ = await run_async("drift", "--config", config)
         assert status == 1

@@ -78,7 +78,7 @@ def resident_mb() -> float:
 def test_what_is_free_between_what_is_used_goes_back() -> None:
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("only glibc keeps free pages and can give them back")
-    blocks = [bytes(100_000) for _ in range(400)]
+    blocks = [bytes(100_000) for _ in range(800)]
     del blocks[1::2], blocks[1::2]
     before = resident_mb()
     trimmer()()

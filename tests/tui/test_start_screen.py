@@ -20,10 +20,9 @@ async def test_the_doors_are_there(size: tuple[int, int]) -> None:
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         assert isinstance(app.screen, StartScreen)
-        assert "Demo" in text_of(app)
+        await until(lambda: "Demo" in text_of(app))
         await pilot.press("question_mark")
-        await pilot.pause()
-        assert "Start" in text_of(app)
+        await until(lambda: "Start" in text_of(app))
 
 
 async def test_a_configuration_opens_the_fleet(tmp_path: Path) -> None:
