@@ -115,6 +115,17 @@ def find_models(folders: Iterable[Path]) -> list[ModelFile]:
     return sorted(found.values(), key=lambda each: (-each.bytes, each.path.name))[:MAX_FILES]
 
 
+def find_folders(folder: Path) -> list[Path]:
+    """The folder above, then those inside that are not hidden, by name. Blocking."""
+    here = folder.absolute()
+    above = [here.parent] if here.parent != here else []
+    try:
+        inside = [each for each in here.iterdir() if not each.name.startswith(".")]
+        return above + sorted(each for each in inside if each.is_dir())[:MAX_FILES]
+    except OSError:
+        return above
+
+
 def recent_models(file: Path) -> list[ModelFile]:
     """Models that were looked at lately and are still there, the newest first. Blocking."""
     found: list[ModelFile] = []
@@ -170,8 +181,10 @@ def title(step: Step, choice: Choice, cells: int) -> Line:
     return spread(left, [(" → ".join(filter(None, done)) + " ", "dim")], cells)
 
 
-def model_rows(files: Sequence[ModelFile], cells: int) -> list[tuple[str, Line]]:
-    """Files by name, with size and folder."""
+def model_rows(
+    files: Sequence[ModelFile], folders: Sequence[Path], here: Path, cells: int
+) -> list[tuple[str, Line]]:
+    """Files by name, with size and folder; then the folders around `here` that can be gone to."""
     rows: list[tuple[str, Line]] = []
     for each in files:
         size = f"{each.bytes / 1e9:6.1f} GB" if each.bytes >= 1e8 else f"{each.bytes / 1e6:6.1f} MB"
@@ -181,6 +194,10 @@ def model_rows(files: Sequence[ModelFile], cells: int) -> list[tuple[str, Line]]
             [(f" {fit(each.path.name, room)} ", ""), (f"{size}  ", "title"),
              (str(each.path.parent), "dim")],
         ))  # fmt: skip
+    above = here.absolute().parent
+    for folder in folders:
+        name = "../" if folder == above else f"{folder.name}/"
+        rows.append((str(folder), [(f" {fit(name, max(12, cells - 2))}", "accent")]))
     return rows
 
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 FLUSH_S = 0.5
 NO_MODELS = (
-    "No GGUF file here. Press / and type the path of one (F16 or BF16), or the name of a model, as "
-    "in llama-3.2-1b, to see what it would need."
+    "No GGUF file here. Go to another folder, or press / and type the path of one (F16 or BF16), "
+    "or the name of a model, as in llama-3.2-1b, to see what it would need."
 )
 
 
@@ -59,8 +59,11 @@ class WizardScreen(FilteredScreen[None]):
         self.serving = Serving()
         self._wanted = list(boards)
         self._typed = model
-        self._folders = list(folders) if folders is not None else None
+        self._places = list(folders) if folders is not None else None
+        self._here: Path | None = None
+        """The folder that was gone to; None is where models usually are."""
         self._files: list[wizard.ModelFile] = []
+        self._folders: list[Path] = []
         self._fit: Fit | None = None
         self._seconds: dict[str, float] = {}
         self._problem = ""
@@ -124,7 +127,8 @@ class WizardScreen(FilteredScreen[None]):
 
     def _rows(self, cells: int) -> Sequence[tuple[str, Line]]:
         if self.step is Step.MODEL:
-            return wizard.model_rows(self._files, cells)
+            here = self._here or self._usual[0]
+            return wizard.model_rows(self._files, self._folders, here, cells)
         if self.step is Step.BOARD:
             now_s = self._app.store_now.clock.monotonic()
             return wizard.board_rows(self._devices, self.choice.boards, now_s, cells)
@@ -145,6 +149,8 @@ class WizardScreen(FilteredScreen[None]):
 
     def _about(self, cells: int) -> list[Line]:
         lines: list[Line] = [[(text, "danger")] for text in wrap(self._problem, cells, 4)]
+        if self.step is Step.MODEL and self._here is not None:
+            lines += [[(text, "dim")] for text in wrap(f"In {self._here}", cells, 2)]
         if self.step is Step.MODEL and not self._files:
             lines += [[(text, "dim")] for text in wrap(NO_MODELS, cells, 4)]
         elif self.step is Step.LEVEL:
@@ -188,14 +194,23 @@ class WizardScreen(FilteredScreen[None]):
 
     @work(exclusive=True, group="look", exit_on_error=False)
     async def _look(self) -> None:
-        folders = self._folders
-        if folders is None:
-            folders = [Path.cwd(), Path.home() / "models"]
-        recent = await asyncio.to_thread(wizard.recent_models, self._app.recent_models)
-        found = await asyncio.to_thread(wizard.find_models, folders)
+        here, recent = self._here, []
+        if here is None:
+            recent = await asyncio.to_thread(wizard.recent_models, self._app.recent_models)
+        places = self._usual if here is None else [here]
+        found = await asyncio.to_thread(wizard.find_models, places)
         known = {each.path.resolve() for each in recent}
         self._files = recent + [each for each in found if each.path.resolve() not in known]
+        if not self._app.served:
+            self._folders = await asyncio.to_thread(wizard.find_folders, places[0])
         self.flush()
+        if here is not None and self._rows(80):
+            self.rows.select(self._rows(80)[0][0])
+
+    @property
+    def _usual(self) -> list[Path]:
+        """Where models are looked for first."""
+        return self._places or [Path.cwd(), Path.home() / "models"]
 
     @work(exclusive=True, group="take", exit_on_error=False)
     async def _take_model(self, text: str) -> None:
@@ -203,6 +218,10 @@ class WizardScreen(FilteredScreen[None]):
 
         try:
             path = await asyncio.to_thread(Path(text).expanduser)
+            if not self._app.served and await asyncio.to_thread(path.is_dir):
+                self._problem, self._here = "", path.absolute()
+                self._look()
+                return
             found = await asyncio.to_thread(candidate_of, str(path))
             exists = await asyncio.to_thread(path.exists)
         except (CoheteError, OSError, ValueError) as error:

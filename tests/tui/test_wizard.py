@@ -37,9 +37,14 @@ def model(folder: Path, name: str = "tied-f16", small: Small | None = None) -> P
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, size: tuple[int, int] = (100, 30), typed: str = "", boards: tuple[str, ...] = ()
+    folder: Path,
+    size: tuple[int, int] = (100, 30),
+    typed: str = "",
+    boards: tuple[str, ...] = (),
+    *,
+    served: bool = False,
 ) -> AsyncIterator[tuple[Pilot[None], CoheteApp, WizardScreen]]:
-    app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=False)
+    app = CoheteApp(Launch(served=served), session=StillSession(mixed_store()), timer=False)
     async with app.run_test(size=size, notifications=True) as pilot:
         await settle(pilot)
         screen = WizardScreen(boards, model=typed, folders=[folder])
@@ -157,7 +162,7 @@ async def test_what_cannot_be_used_says_so(tmp_path: Path) -> None:
 
 async def test_with_no_model_it_says_what_to_do(tmp_path: Path) -> None:
     async with opened(tmp_path, (80, 24)) as (_, app, _):
-        assert "No GGUF file here. Press / and type the path" in text_of(app)
+        assert "No GGUF file here. Go to another folder, or press /" in text_of(app)
 
 
 async def test_it_goes_on_while_it_is_left_and_is_found_again(
@@ -303,6 +308,49 @@ def test_models_that_are_found(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x" * size)
     found = wizard.find_models([tmp_path, tmp_path, tmp_path / "none"])
     assert [each.path.name for each in found] == ["b-00001-of-00002.gguf", "a.gguf"]
+
+
+async def test_folders_are_gone_to_by_keyboard(tmp_path: Path) -> None:
+    (tmp_path / "models" / "deep").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    model(tmp_path / "models" / "deep")
+    async with opened(tmp_path, (80, 24)) as (pilot, app, screen):
+        await until(lambda: "models/" in text_of(app))
+        assert "No GGUF file here" in text_of(app)
+        assert "../" in text_of(app)
+        assert "hidden" not in text_of(app)
+        await pilot.press("j", "enter")
+        await until(lambda: "deep/" in text_of(app))
+        assert screen.rows.current == str(tmp_path)
+        await pilot.press("j", "enter")
+        await until(lambda: "tied-f16.gguf" in text_of(app))
+        assert "In " in text_of(app)
+        assert screen.rows.current == str(tmp_path / "models" / "deep" / "tied-f16.gguf")
+        await pilot.press("G", "enter")
+        await until(lambda: "deep/" in text_of(app))
+        await pilot.press("slash", *str(tmp_path / "models" / "deep"), "enter")
+        await until(lambda: "tied-f16.gguf" in text_of(app))
+        await pilot.press("enter")
+        await at(screen, Step.BOARD, pilot)
+
+
+async def test_folders_are_not_shown_in_a_browser(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    model(tmp_path)
+    async with opened(tmp_path, served=True) as (pilot, app, screen):
+        await until(lambda: "tied-f16.gguf" in text_of(app))
+        assert "secret" not in text_of(app)
+        await pilot.press("slash", *str(tmp_path / "secret"), "enter")
+        await until(lambda: bool(screen._problem))
+
+
+@pytest.mark.parametrize("place", ["/", "/nowhere-at-all"])
+def test_folders_that_are_found(tmp_path: Path, place: str) -> None:
+    for name in ("b", "a", ".c"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").write_text("")
+    assert wizard.find_folders(tmp_path) == [tmp_path.parent, tmp_path / "a", tmp_path / "b"]
+    assert all(each.is_dir() for each in wizard.find_folders(Path(place)))
 
 
 async def test_what_was_made_is_copied_to_its_board(tmp_path: Path) -> None:
