@@ -93,6 +93,14 @@ _log = logging.getLogger("cohete.control")
 _log.addHandler(logging.NullHandler())
 
 
+def lane_of(action: Action) -> str:
+    """Changes of one board wait for each other within a lane.
+
+    Holding work of a board that is too hot waits for no mode change, and nothing for a copy.
+    """
+    return str(getattr(action, "LANE", ""))
+
+
 class Control:
     """The one way to touch a device."""
 
@@ -100,7 +108,7 @@ class Control:
         self.gate = gate
         self._audit = audit
         self.clock = clock
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def look(self, spec: DeviceSpec, runner: Runner, action: Action) -> Change:
         """What the action means on this device now; only reads.
@@ -125,7 +133,7 @@ class Control:
         to a reboot of this device.
         """
         # A breaker, a limit and a person may want something of the same board at once.
-        async with self._turns.setdefault(spec.id, asyncio.Lock()):
+        async with self._turns.setdefault((spec.id, lane_of(action)), asyncio.Lock()):
             run = _Run(self, spec, runner, action, progress or _silent)
             return await self._in_turn(run, spec, runner, action, shown, reboot=reboot)
 

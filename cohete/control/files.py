@@ -11,6 +11,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from cohete.control.change import Change, Need, Sections, Step, Upload, fed
 from cohete.errors import ChangeRefused
@@ -38,6 +39,8 @@ class PutFile:
 
     Raises ChangeRefused for names that could mean something to a shell or leave the folder.
     """
+
+    LANE: ClassVar[str] = "files"
 
     local: str
     sha256: str

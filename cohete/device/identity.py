@@ -11,6 +11,7 @@ from cohete import hardware
 from cohete.device.activity import Program, programs_from
 from cohete.device.battery import Battery, battery_from
 from cohete.device.memory import BoardMemory, memory_from
+from cohete.device.temperatures import throttle_from
 from cohete.hardware import Module
 from cohete.text import decode, sanitise
 from cohete.thermal.throttle import HeldBack, held_back_from
@@ -61,6 +62,8 @@ class Facts:
     held_back: HeldBack = field(default_factory=HeldBack)
     battery: Battery | None = None
     memory: BoardMemory = field(default_factory=BoardMemory)
+    throttle_c: float | None = None
+    """Where its kernel says that it throttles."""
     programs: tuple[Program, ...] = ()
     """Those that hold most memory, the largest first."""
 
@@ -156,6 +159,7 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         held_back=held_back_from(_text(sections, "throttle")),
         battery=battery_from(_text(sections, "supplies")),
         memory=memory,
+        throttle_c=throttle_from(sections.get("trips", b"")),
         programs=programs_from(sections, memory.page_bytes),
     )
 
@@ -210,6 +214,7 @@ def facts_from_dict(found: Mapping[str, object]) -> Facts:
         else (),
         module=next((m for m in hardware.MODULES if m.name == found.get("module")), None),
         is_super=found.get("is_super") is True,
+        throttle_c=None,
         l4t=_text_or_none(found.get("l4t")),
         jetpack=_text_or_none(found.get("jetpack")),
         memory_total_mb=_int_or_none(found.get("memory_total_mb")),

@@ -9,17 +9,12 @@ import re
 from dataclasses import dataclass
 
 from cohete.links.commands import Probe
-from cohete.tegra.rules import hottest_zone
+from cohete.tegra.rules import NOT_THE_MODULE, hottest_zone
 from cohete.tegra.stats import Zone
 from cohete.text import decode, sanitise
 
 _ZONES = "/sys/class/thermal/thermal_zone*"
 THERMAL = Probe("thermal", ("sh", "-c", f"grep -s . {_ZONES}/type {_ZONES}/temp"))
-TRIPS = Probe(
-    "trips", ("sh", "-c", f"grep -s . {_ZONES}/type {_ZONES}/trip_point_*_type "
-              f"{_ZONES}/trip_point_*_temp"),
-)  # fmt: skip
-
 _LINE = re.compile(
     r"^/sys/class/thermal/thermal_zone(\d{1,3})/(?:(type)|(temp)|trip_point_(\d{1,2})_(type|temp))"
     r":(.{1,64})$",
@@ -28,6 +23,8 @@ _LINE = re.compile(
 _SUFFIX = re.compile(r"[-_]?(thermal|therm|die)$", re.IGNORECASE)
 _LOWEST_C, _HIGHEST_C = -40.0, 200.0
 MAX_ZONES = 64
+LOWEST_THROTTLE_C = 60.0
+"""Nothing is throttled below; what says so is about something else, or cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +70,21 @@ def trips_from(section: bytes) -> list[Trip]:
         for key, celsius in values.items()
         if celsius is not None and key in kinds
     ]
+
+
+def throttle_from(section: bytes) -> float | None:
+    """The lowest temperature in C at which the kernel throttles the module; None is not told.
+
+    Zones of the carrier board and constants do not count, nor points that only drive the fan.
+    """
+    points = [
+        trip.celsius
+        for trip in trips_from(section)
+        if trip.kind == "passive"
+        and trip.celsius >= LOWEST_THROTTLE_C
+        and not trip.zone.lower().startswith(tuple(NOT_THE_MODULE))
+    ]
+    return min(points, default=None)
 
 
 def zone_name(text: str) -> str:

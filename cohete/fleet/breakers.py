@@ -172,12 +172,15 @@ class BreakerKeeper:
 
     def _limits(self, each: DeviceBreaker) -> Limits:
         device = each.device
-        module = device.facts.module if device.facts else None
+        facts = device.facts
+        known = [facts.throttle_c] if facts is not None else []
+        if facts is not None and facts.module is not None:
+            known.append(facts.module.throttle_c)
         return limits_of(
             each.policy,
             mode=device.mode_name,
             ambient_c=self._ambient_c(each),
-            trip_c=module.throttle_c if module is not None else None,
+            trip_c=min((each_c for each_c in known if each_c is not None), default=None),
         )
 
     @staticmethod

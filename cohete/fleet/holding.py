@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import ClassVar
 
 from cohete.control.change import (
     Change,
@@ -38,6 +39,7 @@ KILL = "/bin/kill"
 """Not the shell's own, which may not know groups."""
 MAX_HELD = 256
 BREAKER = "breaker"
+HELD_LANE = "held"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:-]{0,127}", re.ASCII)
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,79}", re.ASCII)
 _LINE = re.compile(
@@ -196,6 +198,8 @@ class Held:
 class Hold:
     """This work held by `owner`, as far as it runs."""
 
+    LANE: ClassVar[str] = HELD_LANE
+
     works: tuple[Work, ...]
     why: str = "it is too hot"
     owner: str = BREAKER
@@ -256,6 +260,8 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class Release:
     """Whatever the board's note says `owner` holds, let go; without one, all of it."""
+
+    LANE: ClassVar[str] = HELD_LANE
 
     owner: str = ""
 

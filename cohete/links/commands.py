@@ -59,6 +59,14 @@ _SUPPLIES = " ".join(
 """A board on a battery tells how full it is, and what it draws."""
 
 
+_ZONES = "/sys/class/thermal/thermal_zone*"
+TRIPS = Probe(
+    "trips", ("sh", "-c", f"grep -s . {_ZONES}/type {_ZONES}/trip_point_*_type "
+              f"{_ZONES}/trip_point_*_temp"),
+)  # fmt: skip
+"""Where the kernel itself begins to throttle, and switches off."""
+
+
 def _processes(condition: str) -> str:
     """Of each process: number, ticks of CPU, pages in memory, name (which may hold blanks)."""
     program = (
@@ -96,6 +104,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("machine_id", ("cat", "/etc/machine-id")),
     Probe("supplies", ("sh", "-c", f"grep -s . {_SUPPLIES}")),
     Probe("throttle", ("sh", "-c", f"grep -s . {_HELD_BACK}")),
+    TRIPS,
     *MEMORY_PROBES,
     Probe("large", ("sh", "-c", f"{_processes(f'f[22]>={LARGE_PAGES}')} | head -n 64")),
     Probe("cuda", ("ls", "-d", "/dev/nvhost-gpu", "/dev/nvidiactl", "/usr/local/cuda")),

@@ -17,20 +17,24 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.config.thermal import AmbientRule, Reactions, ThermalLimits, ThermalPolicy
 from cohete.control.applying import Control as Applier
+from cohete.control.applying import Outcome
 from cohete.control.audit import AuditLog
 from cohete.control.gate import Gate
 from cohete.fleet import breakers
-from cohete.fleet.breakers import BreakerKeeper, DeviceBreaker
-from cohete.fleet.holding import NOTE
+from cohete.fleet.breakers import BreakerKeeper, DeviceBreaker, works_of
+from cohete.fleet.holding import NOTE, Hold
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.store import FleetStore
+from cohete.links.base import Completed
 from cohete.links.ssh import SshConnector
+from cohete.power.modes import SetMode
 from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
 from cohete.simulator.server import SimHost
 from cohete.tegra import parse
 from cohete.thermal.breaker import BreakerState
 from tests.boards import lonely_files, simulated, until
+from tests.control.support import bench
 
 STOP = Reactions(stop=["inference.service"])
 
@@ -62,9 +66,14 @@ class Guarded:
 
 @contextlib.asynccontextmanager
 async def guarded(
-    folder: Path, policy: ThermalPolicy, *, interval_ms: int = 100, control: Control | None = None
+    folder: Path,
+    policy: ThermalPolicy,
+    *,
+    interval_ms: int = 100,
+    control: Control | None = None,
+    module: str = "orin-nano-8gb",
 ) -> AsyncIterator[Guarded]:
-    async with simulated("orin-nano-8gb", folder=folder, sudo=True) as (fleet, config, specs):
+    async with simulated(module, folder=folder, sudo=True) as (fleet, config, specs):
         host = next(iter(fleet.hosts.values()))
         host.board.services["inference.service"] = True
         host.board.thermal.die_c = host.board.thermal.sink_c = 45
@@ -104,6 +113,50 @@ async def test_work_on_the_board_stops_in_two_seconds_and_goes_on_when_cool(tmp_
         assert "C, above 65 C" in text
         assert "cooled: breaker half open: work runs again on trial" in text
         assert "change: hold unit inference.service" in text
+
+
+async def test_no_limit_lies_above_where_the_board_itself_throttles(tmp_path: Path) -> None:
+    # No table says where a Nano throttles: its kernel does.
+    policy = ThermalPolicy(threshold_c=104, cooldown_c=90, check_interval_ms=100, on_open=STOP)
+    async with guarded(tmp_path, policy, module="nano") as test:
+        facts = test.each.device.facts
+        assert facts is not None
+        assert facts.module is not None
+        assert facts.module.throttle_c is None
+        assert facts.throttle_c == test.board.module.throttle_c
+        await until(lambda: test.each.limits.threshold_c < test.board.module.throttle_c)
+        assert any("throttles at" in words for words in test.each.limits.why)
+
+
+@pytest.mark.claim("TM-03")
+async def test_holding_waits_for_nothing_else_that_is_done_to_the_board(tmp_path: Path) -> None:
+    class Stuck:
+        """A board that never answers whoever asks through it."""
+
+        def __init__(self) -> None:
+            self.asked = asyncio.Event()
+
+        async def run(self, *_: object, **__: object) -> Completed:
+            self.asked.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with bench("nano", tmp_path) as test:
+        test.board.services["llm.service"] = True
+        stuck = Stuck()
+        work = Hold(works_of(Reactions(stop=["llm.service"])))
+        before = asyncio.create_task(test.control.apply(test.spec, stuck, SetMode("5W")))
+        await stuck.asked.wait()
+        async with asyncio.timeout(10):
+            assert (await test.apply(work)).outcome is Outcome.DONE
+        assert not test.board.services["llm.service"]
+        # Others of the board wait, as before.
+        other = asyncio.create_task(test.apply(SetMode("5W")))
+        await asyncio.wait([other], timeout=0.1)
+        assert not other.done()
+        before.cancel()
+        await asyncio.wait([before])
+        assert (await other).outcome is Outcome.DONE
 
 
 @pytest.mark.claim("TM-03")
