@@ -12,6 +12,8 @@ from cohete.cli.options import acting_options
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from cohete.fleet.session import FleetPlan
+
 
 @click.group()
 def command() -> None:
@@ -24,19 +26,24 @@ def command() -> None:
     "--limit",
     "limit_c",
     type=click.FloatRange(20, 105),
-    default=65.0,
-    show_default=True,
-    help="Refuse from this temperature on, in C.",
+    help="Refuse from this temperature on, in C; never above the warning of a board's thermal "
+    "policy. Else that, or 65 C.",
 )
-def lock(limit_c: float, **given: Unpack[Given]) -> None:
+def lock(limit_c: float | None, **given: Unpack[Given]) -> None:
     """Lock the clocks of each board at the highest its power mode allows.
 
     They are stored first, and restored by `cohete clocks free`. Not while a board is hot. The lock
     ends with a change of the power mode and with a restart.
     """
+    from cohete.fleet.desired import hot_c
     from cohete.power.clocks import SetClocks
 
-    act(Options(**given), lambda _: SetClocks(locked=True, limit_c=limit_c))
+    def make(plan: FleetPlan) -> SetClocks:
+        if limit_c is None:
+            return SetClocks(locked=True, limit_c=hot_c(plan.specs))
+        return SetClocks(locked=True, limit_c=min(limit_c, hot_c(plan.specs, limit_c)))
+
+    act(Options(**given), make)
 
 
 @command.command("free")

@@ -114,7 +114,10 @@ def set_profile(name: str, reboot: bool, **given: Unpack[Given]) -> None:
     """
     from cohete.fleet.desired import profile_named
 
-    act(Options(**given, reboot=reboot), lambda plan: profile_named(name, plan.power, plan.control))
+    act(
+        Options(**given, reboot=reboot),
+        lambda plan: profile_named(name, plan.power, plan.control, plan.specs),
+    )
 
 
 @command.command("measure")

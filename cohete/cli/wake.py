@@ -30,6 +30,7 @@ SSH_PORT = 22
     show_default=True,
     help="Seconds to wait for it; 0 does not wait.",
 )
+@click.option("--read-only", is_flag=True, help="Wake nothing.")
 def command(
     targets: tuple[str, ...],
     config_path: str | None,
@@ -37,20 +38,28 @@ def command(
     broadcast: str,
     port: str,
     wait_s: float,
+    read_only: bool,
 ) -> None:
     """Wake DEVICEs by magic packet, and say whether they can be reached after it.
 
-    Exit code 1 where any cannot. The board has to have wake-on-LAN switched on.
+    Exit code 1 where any cannot, or is read-only. The board has to have wake-on-LAN switched on.
     """
     from cohete.clock import SystemClock
+    from cohete.control.gate import Gate
     from cohete.errors import ConfigError
     from cohete.fleet.session import plan_fleet, require_fleet
     from cohete.loop import run
     from cohete.power.wake import parse_mac, send, woke
 
     plan = require_fleet(plan_fleet(targets, config_path))
+    gate = Gate(read_only or plan.control.read_only)
     well = True
     for spec in plan.specs:
+        refusal = gate.refusal(spec)
+        if refusal:
+            well = False
+            click.echo(f"{spec.id}: refused: {refusal}")
+            continue
         address = mac or spec.mac
         if address is None:
             raise ConfigError(

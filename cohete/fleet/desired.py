@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cohete.config.control import Control, Power
 from cohete.config.spec import DeviceSpec
 from cohete.errors import ConfigError
@@ -9,15 +11,24 @@ from cohete.power.clocks import HOT_C
 from cohete.power.profiles import BUILT_IN, Profile
 
 
-def profile_named(
-    name: str, power: Power, control: Control, spec: DeviceSpec | None = None
-) -> Profile:
-    """A profile of the configuration, else a built-in one. Raises ConfigError.
+def hot_c(specs: Iterable[DeviceSpec], otherwise_c: float = HOT_C) -> float:
+    """From where on, in C, clocks are not locked on any of these: the lowest warning of their
+    thermal policies, `otherwise_c` where one has none."""
+    policies = [spec.thermal for spec in specs] or [None]
+    return min(
+        otherwise_c if each is None else each.threshold_c - each.warning_margin_c
+        for each in policies
+    )
 
-    Clocks are not locked from the warning of the device's thermal policy on.
+
+def profile_named(
+    name: str, power: Power, control: Control, specs: Iterable[DeviceSpec] = ()
+) -> Profile:
+    """A profile of the configuration, else a built-in one, for these devices. Raises ConfigError.
+
+    Clocks are not locked from the warning of their thermal policies on.
     """
-    policy = spec.thermal if spec is not None else None
-    limit_c = policy.threshold_c - policy.warning_margin_c if policy is not None else HOT_C
+    limit_c = hot_c(specs)
     drain = tuple(control.drain)
     written = power.profiles.get(name)
     if written is not None:
@@ -34,4 +45,4 @@ def desired(spec: DeviceSpec, power: Power, control: Control) -> Profile | None:
     """What the configuration wants of a device; None where it says nothing."""
     if spec.power_profile is None:
         return None
-    return profile_named(spec.power_profile, power, control, spec)
+    return profile_named(spec.power_profile, power, control, [spec])

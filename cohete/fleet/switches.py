@@ -102,7 +102,7 @@ class SwitchKeeper:
 
     async def _switch(self, device: Device, each: DeviceSwitch, wanted: str) -> None:
         name = self._profile(device, wanted or each.done, back=not wanted)
-        profile = profile_named(name, self._power, self._settings, device.spec)
+        profile = profile_named(name, self._power, self._settings, [device.spec])
         result = await self._control.apply(device.spec, self._runner_of(device), profile)
         took_s = self._clock.monotonic() - each.since_s
         why = wanted or f"{each.done} is over"

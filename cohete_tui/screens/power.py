@@ -115,8 +115,8 @@ class PowerScreen(ChartedScreen[None]):
         if not self.is_current:
             return
         rows = self.query_one(RowList)
-        breaker = self._breaker(self.subject)
-        limit_c = breaker.limits.warning_c if breaker is not None else None
+        warnings_c = [each.limits.warning_c for each in map(self._breaker, self.devices) if each]
+        limit_c = min(warnings_c, default=None)
         found = offers(self._boards, self._drain(), limit_c, max(30, rows.size.width - 1))
         if not self._boards:
             found = []

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from cohete.config.control import Control, Power, PowerProfile
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
+from cohete.config.thermal import ThermalPolicy
 from cohete.control import applying
 from cohete.control.applying import Outcome
 from cohete.errors import ChangeRefused, ConfigError
-from cohete.fleet.desired import profile_named
+from cohete.fleet.desired import hot_c, profile_named
 from cohete.power.modes import DEFAULT, LEAST, MOST, by_meaning
 from cohete.power.nvpmodel import parse_conf
 from cohete.power.profiles import BUILT_IN, Profile
@@ -177,3 +180,25 @@ async def test_apply_makes_it_so_and_a_second_time_changes_nothing(tmp_path: Pat
         assert "nano-0: set the power profile power_saver; now MAXN" in out
         assert (await run_async("apply", *more, "--yes"))[0] == 0
         assert boards["nano-0"].mode.name == "5W"
+
+
+@pytest.mark.claim("PM-02")
+def test_clocks_are_not_locked_from_the_lowest_warning_on() -> None:
+    def spec(threshold_c: float | None) -> DeviceSpec:
+        policy = None
+        if threshold_c is not None:
+            policy = ThermalPolicy(
+                threshold_c=threshold_c,
+                cooldown_c=40,
+                warning_margin_c=5,
+                check_interval_ms=500,
+            )
+        return DeviceSpec("a", Target("10.0.0.1"), thermal=policy)
+
+    assert hot_c([]) == hot_c([spec(None)]) == 65
+    assert hot_c([spec(60), spec(None)]) == hot_c([spec(None), spec(60)]) == 55
+    assert hot_c([spec(80)]) == 75
+    assert hot_c([spec(80), spec(None)]) == 65
+    assert hot_c([spec(80), spec(None)], 90) == 75
+    profile = profile_named("max_performance", Power(), Control(), [spec(80), spec(60)])
+    assert profile.limit_c == 55

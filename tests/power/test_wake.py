@@ -77,3 +77,22 @@ async def test_the_command(tmp_path: Path) -> None:
         status, out, _ = await asyncio.create_task(run_async("wake", "a", *more, "--wait", "5"))
         assert status == 0
         assert out.startswith("a: reached after ")
+
+
+@pytest.mark.parametrize("how", ["option", "everything", "device"])
+async def test_read_only_wakes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr("cohete.power.wake.send", lambda *given: sent.append(given))
+    path = tmp_path / "cohete.yaml"
+    of_device = ", read_only: true" if how == "device" else ""
+    path.write_text(
+        f"fleet: {{devices: [{{id: a, ip: 127.0.0.1, mac: '48:b0:2d:11:22:33'{of_device}}}]}}\n"
+        + ("control: {read_only: true}\n" if how == "everything" else "")
+    )
+    more = ("--read-only",) if how == "option" else ()
+    status, out, _ = await run_async("wake", "a", "--config", str(path), "--wait", "0", *more)
+    assert (status, sent) == (1, [])
+    assert out.startswith("a: refused: ")
+    assert "read-only" in out or "read_only" in out
