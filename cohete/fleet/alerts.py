@@ -51,6 +51,18 @@ def _state(state: State) -> Query:
     return Query(f"state:{state}", (lambda device, now_s: device.state is state,))
 
 
+TOLD_S = 60.0
+"""So long a warning that was told as an event counts."""
+
+
+def _told(kind: str) -> Query:
+    def is_fresh(device: Device, now_s: float) -> bool:
+        at = device.told_at.get(kind)
+        return at is not None and now_s - at < TOLD_S
+
+    return Query(f"{kind!r} told in the last minute", (is_fresh,))
+
+
 BUILT_IN: tuple[Rule, ...] = (
     Rule("board-lost", _state(State.LOST), "critical", 30.0, 10.0),
     Rule("board-refused", _state(State.REFUSED), "critical", 0.0, 0.0),
@@ -58,6 +70,14 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule("breaker-open", _flag("breaker-open"), "critical", 0.0, 5.0),
     Rule("over-budget", _flag("over-budget"), "warning", 10.0, 30.0),
     Rule("memory-low", parse_query("ram>95"), "warning", 10.0, 30.0),
+    Rule("heat-warning", _told("warm"), "warning", 0.0, 0.0),
+    Rule("heat-ahead", _told("forecast"), "warning", 0.0, 0.0),
+    Rule("memory-pressure", _told("memory"), "warning", 0.0, 0.0),
+    Rule("leak", _told("leak"), "warning", 0.0, 0.0),
+    Rule("throttled", _told("throttled"), "warning", 0.0, 0.0),
+    Rule("limit-not-held", _told("limit not held"), "warning", 0.0, 0.0),
+    Rule("still-held", _told("held"), "warning", 0.0, 0.0),
+    Rule("change-failed", _told("change failed"), "warning", 0.0, 0.0),
 )
 """What is worth telling on every fleet."""
 

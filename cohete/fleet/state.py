@@ -201,6 +201,7 @@ class Device:
         "stats_at",
         "sudo_note",
         "throttling",
+        "told_at",
         "tries",
         "version",
         "was_live",
@@ -210,6 +211,8 @@ class Device:
     def __init__(self, spec: DeviceSpec, index: int, now_s: float) -> None:
         self.spec = spec
         self.index = index
+        self.told_at: dict[str, float] = {}
+        """When each kind of event was told of it last; monotonic seconds."""
         self.state = State.CONNECTING if spec.enabled else State.DISABLED
         self.since = now_s
         self.error = ""

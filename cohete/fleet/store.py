@@ -245,6 +245,8 @@ class FleetStore:
 
     def event(self, device: Device | None, kind: str, text: str, hint: str = "") -> None:
         """Something rare happened now."""
+        if device is not None:
+            device.told_at[kind] = self.clock.monotonic()
         self.event_at(self.clock.time(), device, kind, text, hint)
 
     def event_at(

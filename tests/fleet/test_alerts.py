@@ -17,7 +17,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.errors import ConfigError, LinkError
 from cohete.fleet.alerting import AlertKeeper, rules_of
-from cohete.fleet.alerts import FLAP_CHANGES, AlertBook, Rule, Silence
+from cohete.fleet.alerts import FLAP_CHANGES, TOLD_S, AlertBook, Notice, Rule, Silence
 from cohete.fleet.notify import Notifier
 from cohete.fleet.query import parse_query
 from cohete.fleet.silences import read_silences, write_silences
@@ -115,6 +115,38 @@ def test_rules_from_the_configuration() -> None:
     assert rules_of(Alerts(built_in=False)) == []
     with pytest.raises(ConfigError, match="the alert rule x: there is no field 'tmp'"):
         rules_of(Alerts(rules=[AlertRule(name="x", when="tmp>60")]))
+
+
+EARLY = {
+    "warm": "heat-warning",
+    "forecast": "heat-ahead",
+    "memory": "memory-pressure",
+    "leak": "leak",
+    "throttled": "throttled",
+    "limit not held": "limit-not-held",
+    "held": "still-held",
+    "change failed": "change-failed",
+}
+
+
+@pytest.mark.claim("TM-12")
+@pytest.mark.parametrize("kind", EARLY)
+async def test_what_is_told_ahead_is_an_alert_for_a_minute(tmp_path: Path, kind: str) -> None:
+    store, clock = store_of("a", "b")
+    notices: list[Notice] = []
+    keeper = AlertKeeper(store, Alerts(), clock, tmp_path, on_notice=notices.append)
+    keeper.look()
+    before = len(notices)
+    store.event(store["b"], kind, "CPU at 61 C, the breaker opens above 65 C")
+    keeper.look()
+    keeper.look()
+    (notice,) = notices[before:]
+    assert (notice.alert.rule.name, notice.alert.device) == (EARLY[kind], "b")
+    assert store.events[-1].text == f"warning: {EARLY[kind]}"
+    await clock.advance(TOLD_S + 1)
+    keeper.look()
+    keeper.look()
+    assert notices[-1].over
 
 
 @pytest.mark.claim("TM-12")
