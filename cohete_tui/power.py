@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cohete.control.change import Action
@@ -154,9 +154,13 @@ def _fan_rows(boards: Mapping[str, BoardState]) -> list[Offer]:
 
 
 def state_lines(
-    board: BoardState | None, breaker: DeviceBreaker | None, problem: str, cells: int
+    board: BoardState | None,
+    breaker: DeviceBreaker | None,
+    limits: Iterable[str],
+    problem: str,
+    cells: int,
 ) -> list[Line]:
-    """One board: what differs from its mode, its breaker with its limits, what is unknown."""
+    """One board: what differs from its mode, its limits, its breaker, what is unknown."""
     lines: list[Line] = [[(text, "danger")] for text in wrap(problem, cells, 3)]
     if board is None:
         return lines or [[("Reading the board …", "dim")]]
@@ -170,6 +174,9 @@ def state_lines(
     if board.held:
         names = ", ".join(work.words for work in board.held)
         lines += _wrapped(f"held: {names}", cells, "warn")
+    for words in limits:
+        style = "warn" if " step " in words and "no step" not in words else ""
+        lines += _wrapped(f"limit {words}", cells, style)
     lines += breaker_lines(breaker, cells)
     return lines
 

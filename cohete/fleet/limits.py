@@ -93,6 +93,14 @@ class LimitKeeper:
 
     def look(self, each: DeviceLimit) -> None:
         """One decision; what it asks for is begun."""
+        self._decide(each)
+        device = each.device
+        words = each.words
+        if device.state is not State.LIVE:
+            words = f"{each.name}: not measured, the board is {device.state}"
+        device.limit_words[each.name] = words
+
+    def _decide(self, each: DeviceLimit) -> None:
         device = each.device
         if device.state is not State.LIVE or device.reading is None:
             return

@@ -186,6 +186,7 @@ class Device:
         "index",
         "key_line",
         "last_line_at",
+        "limit_words",
         "live_since",
         "lives",
         "next_try_at",
@@ -211,6 +212,8 @@ class Device:
     def __init__(self, spec: DeviceSpec, index: int, now_s: float) -> None:
         self.spec = spec
         self.index = index
+        self.limit_words: dict[str, str] = {}
+        """By the name of a limit that is kept: value, limit, steps taken."""
         self.told_at: dict[str, float] = {}
         """When each kind of event was told of it last; monotonic seconds."""
         self.state = State.CONNECTING if spec.enabled else State.DISABLED

@@ -171,7 +171,7 @@ class PowerScreen(ChartedScreen[None]):
             if len(self.devices) > 1:
                 lines.append([(device.id, "title")])
             lines += state_lines(
-                self._boards.get(device.id), self._breaker(device),
+                self._boards.get(device.id), self._breaker(device), device.limit_words.values(),
                 self._problems.get(device.id, ""), cells,
             )  # fmt: skip
         if len(self.devices) > 4:

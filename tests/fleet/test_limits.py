@@ -17,6 +17,7 @@ from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
 from cohete.control.gate import Gate
 from cohete.fleet.limits import LimitKeeper, mean
+from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
 from cohete.links.base import Completed
 from cohete.links.commands import quote
@@ -109,6 +110,15 @@ async def test_power_stays_within_its_budget(tmp_path: Path) -> None:
     assert max(loop.values) > 11.0
     assert max(loop.values[120:]) <= 11.0
     assert loop.board.batch < 4
+    device = loop.store["b"]
+    value = loop.each.value
+    assert value is not None
+    words = f"x: {value:.1f} of 11 W, step {loop.each.taken} of 3"
+    assert device.limit_words == {"x": words}
+    loop.store.set_state(device, State.LOST, "gone")
+    loop.keeper.look(loop.each)
+    assert device.limit_words == {"x": "x: not measured, the board is lost"}
+    loop.store.set_state(device, State.LIVE)
     # One step at a time.
     assert all(abs(b - a) <= 1 for a, b in zip(loop.taken, loop.taken[1:], strict=False))
     # The load ends: what was taken is given back, to the full.

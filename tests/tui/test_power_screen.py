@@ -105,6 +105,14 @@ async def test_the_fan_curve_is_drawn_where_there_is_one(tmp_path: Path) -> None
         assert not test.app.screen.query_one(FanChart).display
 
 
+async def test_limits_that_are_kept_are_shown(tmp_path: Path) -> None:
+    async with cockpit(tmp_path, "orin-nano-8gb") as test:
+        (device,) = test.app.store_now
+        device.limit_words["desk"] = "desk: 12.3 of 11 W, step 1 of 3"
+        await test.open_power()
+        await test.wait_for("limit desk: 12.3 of 11 W, step 1 of 3")
+
+
 async def test_a_mode_is_set_from_the_keyboard(tmp_path: Path) -> None:
     async with cockpit(tmp_path, "nano") as test:
         await test.open_power()
