@@ -78,19 +78,6 @@ def test_nothing_of_ours_is_needed_on_a_board() -> None:
     assert not words & {"python", "python3", "pip", "cohete"}
 
 
-FOREIGN = "cohete/fleet/garbage.py"
-"""The one module that may call into the C library, and only `malloc_trim`."""
-
-
-@pytest.mark.claim("AI-03")
-def test_the_one_module_calls_one_foreign_function() -> None:
-    tree = ast.parse((ROOT / FOREIGN).read_text())
-    loaded = [ast.unparse(n) for n in ast.walk(tree) if "CDLL" in ast.unparse(n)]
-    assert "ctypes.CDLL(None).malloc_trim" in loaded
-    calls = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    assert {call for call in calls if "trim" in call} == {"trim", "trimmer"}
-
-
 @pytest.mark.claim("AI-03")
 def test_strictly_typed_and_no_foreign_functions() -> None:
     import tomllib
@@ -103,8 +90,7 @@ def test_strictly_typed_and_no_foreign_functions() -> None:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = {alias.name.partition(".")[0] for alias in node.names}
                 names.add((getattr(node, "module", None) or "").partition(".")[0])
-                if path.relative_to(ROOT).as_posix() != FOREIGN:
-                    assert not names & {"ctypes", "cffi", "_ctypes"}, path
+                assert not names & {"ctypes", "cffi", "_ctypes"}, path
         text = path.read_text()
         assert not re.search(r"#\s*type:\s*ignore(?!\[)", text), path
     assert not [*ROOT.glob("cohete*/**/*.c"), *ROOT.glob("cohete*/**/*.pyx")]
