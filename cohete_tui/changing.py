@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cohete.control.applying import Outcome, Result
 from cohete.control.change import Change
+from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError
 from cohete_tui.draw import Line, fit, wrap
 

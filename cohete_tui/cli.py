@@ -118,6 +118,10 @@ def command(
     from cohete.loop import run
 
     run(app.run_async())
+    if plan is not None and not served:
+        from cohete.cli.standing import say_what_stands
+
+        say_what_stands(spec.id for spec in plan.specs)
     sys.exit(app.return_code or 0)
 
 

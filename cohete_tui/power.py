@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cohete.control.change import Action
 from cohete.fleet.breakers import DeviceBreaker
@@ -46,6 +46,15 @@ def offers(
         found.append(_heading("Held because of heat"))
         found.append(Offer("release", [("  let go what was held", "")], Release()))
     return found
+
+
+def only_shown(found: Sequence[Offer]) -> list[Offer]:
+    """Where nothing may be changed: modes as they are, and no offer."""
+    return [
+        replace(offer, action=None)
+        for offer in found
+        if offer.action is None or isinstance(offer.action, SetMode)
+    ]
 
 
 def _heading(text: str, rest: str = "") -> Offer:

@@ -14,8 +14,9 @@ from cohete.errors import CoheteError, ConfigError
 
 if TYPE_CHECKING:
     from cohete.config.spec import DeviceSpec
-    from cohete.control.applying import Control, Result
+    from cohete.control.applying import Control
     from cohete.control.change import Action, Change
+    from cohete.control.outcome import Result
     from cohete.fleet.export import Json
     from cohete.fleet.rollout import Rollout, RolloutFile, Rules
     from cohete.fleet.session import FleetPlan
@@ -28,7 +29,6 @@ class Given(TypedDict):
     targets: tuple[str, ...]
     config_path: str | None
     accept_new: bool
-    filter_text: str | None
     dry_run: bool
     yes: bool
     at_once: int | None
@@ -40,7 +40,6 @@ class Given(TypedDict):
 LOOKS_AT_ONCE = 32
 TYPED_FROM = 5
 """From so many boards on, their number is typed instead of a yes."""
-FILTER_WAIT_S = 15.0
 
 
 Wish = Callable[["DeviceSpec"], "Action | None"]
@@ -54,7 +53,6 @@ class Options:
     targets: tuple[str, ...] = ()
     config_path: str | None = None
     accept_new: bool = False
-    filter_text: str | None = None
     dry_run: bool = False
     yes: bool = False
     at_once: int | None = None
@@ -66,12 +64,10 @@ class Options:
 
 def act(options: Options, make: Callable[[FleetPlan], Action]) -> None:
     """Make it so on every board that was meant; exits 0 where all are, 1 where any is not."""
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(
-        plan_fleet(options.targets, options.config_path, accept_new=options.accept_new)
-    )
+    plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
     action = make(plan)
     well = run(_act(plan, options, lambda _: action, (None, ())))
     sys.exit(0 if well else 1)
@@ -92,15 +88,15 @@ def acted(options: Options, plan: FleetPlan, wish: Wish, intent: str) -> bool:
 
 def resume(options: Options, name: str) -> None:
     """Go on with a rollout that did not reach every board."""
+    from cohete.cli.meant import fleet
     from cohete.control.audit import default_folder
     from cohete.fleet.actions import action_from
     from cohete.fleet.rollout import find_unfinished
-    from cohete.fleet.session import plan_fleet, require_fleet
     from cohete.loop import run
 
     begun = find_unfinished(default_folder(), name)
     targets = options.targets or begun.left
-    plan = require_fleet(plan_fleet(targets, options.config_path, accept_new=options.accept_new))
+    plan = fleet(targets, options.config_path, accept_new=options.accept_new)
     action = action_from(begun.action)
     well = run(_act(plan, options, lambda _: action, (begun.record, begun.done)))
     sys.exit(0 if well else 1)
@@ -123,7 +119,9 @@ async def _act(
     from cohete.links.reopening import ReopeningLink
     from cohete.links.ssh import SshConnector
 
-    specs = await _chosen(plan, options)
+    specs = [spec for spec in plan.specs if spec.enabled]
+    if not specs:
+        raise ConfigError("no board is meant", hint="Every one of them is disabled.")
     clock = SystemClock()
     gate = Gate(options.read_only or plan.control.read_only)
     control = Control(gate, AuditLog(default_folder(), clock), clock)
@@ -140,23 +138,6 @@ async def _act(
             return await acting.go(begun[0])
     finally:
         await connector.close()
-
-
-async def _chosen(plan: FleetPlan, options: Options) -> list[DeviceSpec]:
-    """The boards that are meant. A filter may ask for what is only known of a live board."""
-    specs = [spec for spec in plan.specs if spec.enabled]
-    if options.filter_text:
-        from cohete.fleet.query import parse_query
-        from cohete.fleet.session import FleetSession
-
-        query = parse_query(options.filter_text)
-        async with FleetSession(replace(plan, specs=specs)) as session:
-            await session.settled(FILTER_WAIT_S)
-            found = query.of(session.store, session.clock.monotonic())
-            specs = [device.spec for device in found]
-    if not specs:
-        raise ConfigError("no board is meant", hint="The filter holds for none of them.")
-    return specs
 
 
 class _Acting:
@@ -233,7 +214,7 @@ class _Acting:
         return rollout.is_well
 
     async def _apply(self, name: str) -> Result:
-        from cohete.control.applying import Outcome, Result
+        from cohete.control.outcome import Outcome, Result
 
         looked, action = self._looked[name], self._actions[name]
         spec, link = self._specs[name], self._links[name]
@@ -296,11 +277,13 @@ class _Acting:
         if self._options.as_json:
             import json
 
-            devices: list[Json] = [_as_dict(name, each) for name, each in self._looked.items()]
+            devices: list[Json] = [
+                change_as_dict(name, each) for name, each in self._looked.items()
+            ]
             click.echo(json.dumps({"intent": self._intent, "changes": devices}, indent=2))
             return
         for name, looked in self._looked.items():
-            click.echo(_as_text(name, looked))
+            click.echo(change_as_text(name, looked))
 
     def _print_results(self, rollout: Rollout) -> None:
         if self._options.as_json:
@@ -326,7 +309,8 @@ def _sentence(error: CoheteError) -> str:
     return f"{error.what}. {error.hint}" if error.hint else error.what
 
 
-def _as_text(name: str, looked: Change | CoheteError) -> str:
+def change_as_text(name: str, looked: Change | CoheteError) -> str:
+    """What would run on a board, or why nothing can, as lines."""
     if isinstance(looked, CoheteError):
         return f"{name}: {_sentence(looked)}"
     if looked.is_done:
@@ -343,7 +327,8 @@ def _as_text(name: str, looked: Change | CoheteError) -> str:
     return "\n".join(lines)
 
 
-def _as_dict(name: str, looked: Change | CoheteError) -> dict[str, Json]:
+def change_as_dict(name: str, looked: Change | CoheteError) -> dict[str, Json]:
+    """The same as a document."""
     if isinstance(looked, CoheteError):
         return {"id": name, "error": _sentence(looked)}
     return {

@@ -35,10 +35,10 @@ def list_alerts(
 
     Exit code 1 where anything is.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     found = run(_now(plan))
     if as_json:
         import json
@@ -69,10 +69,10 @@ def watch(
     for_s: float | None,
 ) -> None:
     """Print alerts as they begin and end, and tell whoever the configuration names."""
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     run(_watch(plan, as_json=as_json, for_s=for_s))
 
 

@@ -22,14 +22,12 @@ def command(reboot: bool, **given: Unpack[Given]) -> None:
     Shows what differs and the exact commands, asks, applies, reads back. Boards that are so
     already are left alone. `--dry-run` only shows the difference.
     """
+    from cohete.cli.meant import fleet
     from cohete.errors import ConfigError
     from cohete.fleet.desired import desired
-    from cohete.fleet.session import plan_fleet, require_fleet
 
     options = Options(**given, reboot=reboot)
-    plan = require_fleet(
-        plan_fleet(options.targets, options.config_path, accept_new=options.accept_new)
-    )
+    plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
     wishes = {spec.id: desired(spec, plan.power, plan.control) for spec in plan.specs}
     if not any(wishes.values()):
         raise ConfigError(

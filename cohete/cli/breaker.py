@@ -9,13 +9,16 @@ import click
 
 from cohete.cli.acting import Given, Options, act
 from cohete.cli.options import acting_options, fleet_options
+from cohete.errors import ChangeRefused, CoheteError
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from cohete.control.change import Change
     from cohete.fleet.breakers import DeviceBreaker
     from cohete.fleet.export import Json
-    from cohete.fleet.session import FleetPlan, FleetSession
+    from cohete.fleet.session import FleetPlan
+    from cohete.links.reopening import ReopeningLink
 
 SETTLE_S = 15.0
 POLL_S = 0.1
@@ -36,10 +39,10 @@ def show(
 
     Nothing is carried out. Exit code 1 where any breaker is not closed.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     found = run(_look(plan))
     if as_json:
         import json
@@ -56,6 +59,9 @@ def show(
 @command.command("run")
 @fleet_options
 @click.option("--read-only", is_flag=True, help="Only tell; carry nothing out.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what an open breaker would run, and guard nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of text.")
 @click.option(
     "--for",
@@ -68,23 +74,26 @@ def run_breakers(
     config_path: str | None,
     accept_new: bool,
     read_only: bool,
+    dry_run: bool,
     as_json: bool,
     for_s: float | None,
 ) -> None:
     """Guard the boards until ctrl+c: carry out what their breakers decide, and print events.
 
     What is held when this ends stays held, and is noted on its board: let it go with
-    `cohete breaker release`.
+    `cohete breaker release`. What else was changed is put back by the next Cohete.
     """
     from dataclasses import replace
 
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     if read_only:
         control = plan.control.model_copy(update={"read_only": True})
         plan = replace(plan, control=control)
+    if dry_run:
+        _show_reactions(plan, as_json=as_json)
     run(_run(plan, as_json=as_json, for_s=for_s))
 
 
@@ -95,6 +104,55 @@ def release(**given: Unpack[Given]) -> None:
     from cohete.fleet.holding import Release
 
     act(Options(**given), lambda _: Release())
+
+
+def _show_reactions(plan: FleetPlan, *, as_json: bool) -> None:
+    """What each breaker would run on its board as the board is now; never returns."""
+    from dataclasses import replace
+
+    from cohete.cli.acting import change_as_dict, change_as_text
+    from cohete.cli.asking import ask_each
+    from cohete.clock import SystemClock
+    from cohete.control.applying import Control
+    from cohete.control.audit import AuditLog, default_folder
+    from cohete.control.gate import Gate
+    from cohete.errors import ConfigError
+    from cohete.fleet.breakers import reactions_of
+    from cohete.loop import run
+
+    clock = SystemClock()
+    control = Control(Gate(read_only=True), AuditLog(default_folder(), clock), clock)
+
+    async def ask(link: ReopeningLink) -> list[Change | CoheteError]:
+        spec = link.spec
+        found: list[Change | CoheteError] = []
+        for action in reactions_of(spec.thermal, "it is too hot") if spec.thermal else ():
+            try:
+                found.append(await control.look(spec, link, action))
+            except ChangeRefused as error:
+                found.append(error)
+        return found
+
+    specs = [spec for spec in plan.specs if spec.thermal and not spec.thermal.on_open.is_empty]
+    if not specs:
+        raise ConfigError("no board has a thermal policy that does anything")
+    asked = run(ask_each(replace(plan, specs=specs), ask))
+    found = [
+        (spec.id, each)
+        for spec, answer in asked
+        for each in ([answer] if isinstance(answer, CoheteError) else answer)
+    ]
+    if as_json:
+        import json
+
+        changes = [change_as_dict(name, each) for name, each in found]
+        click.echo(
+            json.dumps({"intent": "what an open breaker does", "changes": changes}, indent=2)
+        )
+    else:
+        for name, each in found:
+            click.echo(change_as_text(name, each))
+    sys.exit(1 if any(isinstance(each, CoheteError) for _, each in found) else 0)
 
 
 async def _look(plan: FleetPlan) -> list[DeviceBreaker]:
@@ -109,6 +167,7 @@ async def _look(plan: FleetPlan) -> list[DeviceBreaker]:
 
 
 async def _run(plan: FleetPlan, *, as_json: bool, for_s: float | None) -> None:
+    from cohete.cli.standing import say_what_stands
     from cohete.cli.watch import print_event
     from cohete.fleet.session import FleetSession
 
@@ -120,17 +179,7 @@ async def _run(plan: FleetPlan, *, as_json: bool, for_s: float | None) -> None:
             for event in [event for event in session.store.events if event.number > last]:
                 last = event.number
                 print_event(event, plain=not as_json)
-        _say_what_is_held(session)
-
-
-def _say_what_is_held(session: FleetSession) -> None:
-    for each in session.breakers.by_id.values():
-        if each.is_held:
-            name = each.device.id
-            click.echo(
-                f"{name}: work is still held. Let it go with `cohete breaker release {name}`.",
-                err=True,
-            )
+    say_what_stands(spec.id for spec in plan.specs)
 
 
 def _as_text(each: DeviceBreaker) -> str:

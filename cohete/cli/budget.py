@@ -44,10 +44,10 @@ def command(
     little, large GPU allocations fail. STALLED is how much of the last 10 s something waited for
     memory. Exit code 1 where a board is over its budget, cannot be read, or MB would not fit.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     found = run(read_budgets(plan))
     rows = [_row(each, fits_mb) for each in found]
     if as_json:

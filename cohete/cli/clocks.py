@@ -7,17 +7,50 @@ from typing import TYPE_CHECKING
 import click
 
 from cohete.cli.acting import Given, Options, act
-from cohete.cli.options import acting_options
+from cohete.cli.options import acting_options, fleet_options
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from cohete.fleet.export import Json
     from cohete.fleet.session import FleetPlan
+    from cohete.power.state import PowerState
 
 
 @click.group()
 def command() -> None:
-    """Clocks locked at their highest, and let go."""
+    """Clocks as they are, locked at their highest, and let go."""
+
+
+@command.command("show")
+@fleet_options
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def show(
+    targets: tuple[str, ...], config_path: str | None, accept_new: bool, as_json: bool
+) -> None:
+    """Whether the clocks of each board are locked, as its own jetson_clocks tells.
+
+    That needs root even to look: only boards with `sudo: true` are asked. Exit code 1 where a board
+    cannot be read.
+    """
+    from cohete.cli.stating import print_states
+
+    print_states(
+        targets, config_path, accept_new=accept_new, as_json=as_json, words=_words,
+        document=_document,
+    )  # fmt: skip
+
+
+def _words(state: PowerState) -> str:
+    return str(state.clocks.lock) if state.clocks is not None else f"not known: {state.clocks_note}"
+
+
+def _document(state: PowerState) -> dict[str, Json]:
+    clocks = state.clocks
+    return {
+        "clocks": None if clocks is None else str(clocks.lock),
+        "note": state.clocks_note or None,
+    }
 
 
 @command.command("lock")

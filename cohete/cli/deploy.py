@@ -46,15 +46,13 @@ def command(folder: str, context: int, **given: Unpack[Given]) -> None:
     A model of cohete.yaml whose `quantization` is not that of its file is made at that level first,
     beside its source; without a `quantization`, at the best level that fits its boards.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
 
     targets = given["targets"]
     if targets and targets[0].endswith(".gguf"):
         file, given["targets"] = Path(targets[0]), targets[1:]
         options = Options(**given)
-        plan = require_fleet(
-            plan_fleet(options.targets, options.config_path, accept_new=options.accept_new)
-        )
+        plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
         action = put_of(file, folder, context)
         sys.exit(0 if acted(options, plan, lambda _: action, action.intent) else 1)
     options = Options(**given)
@@ -95,9 +93,9 @@ def put_of(file: Path, folder: str, context: int = 2048) -> PutFile:
 def _deploy_configured(options: Options, folder: str, context: int) -> bool:
     from dataclasses import replace
 
+    from cohete.cli.meant import fleet
     from cohete.config.loading import find_config, load
     from cohete.errors import ConfigError
-    from cohete.fleet.session import plan_fleet, require_fleet
 
     path = find_config(options.config_path)
     config = load(path) if path is not None else None
@@ -106,9 +104,7 @@ def _deploy_configured(options: Options, folder: str, context: int) -> bool:
             "there is no model to deploy",
             hint="Name a FILE.gguf, or models in a cohete.yaml (see sample-configs/models.yaml).",
         )
-    plan = require_fleet(
-        plan_fleet(options.targets, options.config_path, accept_new=options.accept_new)
-    )
+    plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
     well = True
     for model in config.models:
         wanted = set(_boards(config, model))

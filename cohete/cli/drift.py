@@ -42,12 +42,12 @@ def command(
     more of them. Boards are only read. Exit code 1 where a board differs, cannot be read, or
     nothing was accepted.
     """
+    from cohete.cli.meant import fleet
     from cohete.control.audit import default_folder
     from cohete.errors import CoheteError
-    from cohete.fleet.session import plan_fleet, require_fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     folder = default_folder()
     found = run(_read(plan))
     try:

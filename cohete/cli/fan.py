@@ -7,17 +7,60 @@ from typing import TYPE_CHECKING
 import click
 
 from cohete.cli.acting import Given, Options, act
-from cohete.cli.options import acting_options
+from cohete.cli.options import acting_options, fleet_options
 
 if TYPE_CHECKING:
     from typing import Unpack
+
+    from cohete.fleet.export import Json
+    from cohete.power.state import PowerState
 
 _MINUTES = {"10": 600, "60": 3600, "480": 28_800}
 
 
 @click.group()
 def command() -> None:
-    """The fan: held at a speed for a while, given back, its profile."""
+    """The fan: how it is, held at a speed for a while, given back, its profile."""
+
+
+@command.command("show")
+@fleet_options
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+def show(
+    targets: tuple[str, ...], config_path: str | None, accept_new: bool, as_json: bool
+) -> None:
+    """Who controls the fan of each board, how fast it turns, and the profiles it knows.
+
+    Read without root. Exit code 1 where a board cannot be read.
+    """
+    from cohete.cli.stating import print_states
+
+    print_states(
+        targets, config_path, accept_new=accept_new, as_json=as_json, words=_words,
+        document=_document,
+    )  # fmt: skip
+
+
+def _words(state: PowerState) -> str:
+    fan = state.fan
+    if not fan.pwm_path:
+        return "no fan that can be controlled"
+    parts = [fan.words, fan.speed, f"knows {', '.join(fan.profiles)}" if fan.profiles else ""]
+    return "; ".join(part for part in parts if part)
+
+
+def _document(state: PowerState) -> dict[str, Json]:
+    fan = state.fan
+    profiles: list[Json] = list(fan.profiles)
+    return {
+        "controllable": bool(fan.pwm_path),
+        "pwm": fan.pwm,
+        "rpm": fan.rpm,
+        "automatic": fan.automatic,
+        "profile": fan.profile or None,
+        "profiles": profiles,
+        "given_back_by_a_timer": bool(fan.guards),
+    }
 
 
 @command.command("hold")

@@ -41,9 +41,27 @@ new_file_option = click.option(
 )
 
 
+FILTER = "cohete.filter"
+"""Where in a command's context the filter waits until the fleet is known."""
+
+
+def _keep_filter(ctx: click.Context, _: click.Parameter, text: str | None) -> None:
+    ctx.meta[FILTER] = text
+
+
 def fleet_options(function: _F) -> _F:
-    """TARGETS, --config and --accept-new: which devices, and whom to trust."""
+    """TARGETS, --filter, --config and --accept-new: which devices, and whom to trust.
+
+    The filter is applied by `cohete.cli.meant.fleet`.
+    """
     for decorate in (
+        click.option(
+            "--filter",
+            metavar="TERMS",
+            expose_value=False,
+            callback=_keep_filter,
+            help="Only boards for which these hold: 'tag:lab temp<70'.",
+        ),
         click.option(
             "--accept-new",
             is_flag=True,
@@ -73,12 +91,6 @@ def acting_options(function: _F) -> _F:
         ),
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),
         click.option("--dry-run", is_flag=True, help="Show what would run, and run nothing."),
-        click.option(
-            "--filter",
-            "filter_text",
-            metavar="TERMS",
-            help="Only boards for which these hold: 'tag:lab temp<70'.",
-        ),
         fleet_options,
     ):
         function = decorate(function)

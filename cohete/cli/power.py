@@ -41,10 +41,10 @@ def list_modes(
     Read from the board's own nvpmodel.conf, without root. More watts are not faster in every clock:
     where a mode with more watts lowers one, it is said. Exit code 1 if any board cannot be read.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     found = run(_read(plan))
     if as_json:
         import json
@@ -66,10 +66,10 @@ def show(
     Differences are what nvpmodel itself reports; without root it cannot read every value.
     Exit code 1 if any board cannot be read.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    found = run(_read(require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))))
+    found = run(_read(fleet(targets, config_path, accept_new=accept_new)))
     if as_json:
         import json
 
@@ -152,11 +152,11 @@ def measure(
     Reads the INA3221's files, without root (JetPack 5 and later). The total is by the module's
     rule: no rail counts twice. Exit code 1 if any board has no such sensor.
     """
+    from cohete.cli.meant import fleet
     from cohete.cli.measuring import measure_all, print_traces
-    from cohete.fleet.session import plan_fleet, require_fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     found = run(measure_all(plan, interval_ms, for_s))
     sys.exit(0 if print_traces(found, as_json=as_json) else 1)
 

@@ -33,10 +33,10 @@ def command(
 
     Two seconds are lost at most, whatever ends it. cohete-tui --replay FILE shows it again.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     run(_record(plan, output, for_s))
 
 

@@ -39,10 +39,10 @@ def command(
     TARGET is user@host[:port] or the id of a configured device; without one, all configured
     devices, or this machine if it is a Jetson. Exit code: 0 all live, 1 any down, 2 cannot start.
     """
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = require_fleet(plan_fleet(targets, config_path, accept_new=accept_new))
+    plan = fleet(targets, config_path, accept_new=accept_new)
     all_live = run(_status(plan, show_fleet=show_fleet, as_json=as_json, timeout_s=timeout_s))
     sys.exit(0 if all_live else 1)
 

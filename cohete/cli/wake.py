@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from cohete.cli.options import config_option
+
+if TYPE_CHECKING:
+    from cohete.clock import Clock
+    from cohete.config.spec import DeviceSpec
+    from cohete.control.audit import AuditLog
+    from cohete.control.gate import Gate
+    from cohete.fleet.export import Json
 
 SSH_PORT = 22
 
@@ -31,6 +40,8 @@ SSH_PORT = 22
     help="Seconds to wait for it; 0 does not wait.",
 )
 @click.option("--read-only", is_flag=True, help="Wake nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def command(
     targets: tuple[str, ...],
     config_path: str | None,
@@ -39,41 +50,105 @@ def command(
     port: str,
     wait_s: float,
     read_only: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Wake DEVICEs by magic packet, and say whether they can be reached after it.
 
     Exit code 1 where any cannot, or is read-only. The board has to have wake-on-LAN switched on.
     """
-    from cohete.clock import SystemClock
-    from cohete.control.gate import Gate
     from cohete.errors import ConfigError
     from cohete.fleet.session import plan_fleet, require_fleet
     from cohete.loop import run
-    from cohete.power.wake import parse_mac, send, woke
+    from cohete.power.wake import parse_mac
 
     plan = require_fleet(plan_fleet(targets, config_path))
-    gate = Gate(read_only or plan.control.read_only)
-    well = True
+    wakings: list[_Waking] = []
     for spec in plan.specs:
-        refusal = gate.refusal(spec)
-        if refusal:
-            well = False
-            click.echo(f"{spec.id}: refused: {refusal}")
-            continue
         address = mac or spec.mac
         if address is None:
             raise ConfigError(
                 f"the MAC address of {spec.id} is not known", hint="Name it with --mac."
             )
-        send(parse_mac(address), broadcast, int(port))
-        if not wait_s:
-            click.echo(f"{spec.id}: packet sent; not waited for")
-            continue
-        target = spec.target
-        took_s = run(woke(target.host, target.port or SSH_PORT, SystemClock(), wait_s))
-        if took_s is None:
-            well = False
-            click.echo(f"{spec.id}: packet sent, not reached within {wait_s:g} s")
+        wakings.append(_Waking(spec, parse_mac(address), broadcast, int(port), wait_s))
+    if dry_run:
+        for each in wakings:
+            each.words = each.intent
+    else:
+        run(_wake_all(wakings, read_only=read_only or plan.control.read_only))
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"devices": [each.document for each in wakings]}, indent=2))
+    else:
+        for each in wakings:
+            click.echo(f"{each.spec.id}: {each.words}")
+    sys.exit(0 if all(each.well for each in wakings) else 1)
+
+
+@dataclass(slots=True)
+class _Waking:
+    spec: DeviceSpec
+    mac: bytes
+    broadcast: str
+    port: int
+    wait_s: float
+    well: bool = True
+    words: str = ""
+    took_s: float | None = None
+
+    @property
+    def intent(self) -> str:
+        return f"send a magic packet for {self.mac.hex(':')} to {self.broadcast}:{self.port}"
+
+    @property
+    def document(self) -> dict[str, Json]:
+        return {
+            "id": self.spec.id, "well": self.well, "words": self.words,
+            "reached_after_s": self.took_s,
+        }  # fmt: skip
+
+
+async def _wake_all(wakings: list[_Waking], *, read_only: bool) -> None:
+    """One after the other is sent to; all are waited for at the same time."""
+    import asyncio
+
+    from cohete.clock import SystemClock
+    from cohete.control.audit import AuditLog, default_folder
+    from cohete.control.gate import Gate
+
+    clock = SystemClock()
+    gate, log = Gate(read_only), AuditLog(default_folder(), clock)
+    await asyncio.gather(*(_wake(each, gate, log, clock) for each in wakings))
+
+
+async def _wake(each: _Waking, gate: Gate, log: AuditLog, clock: Clock) -> None:
+    import asyncio
+
+    from cohete.control.change import Change
+    from cohete.power.wake import send, woke
+
+    name = each.spec.id
+    if refusal := gate.refusal(each.spec):
+        each.well, each.words = False, f"refused: {refusal}"
+        await asyncio.to_thread(log.refused, name, each.intent, refusal)
+        return
+    change = Change(name, each.intent, "not known", "reachable")
+    number = await asyncio.to_thread(log.begin, change)
+    outcome, found = "not known", ""
+    try:
+        await asyncio.to_thread(send, each.mac, each.broadcast, each.port)
+        if not each.wait_s:
+            each.words = "packet sent; not waited for"
+            return
+        target = each.spec.target
+        each.took_s = await woke(target.host, target.port or SSH_PORT, clock, each.wait_s)
+        if each.took_s is None:
+            each.well = False
+            each.words = f"packet sent, not reached within {each.wait_s:g} s"
+            outcome, found = "failed", "not reached"
         else:
-            click.echo(f"{spec.id}: reached after {took_s:.1f} s")
-    sys.exit(0 if well else 1)
+            each.words = f"reached after {each.took_s:.1f} s"
+            outcome, found = "done", "reachable"
+    finally:
+        await asyncio.to_thread(log.end, number, name, outcome, found, each.words)

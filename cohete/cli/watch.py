@@ -37,11 +37,11 @@ def command(
     interval_ms: int | None,
 ) -> None:
     """Samples and events of all devices as they come, one line each."""
-    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.cli.meant import fleet
     from cohete.loop import run
 
-    plan = plan_fleet(targets, config_path, accept_new=accept_new, interval_ms=interval_ms)
-    run(_watch(require_fleet(plan), plain=plain, for_s=for_s))
+    plan = fleet(targets, config_path, accept_new=accept_new, interval_ms=interval_ms)
+    run(_watch(plan, plain=plain, for_s=for_s))
 
 
 async def _watch(plan: FleetPlan, *, plain: bool, for_s: float | None) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from cohete.config.base import Name, Strict, Unit
+from cohete.config.limits import Budget
 from cohete.config.thermal import Process
 
 WatchedFile = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/@+-]{1,254}$")]
@@ -55,7 +56,7 @@ class Control(Strict):
 
 
 class PowerProfile(Strict):
-    """Mode, clocks and fan as one wish; what is left out stays as it is."""
+    """Mode, clocks, fan and budget as one wish; what is left out stays as it is."""
 
     mode: (
         Annotated[str, Field(pattern=r"^(@most|@default|@least|[A-Za-z0-9_.-]{1,48})$")] | None
@@ -63,6 +64,10 @@ class PowerProfile(Strict):
     clocks: Literal["locked", "free"] | None = Field(default=None)
     fan: Annotated[int, Field(ge=0, le=255)] | Process | None = Field(
         default=None, description="0 to 255 (held for 8 h), auto, or a profile: quiet, cool."
+    )
+    budget: Budget | None = Field(
+        default=None,
+        description="Watts a device with this power_profile is kept below, and a switched one.",
     )
 
 

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from cohete.clock import Clock
@@ -19,6 +18,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.control.audit import AuditLog
 from cohete.control.change import Action, Change, Sections, Step, output_of
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome, Result
 from cohete.errors import AuditError, ChangeRefused, CommandError, LinkError
 from cohete.links.base import Completed, put_over
 from cohete.links.commands import PROBE_LIMIT_S, Probe, look, split_sections
@@ -41,44 +41,6 @@ NO_REBOOT_S = 20.0
 _RETRY_S = 1.0
 
 BOOT_ID = Probe("boot_id", ("cat", "/proc/sys/kernel/random/boot_id"))
-
-
-class Outcome(StrEnum):
-    """How a change ended, in words."""
-
-    ALREADY = "already so"
-    DONE = "done"
-    REFUSED = "refused"
-    UNREACHED = "not reached"
-    REBOOT_NEEDED = "needs a reboot"
-    UNCHANGED = "failed, nothing changed"
-    UNDONE = "failed, put back as it was"
-    FAILED = "failed, not as it was"
-    UNKNOWN = "not known"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def is_well(self) -> bool:
-        """Whether the device is as somebody wanted it."""
-        return self in (Outcome.ALREADY, Outcome.DONE)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of a change on one device. `found` is how the device says it is now."""
-
-    device: str
-    intent: str
-    outcome: Outcome
-    words: str = ""
-    before: str = ""
-    found: str = ""
-
-    def __str__(self) -> str:
-        parts = [f"{self.device}: {self.outcome}", self.words]
-        if self.found and self.found != self.before:
-            parts.append(f"now {self.found}")
-        return ": ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)

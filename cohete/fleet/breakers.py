@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cohete.clock import Clock
 from cohete.config.thermal import Reactions, ThermalPolicy
-from cohete.control.applying import Control, Outcome, Result, Runner
+from cohete.control.applying import Control, Runner
 from cohete.control.change import Action
+from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError
 from cohete.fleet.holding import BREAKER, Hold, Kind, Release, Work
+from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 from cohete.power.fan import AutomaticFan, HoldFan
@@ -26,10 +28,13 @@ from cohete.thermal.breaker import BLIND_S, Breaker, BreakerState, step
 from cohete.thermal.forecast import NEAR_C, Forecast, forecast
 from cohete.thermal.policy import Ambient, Limits, Pair, Policy, estimated_ambient_c, limits_of
 
-PERIOD_S = 0.25
+PERIOD_S = 0.1
+"""How soon after a sample it is decided: what crosses the threshold is stopped within 2 s of it,
+with samples of 1 s and a board that answers within 0.9 s."""
 RETRY_S = 5.0
 FORECAST_PERIOD_S = 2.0
 FORECAST_SAMPLES = 300
+MODE_OWNER, FAN_OWNER, WORK_OWNER = "breaker:mode", "breaker:fan", "breaker:work"
 IDLE_GPU_PERCENT = 5
 IDLE_SAMPLES, IDLE_EVERY_S, IDLE_FORGET_S, IDLE_LEAST = 120, 30.0, 3600.0, 4
 """Of an idle board: how many temperatures are kept, how often, for how long, and are enough."""
@@ -64,6 +69,19 @@ def works_of(reactions: Reactions) -> tuple[Work, ...]:
         *(Work(Kind.CONTAINER, name) for name in reactions.pause),
         *(Work(Kind.PROCESS, name) for name in reactions.signal),
     )
+
+
+def reactions_of(written: ThermalPolicy, why: str) -> list[Action]:
+    """What an open breaker does, in this order: work first."""
+    reactions = written.on_open
+    actions: list[Action] = []
+    if works := works_of(reactions):
+        actions.append(Hold(works, why))
+    if reactions.fan is not None:
+        actions.append(HoldFan(reactions.fan, FAN_HOLD_S))
+    if reactions.mode is not None:
+        actions.append(SetMode(reactions.mode))
+    return actions
 
 
 @dataclass(slots=True)
@@ -108,11 +126,13 @@ class BreakerKeeper:
     """Runs the breakers of a fleet until cancelled."""
 
     def __init__(
-        self, store: FleetStore, control: Control, runner_of: RunnerOf, clock: Clock
-    ) -> None:
+        self, store: FleetStore, control: Control, runner_of: RunnerOf, standing: Standing,
+        clock: Clock,
+    ) -> None:  # fmt: skip
         self._store = store
         self._control = control
         self._runner_of = runner_of
+        self._standing = standing
         self._clock = clock
         now = clock.monotonic()
         self.by_id: dict[str, DeviceBreaker] = {}
@@ -123,6 +143,24 @@ class BreakerKeeper:
                 self.by_id[device.id] = DeviceBreaker(
                     device, written, policy, Breaker(now, now), limits_of(policy)
                 )
+
+    def resume(self, stands: Iterable[Taken]) -> list[Taken]:
+        """Take over what an earlier Cohete changed; what belongs to no breaker is given back."""
+        others: list[Taken] = []
+        for taken in stands:
+            each = self.by_id.get(taken.device)
+            if taken.owner == WORK_OWNER:
+                # The board's own note says better what is held; it is looked at, and offered.
+                continue
+            if each is None or taken.owner not in (MODE_OWNER, FAN_OWNER):
+                others.append(taken)
+                continue
+            each.is_held = True
+            if taken.owner == FAN_OWNER:
+                each.fan_held = True
+            else:
+                each.mode_before = taken.before
+        return others
 
     async def run(self) -> None:
         """Decide and carry out, until cancelled. What is held then stays held, and noted."""
@@ -140,7 +178,7 @@ class BreakerKeeper:
 
     def _one(self, each: DeviceBreaker, now: float) -> None:
         try:
-            if now >= each.next_check_s:
+            if now >= each.next_check_s or each.device.samples != each.samples:
                 self.check(each, now)
             self._carry_out(each, now)
         except Exception as error:  # noqa: BLE001 - one board must never end the breakers of others
@@ -253,14 +291,14 @@ class BreakerKeeper:
         wants_hold = not each.breaker.allows_work
         if wants_hold is not each.wish:
             each.wish, each.failures, each.next_try_s = wants_hold, 0, now
-        if each.written.on_open.is_empty or each.task is not None:
+        if each.task is not None or now < each.next_try_s or each.device.state is not State.LIVE:
             return
-        if now < each.next_try_s or each.device.state is not State.LIVE:
-            return
-        refusal = self._control.gate.refusal(each.device.spec)
         if not each.has_looked:
             each.task = asyncio.create_task(self._look_for_note(each))
-        elif refusal:
+            return
+        if each.written.on_open.is_empty and not each.is_held:
+            return
+        if refusal := self._control.gate.refusal(each.device.spec):
             text = f"its breaker is open, and nothing is held: refused: {refusal}"
             self._tell_once(each, "change failed", wants_hold, text)
         elif wants_hold or each.is_held:
@@ -276,7 +314,9 @@ class BreakerKeeper:
             each.next_try_s = self._clock.monotonic() + RETRY_S
             return
         each.has_looked = True
-        if not change.is_done:
+        if change.is_done:
+            await self._standing.drop(device.id, WORK_OWNER)
+        else:
             self._store.event(
                 device, "held", f"{change.before}, by a Cohete that ended before it let it go",
                 f"Let it go with `cohete breaker release {device.id}`.",
@@ -287,10 +327,15 @@ class BreakerKeeper:
         if hold:
             each.is_held = True
         well = True
-        for action in self._hold(each) if hold else self._release(each):
+        for action in (
+            reactions_of(each.written, each.breaker.reason) if hold else self._release(each)
+        ):
+            if hold:
+                await self._note_ahead(each, action)
             result = await self._apply(each, action)
             well = well and result.outcome.is_well
             self._remember(each, action, result, hold=hold)
+            await self._note(each, action, result)
         now = self._clock.monotonic()
         if not well:
             each.failures += 1
@@ -303,10 +348,39 @@ class BreakerKeeper:
         else:
             each.is_held = False
 
+    async def _note_ahead(self, each: DeviceBreaker, action: Action) -> None:
+        """Before it is changed: who is killed meanwhile finds out what to put back."""
+        device = each.device
+        if isinstance(action, Hold):
+            await self._standing.note(self._taken(each, WORK_OWNER, action.intent, ""))
+        elif isinstance(action, HoldFan) and not each.fan_held:
+            await self._standing.note(self._taken(each, FAN_OWNER, action.intent, ""))
+        elif isinstance(action, SetMode) and not each.mode_before:
+            before = device.mode_name
+            if before and before.casefold() != action.name.casefold():
+                await self._standing.note(self._taken(each, MODE_OWNER, action.intent, before))
+
+    async def _note(self, each: DeviceBreaker, action: Action, result: Result) -> None:
+        """What stands after it."""
+        name = each.device.id
+        if isinstance(action, Release) and result.outcome.is_well:
+            await self._standing.drop(name, WORK_OWNER)
+        if isinstance(action, SetMode):
+            if each.mode_before:
+                taken = self._taken(each, MODE_OWNER, action.intent, each.mode_before)
+                await self._standing.note(taken)
+            else:
+                await self._standing.drop(name, MODE_OWNER)
+        elif isinstance(action, HoldFan | AutomaticFan) and not each.fan_held:
+            await self._standing.drop(name, FAN_OWNER)
+
+    def _taken(self, each: DeviceBreaker, owner: str, words: str, before: str) -> Taken:
+        return Taken(each.device.id, owner, words, before, self._clock.time())
+
     @staticmethod
     def _remember(each: DeviceBreaker, action: Action, result: Result, *, hold: bool) -> None:
         """What has to be put back later, also where it is not known whether it took."""
-        ran = result.outcome not in (Outcome.REFUSED, Outcome.UNREACHED, Outcome.UNCHANGED)
+        ran = not (result.outcome.changed_nothing or result.outcome is Outcome.ALREADY)
         if isinstance(action, SetMode):
             before = result.before.partition(" ")[0]
             if not hold and result.outcome.is_well:
@@ -317,17 +391,6 @@ class BreakerKeeper:
             each.fan_held = each.fan_held or ran
         elif isinstance(action, AutomaticFan) and result.outcome.is_well:
             each.fan_held = False
-
-    def _hold(self, each: DeviceBreaker) -> list[Action]:
-        reactions = each.written.on_open
-        actions: list[Action] = []
-        if works := works_of(reactions):
-            actions.append(Hold(works, each.breaker.reason))
-        if reactions.fan is not None:
-            actions.append(HoldFan(reactions.fan, FAN_HOLD_S))
-        if reactions.mode is not None:
-            actions.append(SetMode(reactions.mode))
-        return actions
 
     def _release(self, each: DeviceBreaker) -> list[Action]:
         actions: list[Action] = []

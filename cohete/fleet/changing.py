@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cohete.config.control import Control as ControlSettings
-from cohete.control.applying import Control, Progress, Result, Runner
+from cohete.control.applying import Control, Progress, Runner
 from cohete.control.change import Action, Change
+from cohete.control.outcome import Result
 from cohete.fleet.rollout import Rules, Window
 from cohete.fleet.state import Device
 

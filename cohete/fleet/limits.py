@@ -1,7 +1,8 @@
 """Limits of a fleet: power, memory or heat kept below a value, one step at a time, and back.
 
 The mean over a window decides, a ladder with hysteresis moves, `control` carries it out. A board
-that does not say what is measured is treated as above its limit.
+that does not say what is measured is treated as above its limit. A power profile's budget is a
+limit that counts as long as the board has that profile.
 """
 
 from __future__ import annotations
@@ -9,25 +10,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from cohete.clock import Clock
+from cohete.config.control import PowerProfile
 from cohete.config.limits import Limit, LimitStep
-from cohete.control.applying import Control, Outcome, Result, Runner
+from cohete.control.applying import Control, Runner
 from cohete.control.change import Action
 from cohete.control.commands import FreeMemory, RestartUnit, RunCommand
+from cohete.control.outcome import Outcome, Result
 from cohete.fleet.holding import Hold, Kind, Release, Work
+from cohete.fleet.pressure import PressureKeeper
+from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 from cohete.ladder import Ladder, Rules, move
+from cohete.memory.pressure import Level
 from cohete.power.clocks import SetClocks
 from cohete.power.modes import SetMode
 
 _log = logging.getLogger("cohete.fleet")
 
 PERIOD_S = 1.0
+OVER_S = 5.0
+"""Between the steps that are given back once a budget counts no more."""
 _UNITS = {"power_w": "W", "ram_percent": "% of memory", "temperature_c": "C"}
+_PRESSURE = {Level.OK: 0.0, Level.WARNING: 1.0, Level.CRITICAL: 2.0}
+"""Memory pressure as a number: from swapping, stalls, fragments and the slope to exhaustion."""
 RunnerOf = Callable[[Device], Runner]
 
 
@@ -41,32 +51,53 @@ class DeviceLimit:
     rules: Rules
     ladder: Ladder = field(default_factory=Ladder)
     value: float | None = None
+    profile: str = ""
+    """The power profile whose budget it is; empty for a limit that always counts."""
     taken: int = 0
     """Steps that were carried out, or tried."""
-    done: dict[int, Result] = field(default_factory=dict)
-    """By step, what came of it: only what was done is taken back."""
+    done: dict[int, str] = field(default_factory=dict)
+    """By step that was done, how it was before: only what was done is taken back."""
+    failed: set[int] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     told_all_taken: bool = False
 
     @property
     def words(self) -> str:
         """For a person: value, limit, step."""
+        of = f"step {self.taken} of {len(self.limit.steps)}" if self.taken else "no step taken"
+        if self.failed:
+            of += f", {len(self.failed)} failed"
+        if self.limit.metric == "memory_pressure":
+            levels = [str(level) for level in _PRESSURE]
+            value = "unknown" if self.value is None else levels[int(self.value)]
+            return f"{self.name}: memory pressure {value}, {of}"
         unit = _UNITS[self.limit.metric]
         value = "unknown" if self.value is None else f"{self.value:.1f}"
-        of = f"step {self.taken} of {len(self.limit.steps)}" if self.taken else "no step taken"
         return f"{self.name}: {value} of {self.limit.most:g} {unit}, {of}"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is kept now."""
+        return self.profile in ("", self.device.profile_name)
+
+    def owner(self, nth: int) -> str:
+        """Who gives back what its nth step took."""
+        return f"limit:{self.name}:{nth}"
 
 
 class LimitKeeper:
     """Keeps the devices of a fleet below their limits until cancelled."""
 
     def __init__(
-        self, store: FleetStore, limits: dict[str, Limit], control: Control,
-        runner_of: RunnerOf, clock: Clock,
+        self, store: FleetStore, limits: Mapping[str, Limit], control: Control,
+        runner_of: RunnerOf, pressure: PressureKeeper, standing: Standing, clock: Clock,
+        profiles: Mapping[str, PowerProfile] | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._control = control
         self._runner_of = runner_of
+        self._pressure = pressure
+        self._standing = standing
         self._clock = clock
         self.limits = [
             DeviceLimit(device, name, limits[name], _rules(limits[name]))
@@ -74,6 +105,39 @@ class LimitKeeper:
             for name in device.spec.limits
             if device.spec.enabled and name in limits
         ]
+        budgets = {
+            name: profile.budget.limit
+            for name, profile in (profiles or {}).items()
+            if profile.budget is not None
+        }
+        self.limits += [
+            DeviceLimit(device, f"budget-{name}", limit, _rules(limit), profile=name)
+            for device in store
+            for name, limit in budgets.items()
+            if device.spec.enabled and (device.spec.power_profile == name or device.spec.switches)
+        ]
+
+    def resume(self, stands: Iterable[Taken]) -> list[Taken]:
+        """Take over the steps an earlier Cohete took; what belongs to no limit is given back.
+
+        A step that reads otherwise now is another one.
+        """
+        by_owner = {
+            (each.device.id, each.owner(nth)): (each, nth)
+            for each in self.limits
+            for nth in range(len(each.limit.steps))
+        }
+        others: list[Taken] = []
+        now = self._clock.monotonic()
+        for taken in stands:
+            each, nth = by_owner.get((taken.device, taken.owner), (None, 0))
+            if each is None or taken.words != step_words(each.limit.steps[nth]):
+                others.append(taken)
+                continue
+            each.done[nth] = taken.before
+            each.taken = max(each.taken, nth + 1)
+            each.ladder = replace(each.ladder, level=each.taken, moved_at_s=now)
+        return others
 
     async def run(self) -> None:
         """Decide once a second, and carry out."""
@@ -93,8 +157,11 @@ class LimitKeeper:
 
     def look(self, each: DeviceLimit) -> None:
         """One decision; what it asks for is begun."""
-        self._decide(each)
         device = each.device
+        if not each.counts and not each.taken:
+            device.limit_words.pop(each.name, None)
+            return
+        self._decide(each)
         words = each.words
         if device.state is not State.LIVE:
             words = f"{each.name}: not measured, the board is {device.state}"
@@ -107,8 +174,11 @@ class LimitKeeper:
         if each.task is not None and not each.task.done():
             return
         now = self._clock.monotonic()
-        each.value = mean(device, each.limit.metric, each.limit.window_s, now)
-        each.ladder = move(each.ladder, each.rules, now, each.value)
+        each.value = self._value(each, now)
+        if each.counts:
+            each.ladder = move(each.ladder, each.rules, now, each.value)
+        elif now - each.ladder.moved_at_s >= OVER_S:
+            each.ladder = replace(each.ladder, level=each.taken - 1, moved_at_s=now)
         if each.ladder.level != each.taken:
             each.task = asyncio.create_task(self._step(each))
             each.told_all_taken = False
@@ -118,6 +188,11 @@ class LimitKeeper:
                 device, "limit not held", f"{each.words}, and there is no further one",
                 "Take load off this board, or give the limit another step.",
             )  # fmt: skip
+
+    def _value(self, each: DeviceLimit, now: float) -> float | None:
+        if each.limit.metric == "memory_pressure":
+            return _PRESSURE[self._pressure.by_id[each.device.id].told]
+        return mean(each.device, each.limit.metric, each.limit.window_s, now)
 
     @staticmethod
     def _is_out_of_steps(each: DeviceLimit, now: float) -> bool:
@@ -132,29 +207,55 @@ class LimitKeeper:
         """One step down or up."""
         down = each.ladder.level > each.taken
         nth = each.taken if down else each.taken - 1
-        step, owner = each.limit.steps[nth], f"limit:{each.name}:{nth}"
-        action = taking(step, owner) if down else giving_back(step, owner, each.done.get(nth))
+        step, owner, device = each.limit.steps[nth], each.owner(nth), each.device
+        if down:
+            action = taking(step, owner)
+            # Before it is changed: who is killed meanwhile finds out what to give back.
+            await self._note(each, nth, device.mode_name if step.mode is not None else "")
+        else:
+            # What another power profile has set is not set back.
+            sets = step.mode is not None or step.clocks is not None
+            action = None if sets and not each.counts else giving_back(step, owner, each.done, nth)
         if action is None:
-            each.taken -= 1
-            each.done.pop(nth, None)
-            self._store.event(each.device, "limit", f"{each.words}; nothing to take back")
+            await self._moved(each, nth, "" if down else None)
+            words = step.warn if down else "nothing to take back"
+            self._store.event(device, "limit", f"{each.words}; {words}")
             return
-        device = each.device
         result = await self._control.apply(device.spec, self._runner_of(device), action)
         if result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN, Outcome.INTERRUPTED):
             # Tried again once it has settled: nobody knows whether it was taken.
-            now = self._clock.monotonic()
-            each.ladder = replace(each.ladder, level=each.taken, moved_at_s=now)
+            self._stay(each)
         elif down:
-            each.taken += 1
-            each.done[nth] = result
+            before = result.before.partition(" ")[0] if step.mode is not None else ""
+            await self._moved(each, nth, before if result.outcome is Outcome.DONE else None)
+            each.taken = nth + 1
+            if not result.outcome.is_well:
+                each.failed.add(nth)
         elif result.outcome.is_well:
-            each.taken -= 1
-            each.done.pop(nth, None)
+            await self._moved(each, nth, None)
         else:
-            now = self._clock.monotonic()
-            each.ladder = replace(each.ladder, level=each.taken, moved_at_s=now)
+            self._stay(each)
         self._tell(each, action, result)
+
+    def _stay(self, each: DeviceLimit) -> None:
+        now = self._clock.monotonic()
+        each.ladder = replace(each.ladder, level=each.taken, moved_at_s=now)
+
+    async def _moved(self, each: DeviceLimit, nth: int, before: str | None) -> None:
+        """The nth step was done with this before it; None where it stands no more."""
+        if before is None:
+            each.taken = nth
+            each.done.pop(nth, None)
+            each.failed.discard(nth)
+            await self._standing.drop(each.device.id, each.owner(nth))
+        else:
+            each.taken = nth + 1
+            each.done[nth] = before
+            await self._note(each, nth, before)
+
+    async def _note(self, each: DeviceLimit, nth: int, before: str) -> None:
+        words, owner = step_words(each.limit.steps[nth]), each.owner(nth)
+        await self._standing.note(Taken(each.device.id, owner, words, before, self._clock.time()))
 
     def _tell(self, each: DeviceLimit, action: Action, result: Result) -> None:
         kind = "limit" if result.outcome.is_well else "change failed"
@@ -179,8 +280,8 @@ def mean(device: Device, metric: str, window_s: float, now_s: float) -> float | 
     return total / count if count else None
 
 
-def taking(step: LimitStep, owner: str) -> Action:
-    """What carries a step out."""
+def taking(step: LimitStep, owner: str) -> Action | None:
+    """What carries a step out; None for one that only warns."""
     if step.run:
         return RunCommand(tuple(step.run))
     if step.mode is not None:
@@ -191,20 +292,25 @@ def taking(step: LimitStep, owner: str) -> Action:
         return RestartUnit(step.restart)
     if step.stop is not None:
         return Hold((Work(Kind.UNIT, step.stop),), "it is over a limit", owner)
-    return FreeMemory()
+    return FreeMemory() if step.free_memory else None
 
 
-def giving_back(step: LimitStep, owner: str, taken: Result | None) -> Action | None:
+def step_words(step: LimitStep) -> str:
+    """A step for a person, the same for the same step."""
+    action = taking(step, "limit")
+    return step.warn if action is None else action.intent
+
+
+def giving_back(step: LimitStep, owner: str, done: Mapping[int, str], nth: int) -> Action | None:
     """What takes a step back: only what was really taken; None where that is nothing."""
     if step.stop is not None:
         return Release(owner)
-    if taken is None or taken.outcome is not Outcome.DONE:
+    if nth not in done:
         return None
     if step.run:
         return RunCommand(tuple(step.back)) if step.back else None
     if step.mode is not None:
-        before = taken.before.partition(" ")[0]
-        return SetMode(before) if before else None
+        return SetMode(done[nth]) if done[nth] else None
     return SetClocks(locked=True) if step.clocks is not None else None
 
 

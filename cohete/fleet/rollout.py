@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cohete.clock import Clock
-from cohete.control.applying import Outcome, Result
+from cohete.control.outcome import Outcome, Result
 from cohete.errors import ConfigError
 
 _log = logging.getLogger("cohete.fleet")

@@ -32,6 +32,7 @@ from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.leaks import LeakKeeper
 from cohete.fleet.limits import LimitKeeper
 from cohete.fleet.pressure import PressureKeeper
+from cohete.fleet.standing import Standing, taken_words
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
@@ -155,15 +156,21 @@ class FleetSession:
         gate = Gate(plan.control.read_only)
         kept_in = state_folder or default_state_folder()
         self.control = Applier(gate, AuditLog(kept_in, self.clock), self.clock)
-        self.breakers = BreakerKeeper(self.store, self.control, self.runner, self.clock)
+        self.standing = Standing(kept_in, lambda text: self.store.event(None, "guard", text))
+        self.breakers = BreakerKeeper(
+            self.store, self.control, self.runner, self.standing, self.clock
+        )
         self.changes = Changes(self.control, self.runner, plan.control, kept_in)
         self.pressure = PressureKeeper(self.store, self.clock)
         self.leaks = LeakKeeper(self.store, self.clock)
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
-        self.limits = LimitKeeper(self.store, plan.limits, self.control, self.runner, self.clock)
+        self.limits = LimitKeeper(
+            self.store, plan.limits, self.control, self.runner, self.pressure, self.standing,
+            self.clock, plan.power.profiles,
+        )  # fmt: skip
         self.switches = SwitchKeeper(
             self.store, plan.switches, plan.power, plan.control,
-            self.control, self.runner, self.clock,
+            self.control, self.runner, self.standing, self.clock,
         )  # fmt: skip
         self._guards = guards
         history = plan.telemetry.history
@@ -205,9 +212,22 @@ class FleetSession:
             keepers.append(("limits", self.limits.run))
         if self.breakers.by_id:
             keepers.append(("breakers", self.breakers.run))
+        await self._resume()
         async with asyncio.TaskGroup() as group:
             for name, run in keepers:
                 group.create_task(self._keep_going(name, run))
+
+    async def _resume(self) -> None:
+        """Go on from what an earlier Cohete took of these boards and did not give back."""
+        stands = await asyncio.to_thread(self.standing.of, [device.id for device in self.store])
+        for resume in (self.switches.resume, self.limits.resume, self.breakers.resume):
+            stands = resume(stands)
+        for taken in stands:
+            device, words = self.store[taken.device], taken_words(taken)
+            self.store.event(
+                device, "held", f"left by an earlier Cohete: {words}",
+                "Nothing configured gives it back; see `cohete standing`.",
+            )  # fmt: skip
 
     async def _keep_going(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A guard that fails is told, and begun anew."""

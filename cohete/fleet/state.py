@@ -191,6 +191,7 @@ class Device:
         "lives",
         "next_try_at",
         "noise_lines",
+        "profile_name",
         "reading",
         "reasons",
         "refusal",
@@ -214,6 +215,8 @@ class Device:
         self.index = index
         self.limit_words: dict[str, str] = {}
         """By the name of a limit that is kept: value, limit, steps taken."""
+        self.profile_name = spec.power_profile or ""
+        """The power profile it should have now: the configured one, or what a switch chose."""
         self.told_at: dict[str, float] = {}
         """When each kind of event was told of it last; monotonic seconds."""
         self.state = State.CONNECTING if spec.enabled else State.DISABLED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cohete.clock import Clock
@@ -15,6 +15,7 @@ from cohete.errors import ConfigError
 from cohete.fleet.alerts import AlertBook, Rule
 from cohete.fleet.desired import profile_named
 from cohete.fleet.query import QueryError, parse_query
+from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 
@@ -43,7 +44,8 @@ class SwitchKeeper:
 
     def __init__(
         self, store: FleetStore, switches: Mapping[str, Switch], power: Power,
-        settings: ControlSettings, control: Control, runner_of: RunnerOf, clock: Clock,
+        settings: ControlSettings, control: Control, runner_of: RunnerOf, standing: Standing,
+        clock: Clock,
     ) -> None:  # fmt: skip
         self._store = store
         self._switches = dict(switches)
@@ -51,6 +53,7 @@ class SwitchKeeper:
         self._settings = settings
         self._control = control
         self._runner_of = runner_of
+        self._standing = standing
         self._clock = clock
         self._book = AlertBook([_rule(name, switch) for name, switch in switches.items()])
         self.by_id = {
@@ -58,6 +61,19 @@ class SwitchKeeper:
             for device in store
             if device.spec.enabled and any(name in switches for name in device.spec.switches)
         }
+
+    def resume(self, stands: Iterable[Taken]) -> list[Taken]:
+        """Take over what an earlier Cohete switched; what belongs to no switch is given back."""
+        others: list[Taken] = []
+        for taken in stands:
+            kind, _, name = taken.owner.partition(":")
+            each = self.by_id.get(taken.device)
+            if kind != "switch" or name not in self._switches or each is None:
+                others.append(taken)
+            else:
+                each.done = name
+                self._store[taken.device].profile_name = self._switches[name].profile
+        return others
 
     async def run(self) -> None:
         """Look twice a second, and carry out."""
@@ -103,6 +119,10 @@ class SwitchKeeper:
     async def _switch(self, device: Device, each: DeviceSwitch, wanted: str) -> None:
         name = self._profile(device, wanted or each.done, back=not wanted)
         profile = profile_named(name, self._power, self._settings, [device.spec])
+        stood, owner = each.done, f"switch:{wanted}"
+        if wanted:
+            words = f"{profile.intent}, while {self._switches[wanted].when}"
+            await self._standing.note(Taken(device.id, owner, words, "", self._clock.time()))
         result = await self._control.apply(device.spec, self._runner_of(device), profile)
         took_s = self._clock.monotonic() - each.since_s
         why = wanted or f"{each.done} is over"
@@ -110,9 +130,14 @@ class SwitchKeeper:
             if not wanted:
                 each.back_s.append(took_s)
             each.done = wanted
+            device.profile_name = name
+            if stood and stood != wanted:
+                await self._standing.drop(device.id, f"switch:{stood}")
             text = f"{why}: power profile {name} after {took_s:.1f} s"
             self._store.event(device, "switch", text)
         else:
+            if wanted and wanted != stood and result.outcome.changed_nothing:
+                await self._standing.drop(device.id, owner)
             text = f"{why}: {profile.intent}: {result.outcome}: {result.words}"
             self._store.event(device, "change failed", text)
 

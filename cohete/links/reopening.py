@@ -17,7 +17,7 @@ class ReopeningLink:
 
     def __init__(self, opener: Opener, spec: DeviceSpec) -> None:
         self._opener = opener
-        self._spec = spec
+        self.spec = spec
         self._link: Link | None = None
         self._opening = asyncio.Lock()
 
@@ -57,7 +57,7 @@ class ReopeningLink:
     async def _opened(self) -> Link:
         async with self._opening:
             if self._link is None:
-                link = self._opener(self._spec)
+                link = self._opener(self.spec)
                 await link.open()
                 self._link = link
             return self._link

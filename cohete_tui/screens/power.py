@@ -21,7 +21,7 @@ from cohete.links.commands import PROBE_LIMIT_S, look, split_sections
 from cohete.power.state import state_from, state_probes
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line, wrap
-from cohete_tui.power import BoardState, Offer, offers, state_lines
+from cohete_tui.power import BoardState, Offer, offers, only_shown, state_lines
 from cohete_tui.screens.charted import ChartedScreen
 from cohete_tui.widgets.charts import CHARTS, HistoryChart
 from cohete_tui.widgets.fan import FanChart
@@ -120,6 +120,8 @@ class PowerScreen(ChartedScreen[None]):
         found = offers(self._boards, self._drain(), limit_c, max(30, rows.size.width - 1))
         if not self._boards:
             found = []
+        elif self._refusal():
+            found = only_shown(found)
         self._offers = {offer.key: offer for offer in found}
         rows.show([(offer.key, offer.line) for offer in found])
         if found and self._offers[str(rows.current)].action is None:

@@ -10,8 +10,8 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from cohete.control.applying import Outcome, Result
 from cohete.control.change import Action, Change
+from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError, LinkError
 from cohete.fleet.actions import action_as_dict
 from cohete.fleet.changing import Changes

@@ -151,6 +151,37 @@ async def test_clocks_and_fan(tmp_path: Path) -> None:
         assert "0<=x<=255" in err
 
 
+async def test_clocks_and_fan_are_shown(tmp_path: Path) -> None:
+    async with simulated("nano", "orin-nano-8gb", folder=tmp_path, sudo=True):
+        config = str(tmp_path / "cohete.yaml")
+        status, out, _ = await run_async("clocks", "show", "--config", config)
+        assert status == 0
+        assert "nano-0: not known: jetson_clocks needs root to show them" in out
+        text = (tmp_path / "cohete.yaml").read_text()
+        (tmp_path / "cohete.yaml").write_text(text.replace("- id:", "- sudo: true\n      id:"))
+        status, out, _ = await run_async("clocks", "show", "--config", config)
+        assert (status, out) == (0, "nano-0: not locked\norin-nano-8gb-1: not locked\n")
+        await run_async("clocks", "lock", "nano-0", "--config", config, "--yes")
+        status, out, _ = await run_async("clocks", "show", "--config", config, "--json")
+        assert [each["clocks"] for each in json.loads(out)["devices"]] == ["locked", "not locked"]
+        status, out, _ = await run_async("fan", "show", "--config", config)
+        nano, orin = out.splitlines()
+        assert (status, nano.partition(";")[0]) == (0, "nano-0: automatic")
+        assert "; knows cool, quiet" in orin or "; knows quiet, cool" in orin
+        await run_async("fan", "hold", "99", "nano-0", "--config", config, "--yes")
+        # Only the boards that are meant are asked.
+        more = ("--config", config, "--filter", "nano-0", "--json")
+        status, out, _ = await run_async("fan", "show", *more)
+        (device,) = json.loads(out)["devices"]
+        assert (device["automatic"], device["pwm"], device["given_back_by_a_timer"]) == (
+            False, 99, True,
+        )  # fmt: skip
+        for verb in (("status",), ("budget",), ("power", "list"), ("power", "show"), ("drift",)):
+            status, out, _ = await run_async(*verb, "--config", config, "--filter", "orin")
+            assert "orin-nano-8gb-1" in out
+            assert "nano-0" not in out.replace("orin-nano-8gb", "")
+
+
 async def test_sudoers() -> None:
     status, out, _ = await run_async("sudoers", "power", "--user", "robot")
     assert status == 0

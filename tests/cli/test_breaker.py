@@ -50,9 +50,27 @@ async def test_shown_run_and_let_go(tmp_path: Path) -> None:
         assert status == 0
         assert "breaker: breaker open: " in out
         assert not board.services["inference.service"]
-        assert "work is still held" in err
+        assert "hold unit inference.service" in err
+        assert "This stays so until Cohete runs again" in err
+        status, out, _ = await run_async("standing")
+        assert status == 1
+        assert "(breaker:work), since 20" in out
+        status, out, _ = await run_async("standing", "other")
+        assert (status, out) == (0, "Nothing stands.\n")
+        status, out, _ = await run_async("breaker", "run", "--config", config, "--dry-run")
+        assert status == 0
+        assert "already so: unit inference.service not running" in out
         status, out, _ = await run_async("breaker", "release", "--config", config, "--yes")
         assert status == 0
+        status, out, _ = await run_async(
+            "breaker", "run", "--config", config, "--dry-run", "--json"
+        )
+        (change,) = json.loads(out)["changes"]
+        assert any("systemctl stop" in line for line in change["commands"])
+        status, out, _ = await run_async("standing", "orin-nano-8gb-0", "--forget")
+        assert (status, out.splitlines()[-1]) == (0, "Forgotten: it stays as it is.")
+        assert (await run_async("standing", "--json"))[1] == "[]\n"
+        assert (await run_async("standing", "--forget"))[0] == 2
         assert board.services["inference.service"]
 
 

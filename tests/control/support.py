@@ -9,10 +9,11 @@ from pathlib import Path
 
 from cohete.clock import SystemClock
 from cohete.config.spec import DeviceSpec
-from cohete.control.applying import Control, Result
+from cohete.control.applying import Control
 from cohete.control.audit import AuditEntry, AuditLog, read_audit
 from cohete.control.change import Action, Change
 from cohete.control.gate import Gate
+from cohete.control.outcome import Result
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector

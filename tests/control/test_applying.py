@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cohete.control import applying
-from cohete.control.applying import Outcome
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused, CommandError, LinkError
 from cohete.links.base import Completed
 from cohete.power import modes

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cohete.control.applying import Control, Outcome, Result
+from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
 from cohete.control.change import Action
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome, Result
 from cohete.fleet.holding import Hold, Kind, Release, Work
 from cohete.power.clocks import SetClocks
 from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile

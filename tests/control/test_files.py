@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from cohete.config.schema import Ssh
-from cohete.control.applying import Control, Outcome
+from cohete.control.applying import Control
 from cohete.control.audit import AuditLog, read_audit
 from cohete.control.files import PutFile
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused, LinkError
 from cohete.fleet.actions import action_as_dict, action_from
 from cohete.links.base import Completed

@@ -12,9 +12,10 @@ import pytest
 from cohete.clock import SystemClock
 from cohete.config.schema import Ssh
 from cohete.control import applying
-from cohete.control.applying import Control, Outcome, Result
+from cohete.control.applying import Control
 from cohete.control.audit import AuditLog, read_audit
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome, Result
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles

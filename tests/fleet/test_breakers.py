@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,15 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.config.thermal import AmbientRule, Reactions, ThermalLimits, ThermalPolicy
 from cohete.control.applying import Control as Applier
-from cohete.control.applying import Outcome
 from cohete.control.audit import AuditLog
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome
 from cohete.fleet import breakers
 from cohete.fleet.breakers import BreakerKeeper, DeviceBreaker, works_of
 from cohete.fleet.holding import NOTE, Hold
 from cohete.fleet.session import FleetPlan, FleetSession
+from cohete.fleet.standing import Standing, Taken
+from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
 from cohete.links.base import Completed
 from cohete.links.ssh import SshConnector
@@ -85,8 +87,7 @@ async def guarded(
         plan = FleetPlan(specs, ssh=config.ssh, control=control or Control())
         async with FleetSession(plan, connector=connector, guards=True) as session:
             each = session.breakers.by_id[specs[0].id]
-            reacts = not policy.on_open.is_empty
-            await until(lambda: each.has_looked is reacts and each.device.facts is not None)
+            await until(lambda: each.has_looked and each.device.facts is not None)
             yield Guarded(host, session, each)
 
 
@@ -113,6 +114,50 @@ async def test_work_on_the_board_stops_in_two_seconds_and_goes_on_when_cool(tmp_
         assert "C, above 65 C" in text
         assert "cooled: breaker half open: work runs again on trial" in text
         assert "change: hold unit inference.service" in text
+
+
+@pytest.mark.claim("TM-03")
+@pytest.mark.parametrize("late_s", [0.0, 0.3, 0.7, 0.99])
+async def test_it_is_decided_with_the_sample_whenever_the_last_check_was(
+    tmp_path: Path, late_s: float
+) -> None:
+    """A crossing is a sample away at most; then what is left of 2 s is for the board to answer."""
+    clock = ManualClock()
+    policy = ThermalPolicy(threshold_c=75, cooldown_c=65, check_interval_ms=1000, on_open=STOP)
+    spec = DeviceSpec("cam", Target("h"), thermal=policy, thermal_name="aggressive")
+    store = FleetStore([spec], clock)
+    applier = Applier(Gate(), AuditLog(tmp_path, clock), clock)
+    asked = asyncio.Event()
+
+    class Board:
+        async def run(self, argv: Sequence[str], **_: object) -> Completed:
+            asked.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    keeper = BreakerKeeper(store, applier, lambda _: Board(), Standing(tmp_path), clock)
+    each = keeper.by_id["cam"]
+    each.has_looked = True
+    store.set_state(each.device, State.LIVE)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(keeper.run())
+
+        def sample(celsius: float) -> None:
+            stats = parse(f"RAM 1/8000MB (lfb 9x4MB) CPU [1%@100] GR3D_FREQ 9% cpu@{celsius}C")
+            assert stats is not None
+            store.apply(store["cam"], stats)
+
+        sample(60)
+        await clock.advance(3 + late_s)
+        sample(90)
+        held = [each.wish]
+        await clock.advance(0.11)
+        held.append(each.wish)
+        assert held == [False, True]
+        # No time passes any more: the board is asked at once.
+        async with asyncio.timeout(5):
+            await asked.wait()
+        running.cancel()
 
 
 async def test_no_limit_lies_above_where_the_board_itself_throttles(tmp_path: Path) -> None:
@@ -191,6 +236,38 @@ async def test_mode_and_fan_meanwhile(tmp_path: Path) -> None:
         await until(lambda: board.mode.name == before and board.fan_service_active, 10)
 
 
+@pytest.mark.claim("TM-07")
+async def test_who_is_begun_anew_puts_mode_and_fan_back(tmp_path: Path) -> None:
+    policy = written(Reactions(mode="15W", fan=255))
+    async with guarded(tmp_path, policy) as test:
+        test.board.gpu_used_since_boot = False
+        test.board.workload = test.board.workload.IDLE
+        before = test.board.mode.name
+        test.heat(80)
+        await until(lambda: test.board.mode.name == "15W" and test.board.fan_pwm == 255, 8)
+        await until(lambda: len(test.session.standing.read()) == 2)
+        stands = {taken.owner: taken.before for taken in test.session.standing.read()}
+        assert stands == {"breaker:mode": before, "breaker:fan": ""}
+        # Killed: nothing is given back. The next one has no such reactions any more.
+        store, control = test.session.store, test.session.control
+        test.each.written = written(Reactions())
+        again = BreakerKeeper(
+            store, control, test.session.runner, test.session.standing, test.session.clock
+        )
+        other = Taken("gone", "breaker:mode", "w", "MAXN", 0)
+        each = again.by_id[test.each.device.id]
+        each.has_looked = True
+        test.session.breakers.by_id.clear()
+        assert again.resume([*test.session.standing.read(), other]) == [other]
+        test.heat(45)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(again.run())
+            await until(lambda: test.board.mode.name == before, 10)
+            await until(lambda: test.board.fan_service_active)
+            await until(lambda: not test.session.standing.read())
+            running.cancel()
+
+
 async def test_what_a_killed_cohete_held_is_offered(tmp_path: Path) -> None:
     async with guarded(tmp_path, written()) as test:
         test.heat(80)
@@ -263,7 +340,9 @@ async def test_the_air_is_estimated_from_the_idle_board_and_never_raises_the_lim
     spec = DeviceSpec("cam", Target("h"), thermal=policy, thermal_name="hall")
     store = FleetStore([spec], clock)
     applier = Applier(Gate(), AuditLog(tmp_path, clock), clock)
-    keeper = BreakerKeeper(store, applier, lambda device: pytest.fail("nothing runs"), clock)
+    keeper = BreakerKeeper(
+        store, applier, lambda device: pytest.fail("nothing runs"), Standing(tmp_path), clock
+    )
     each = keeper.by_id["cam"]
 
     def pass_time(seconds: int, celsius: float, gpu: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cohete.control.applying import Outcome
+from cohete.control.outcome import Outcome
 from cohete.control.sudoers import Feature, drop_in
 from cohete.errors import ChangeRefused
 from cohete.fleet.holding import (

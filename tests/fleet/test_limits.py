@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from cohete.clock import ManualClock
-from cohete.config.limits import Limit, LimitStep
+from cohete.config.control import PowerProfile
+from cohete.config.limits import Budget, Limit, LimitStep
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
 from cohete.control.gate import Gate
 from cohete.fleet.limits import LimitKeeper, mean
+from cohete.fleet.pressure import PressureKeeper
+from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
 from cohete.links.base import Completed
@@ -56,22 +60,33 @@ class Loop:
         workload: Workload,
         *,
         read_only: bool = False,
+        ambient_c: float = 25.0,
     ) -> None:
         self.clock = ManualClock()
-        self.board = SimBoard("b", module, self.clock, workload=workload)
+        self.board = SimBoard("b", module, self.clock, workload=workload, ambient_c=ambient_c)
         self.board.settle(300)
         self.board.gpu_used_since_boot = False
         spec = DeviceSpec("b", Target("h"), limits=("x",))
         self.store = FleetStore([spec], self.clock)
         self.runner = OnBoard(self.board)
-        control = Control(Gate(read_only), AuditLog(folder, self.clock), self.clock)
-        self.keeper = LimitKeeper(
-            self.store, {"x": limit}, control, lambda _: self.runner, self.clock
-        )
-        (self.each,) = self.keeper.limits
+        self.control = Control(Gate(read_only), AuditLog(folder, self.clock), self.clock)
+        self._limit, self.standing = limit, Standing(folder)
+        self.pressure = PressureKeeper(self.store, self.clock)
+        self.restart()
+        self.left: list[Taken] = []
         self._stats = TegraStatsRun(self.board, root=False)
         self.values: list[float] = []
         self.taken: list[int] = []
+        self.die_c: list[float] = []
+
+    def restart(self, limit: Limit | None = None) -> None:
+        """As if the program had been killed and begun anew."""
+        self.keeper = LimitKeeper(
+            self.store, {"x": limit or self._limit}, self.control, lambda _: self.runner,
+            self.pressure, self.standing, self.clock,
+        )  # fmt: skip
+        (self.each,) = self.keeper.limits
+        self.left = self.keeper.resume(self.standing.read())
 
     async def run(self, seconds: int) -> None:
         device = self.store["b"]
@@ -80,10 +95,12 @@ class Loop:
             stats = parse(self._stats.line())
             assert stats is not None
             self.store.apply(device, stats)
+            self.pressure.look()
             self.keeper.look(self.each)
             if self.each.task is not None:
                 await asyncio.wait([self.each.task])
                 self.each.task.result()
+            self.die_c.append(self.board.thermal.die_c)
             self.taken.append(self.each.taken)
             if self.each.value is not None:
                 self.values.append(self.each.value)
@@ -149,6 +166,133 @@ async def test_memory_pressure_lowers_the_batch_stepwise_and_recovers(tmp_path: 
     assert loop.board.batch == 4
 
 
+@pytest.mark.claim("TM-10")
+@pytest.mark.parametrize(("module", "ambient_c"), [("orin-nano-8gb", 38), ("agx-orin-64gb", 40)])
+async def test_an_hour_under_load_settles(tmp_path: Path, module: str, ambient_c: float) -> None:
+    board = SimBoard("b", module, ManualClock(), workload=Workload.TRAINING, ambient_c=ambient_c)
+    modes = sorted(
+        (mode for mode in board.module.modes if mode.mask == board.module.modes[0].mask),
+        key=lambda mode: -(mode.gpu_mhz or 10_000) * mode.cores * (mode.cpu_mhz or 3_000),
+    )
+    board.set_mode(modes[0])
+    board.settle(900)
+    free_c = board.thermal.die_c
+    limit = Limit(
+        metric="temperature_c", most=free_c - 3, low=free_c - 8, window_s=5, settle_s=60,
+        up_after_s=120, steps=[*steps(*BATCH), *(LimitStep(mode=mode.name) for mode in modes[1:3])],
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, module, Workload.TRAINING, ambient_c=ambient_c)
+    loop.board.set_mode(modes[0])
+    loop.board.settle(900)
+    await loop.run(3600)
+    assert max(loop.taken) >= 1
+    settled = loop.die_c[1800:]
+    assert max(settled) - min(settled) <= 5
+    assert max(settled) < free_c
+    halves = settled[:900], settled[900:]
+    assert abs(sum(halves[0]) - sum(halves[1])) / 900 < 1.5
+
+
+@pytest.mark.claim("PM-04")
+async def test_who_is_begun_anew_goes_on_and_gives_back(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=4.9, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps({"mode": "15W"}, {"stop": "batch"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    loop.board.services["batch.service"] = True
+    await loop.run(60)
+    assert (loop.board.mode.name, loop.board.services["batch.service"]) == ("15W", False)
+    assert [taken.owner for taken in loop.standing.read()] == ["limit:x:0", "limit:x:1"]
+    loop.restart()
+    assert loop.each.taken == 2
+    assert not loop.left
+    loop.board.workload = Workload.IDLE
+    loop.board.thermal.die_c = 40
+    await loop.run(200)
+    assert (loop.board.mode.name, loop.board.services["batch.service"]) == ("25W", True)
+    assert loop.standing.read() == []
+
+
+async def test_a_step_that_reads_otherwise_now_is_left_as_it_is(tmp_path: Path) -> None:
+    def limit(mode: str) -> Limit:
+        return Limit(
+            metric="power_w", most=5.0, low=4.9, window_s=5, settle_s=5, steps=steps({"mode": mode})
+        )
+
+    loop = Loop(tmp_path, limit("15W"), "orin-nano-8gb", Workload.TRAINING)
+    await loop.run(20)
+    loop.restart(limit("7W"))
+    assert loop.each.taken == 0
+    (left,) = loop.left
+    assert (left.words, left.before) == ("set the power mode to 15W", "25W")
+
+
+@pytest.mark.claim("MM-09")
+async def test_pressure_of_every_kind_is_answered(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="memory_pressure", most=1, low=0.5, settle_s=5, up_after_s=10, retry_after_s=10,
+        steps=steps({"warn": "look at this board"}, {"free_memory": True}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.IDLE)
+    device = loop.store["b"]
+
+    async def pass_time(seconds: int, lfb: str) -> None:
+        for _ in range(seconds):
+            loop.clock.step(1)
+            stats = parse(f"RAM 5000/7607MB (lfb {lfb}) SWAP 0/3803MB CPU [1%@100] cpu@40C")
+            assert stats is not None
+            loop.store.apply(device, stats)
+            loop.pressure.look()
+            loop.keeper.look(loop.each)
+            if loop.each.task is not None:
+                await asyncio.wait([loop.each.task])
+                loop.each.task.result()
+
+    await pass_time(30, "200x4MB")
+    assert (loop.each.taken, device.limit_words["x"]) == (0, "x: memory pressure ok, no step taken")
+    # Much is free, and none of it in one piece.
+    await pass_time(3, "1x64kB")
+    assert loop.each.taken == 1
+    told = [event.text for event in loop.store.events if event.kind == "limit"]
+    assert told == ["x: memory pressure warning, step 1 of 2; look at this board"]
+    assert loop.runner.lines == []
+    await pass_time(20, "1x64kB")
+    assert loop.each.taken == 2
+    assert any("drop_caches" in line for line in loop.runner.lines)
+    await pass_time(90, "200x4MB")
+    assert (loop.each.taken, loop.standing.read()) == (0, [])
+
+
+@pytest.mark.claim("PM-04", "PM-08")
+async def test_the_budget_of_a_profile_holds_as_long_as_the_profile_does(tmp_path: Path) -> None:
+    assert Budget(most_w=9).limit.low == pytest.approx(7.65)
+    with pytest.raises(ValidationError, match="must be below most"):
+        Budget(most_w=9, low_w=10)
+    limit = Limit(metric="power_w", most=900, low=5, steps=steps({"warn": "never"}))
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    profile = PowerProfile(mode="25W", budget=Budget(most_w=9, window_s=5))
+    loop.store.devices[0].spec = replace(
+        loop.store["b"].spec, limits=(), power_profile="small", switches=("s",)
+    )
+    loop.keeper = LimitKeeper(
+        loop.store, {}, loop.control, lambda _: loop.runner, loop.pressure, loop.standing,
+        loop.clock, {"small": profile, "free": PowerProfile(mode="@most")},
+    )  # fmt: skip
+    (loop.each,) = loop.keeper.limits
+    loop.store["b"].profile_name = "small"
+    await loop.run(120)
+    assert loop.board.mode.name == "15W"
+    assert loop.store["b"].limit_words["budget-small"].endswith("W, step 2 of 2")
+    # Another profile sets mode and clocks itself: they are not set back over it.
+    ran = len(loop.runner.lines)
+    loop.store["b"].profile_name = "free"
+    await loop.run(20)
+    assert loop.each.taken == 0
+    assert len(loop.runner.lines) == ran
+    assert (loop.store["b"].limit_words, loop.standing.read()) == ({}, [])
+
+
 @pytest.mark.claim("PM-04")
 async def test_without_its_sensor_it_steps_down(tmp_path: Path) -> None:
     limit = Limit(
@@ -201,6 +345,7 @@ async def test_read_only_tells_and_does_nothing(tmp_path: Path) -> None:
     failed = [event for event in loop.store.events if event.kind == "change failed"]
     assert len(failed) == 1
     assert "refused: Cohete runs read-only" in failed[0].text
+    assert loop.store["b"].limit_words["x"].endswith("step 1 of 1, 1 failed")
 
 
 @pytest.mark.parametrize(

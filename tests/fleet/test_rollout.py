@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cohete.clock import ManualClock
-from cohete.control.applying import Outcome, Result
+from cohete.control.outcome import Outcome, Result
 from cohete.errors import ConfigError
 from cohete.fleet.actions import action_as_dict, action_from
 from cohete.fleet.rollout import (

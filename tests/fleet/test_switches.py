@@ -21,6 +21,7 @@ from cohete.control.gate import Gate
 from cohete.device.battery import battery_from
 from cohete.device.identity import Facts
 from cohete.errors import ConfigError
+from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.store import FleetStore
 from cohete.fleet.switches import DeviceSwitch, SwitchKeeper
 from cohete.simulator.board import SimBoard, TegraStatsRun, Workload
@@ -45,7 +46,7 @@ class Switched:
         control = Control(Gate(read_only), AuditLog(folder, self.clock), self.clock)
         self.keeper = SwitchKeeper(
             self.store, switches, POWER, ControlSettings(), control,
-            lambda _: OnBoard(self.board), self.clock,
+            lambda _: OnBoard(self.board), Standing(folder), self.clock,
         )  # fmt: skip
         self._stats = TegraStatsRun(self.board, root=False)
 
@@ -88,6 +89,36 @@ async def test_on_a_battery_it_saves_and_on_mains_it_does_not(tmp_path: Path) ->
     test.board.on_battery = False
     await test.run(5)
     assert test.board.mode.name == "25W"
+
+
+@pytest.mark.claim("PM-05")
+async def test_what_was_switched_before_a_restart_is_switched_back(tmp_path: Path) -> None:
+    switch = Switch(when="is:on-battery", profile="small", back="big", for_s=5)
+    test = Switched(tmp_path, battery=switch)
+    test.board.battery_percent, test.board.on_battery = 40, True
+    await test.run(20)
+    assert test.board.mode.name == "15W"
+    assert test.store["b"].profile_name == "small"
+    (stands,) = Standing(tmp_path).read()
+    assert (stands.device, stands.owner) == ("b", "switch:battery")
+    assert stands.words == "set the power profile small, while is:on-battery"
+    again = Switched(tmp_path, battery=switch)
+    again.board.battery_percent, again.board.on_battery = 40, False
+    again.board.set_mode(test.board.mode)
+    other = Taken("b", "switch:gone", "w", "", 0)
+    assert again.keeper.resume([*Standing(tmp_path).read(), other]) == [other]
+    await again.run(10)
+    assert again.board.mode.name == "25W"
+    assert again.store["b"].profile_name == "big"
+    assert Standing(tmp_path).read() == []
+
+
+async def test_a_switch_that_was_refused_leaves_no_note(tmp_path: Path) -> None:
+    test = Switched(tmp_path, battery=Switch(when="is:on-battery", profile="none", for_s=0))
+    test.board.battery_percent, test.board.on_battery = 40, True
+    with pytest.raises(ConfigError, match="no power profile 'none'"):
+        await test.run(5)
+    assert Standing(tmp_path).read() == []
 
 
 @pytest.mark.claim("PM-07")

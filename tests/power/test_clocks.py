@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cohete.control.applying import Outcome
+from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused
 from cohete.power.clocks import STORE, SetClocks
 from cohete.power.jetson_clocks import Lock, parse_clocks

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cohete.control import applying
-from cohete.control.applying import Outcome
+from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused
 from cohete.power.fan import (
     FAN,

@@ -11,7 +11,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.config.thermal import ThermalPolicy
 from cohete.control import applying
-from cohete.control.applying import Outcome
+from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused, ConfigError
 from cohete.fleet.desired import hot_c, profile_named
 from cohete.power.modes import DEFAULT, LEAST, MOST, by_meaning

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 
 import pytest
 
 from cohete.clock import SystemClock
+from cohete.control.audit import default_folder, read_audit
 from cohete.errors import ConfigError
 from cohete.power.wake import PACKETS, is_reachable, magic_packet, parse_mac, send, woke
 from tests.boards import raw_server
@@ -69,6 +71,12 @@ async def test_the_command(tmp_path: Path) -> None:
     assert (status, out) == (1, "a: packet sent, not reached within 0.1 s\n")
     status, out, _ = await run_async("wake", "a", *more, "--wait", "0")
     assert (status, out) == (0, "a: packet sent; not waited for\n")
+    status, out, _ = await run_async("wake", "a", *more, "--dry-run", "--json")
+    (device,) = json.loads(out)["devices"]
+    assert device["words"] == "send a magic packet for 48:b0:2d:11:22:33 to 127.0.0.1:9"
+    entries = read_audit(default_folder(), device="a")[-2:]
+    assert [entry.outcome for entry in entries] == ["failed", "not known"]
+    assert entries[0].intent == device["words"]
     status, _, err = await run_async("wake", "b", *more)
     assert status == 2
     assert "the MAC address of b is not known. Name it with --mac." in err

@@ -1,0 +1,117 @@
+"""What was taken of boards by itself and is not given back yet, so that a restart goes on from it.
+
+A file each in the state folder: switches, limits and breakers note what they change before they
+change it, and remove the note once it was given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+FOLDER = "standing"
+MAX_FILES = 100_000
+MAX_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Something that was changed for as long as something holds.
+
+    `owner` says who gives it back: `switch:NAME`, `limit:NAME:STEP`, `breaker:mode`, `breaker:fan`.
+    `words` say what was done, `before` how it was (empty where nothing has to be put back or it is
+    not known); `since_s` is wall clock time.
+    """
+
+    device: str
+    owner: str
+    words: str
+    before: str
+    since_s: float
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: int = 1
+    device: str
+    owner: str
+    words: str
+    before: str
+    since_s: float
+
+
+class Standing:
+    """The notes in a state folder. A folder that cannot be written is told, and is no error."""
+
+    def __init__(self, folder: Path, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.folder = folder / FOLDER
+        self._tell = tell
+        self._lock = asyncio.Lock()
+
+    def of(self, devices: Iterable[str]) -> list[Taken]:
+        """What stands of these devices. Blocking. Never raises."""
+        names = set(devices)
+        return [taken for taken in self.read() if taken.device in names]
+
+    def read(self) -> list[Taken]:
+        """Everything that stands, the oldest first. Blocking. Never raises."""
+        found: list[Taken] = []
+        with contextlib.suppress(OSError):
+            for path in sorted(self.folder.glob("*.json"))[:MAX_FILES]:
+                with contextlib.suppress(OSError, ValidationError):
+                    if path.stat().st_size > MAX_BYTES:
+                        continue
+                    read = _Document.model_validate_json(path.read_bytes())
+                    taken = Taken(read.device, read.owner, read.words, read.before, read.since_s)
+                    if read.version == 1 and path == self._path(taken.device, taken.owner):
+                        found.append(taken)
+        return sorted(found, key=lambda each: (each.since_s, each.device, each.owner))
+
+    async def note(self, taken: Taken) -> None:
+        """Keep it, all or nothing, for nobody else to read."""
+        await self._do(lambda: self.write(taken))
+
+    async def drop(self, device: str, owner: str) -> None:
+        """It was given back."""
+        await self._do(lambda: self.remove(device, owner))
+
+    def write(self, taken: Taken) -> None:
+        """As `note`, blocking. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._path(taken.device, taken.owner)
+        part = path.with_suffix(".part")
+        part.touch(mode=0o600)
+        with part.open("w", encoding="utf-8") as file:
+            file.write(_Document(**asdict(taken)).model_dump_json())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    def remove(self, device: str, owner: str) -> None:
+        """As `drop`, blocking. Raises OSError."""
+        self._path(device, owner).unlink(missing_ok=True)
+
+    async def _do(self, work: Callable[[], None]) -> None:
+        async with self._lock:
+            try:
+                await asyncio.to_thread(work)
+            except OSError as error:
+                self._tell(f"what is taken of boards cannot be noted: {error.strerror}")
+
+    def _path(self, device: str, owner: str) -> Path:
+        digest = hashlib.sha256(f"{device}\0{owner}".encode()).hexdigest()
+        return self.folder / f"{digest[:40]}.json"
+
+
+def taken_words(taken: Taken) -> str:
+    """For a person: what was done, by what, how it was."""
+    before = f", before that {taken.before}" if taken.before else ""
+    return f"{taken.words} ({taken.owner}){before}"
