@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Found = tuple[DeviceSpec, BoardMemory | CoheteError]
 
 _TITLES = (
-    "DEVICE ", "TOTAL", "BUDGET", "USED", "CAN BE HAD", "IN LARGE BLOCKS", "SWAP", "STALLED",
+    "DEVICE ", "TOTAL", "RESERVED", "BUDGET", "USED", "CAN BE HAD", "IN LARGE BLOCKS", "SWAP", "STALLED",
     "NOTE ",
 )  # fmt: skip
 
@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Memory in MB as the kernel of each board tells it, beside its budget.
 
-    CAN BE HAD is MemAvailable. IN LARGE BLOCKS is what is free in blocks of 4 MB: where it is
+    RESERVED is what the budget leaves to the system, CAN BE HAD is MemAvailable. IN LARGE BLOCKS is what is free in blocks of 4 MB: where it is
     little, large GPU allocations fail. STALLED is how much of the last 10 s something waited for
     memory. Exit code 1 where a board is over its budget, cannot be read, or MB would not fit.
     """
@@ -80,6 +80,13 @@ def _used_mb(memory: BoardMemory) -> int | None:
     return memory.total_mb - memory.available_mb
 
 
+def _reserved_mb(spec: DeviceSpec, memory: BoardMemory) -> int | None:
+    """What the budget leaves to the system."""
+    if memory.total_mb is None or spec.memory_budget_mb is None:
+        return None
+    return max(0, memory.total_mb - spec.memory_budget_mb)
+
+
 def _judge(spec: DeviceSpec, memory: BoardMemory, fits_mb: int | None) -> tuple[list[str], bool]:
     """What to say of a board, and whether all is well."""
     from cohete.memory.pressure import Moment, fits
@@ -115,7 +122,7 @@ def _row(found: Found, fits_mb: int | None) -> tuple[tuple[str, ...], bool]:
         swap = memory.swap_total_mb - memory.swap_free_mb
     stalled = "–" if memory.psi_some is None else f"{memory.psi_some:.0f}%"
     numbers = (
-        memory.total_mb, spec.memory_budget_mb, _used_mb(memory), memory.available_mb,
+        memory.total_mb, _reserved_mb(spec, memory), spec.memory_budget_mb, _used_mb(memory), memory.available_mb,
         memory.large_free_mb, swap,
     )  # fmt: skip
     cells = ("–" if number is None else str(number) for number in numbers)
@@ -133,6 +140,7 @@ def _as_dict(found: Found, fits_mb: int | None) -> dict[str, Json]:
         "well": well,
         "notes": words,
         "budget_mb": spec.memory_budget_mb,
+        "reserved_mb": _reserved_mb(spec, memory),
         "total_mb": memory.total_mb,
         "used_mb": _used_mb(memory),
         "available_mb": memory.available_mb,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Found = tuple[DeviceSpec, PowerTrace | CoheteError]
 
+SENSOR_S = 2.0
+"""A board that has shown no sensor by then has none that can be read."""
 _TITLES = ("DEVICE ", "SAMPLES", "EVERY", "MEAN", "P99", "PEAK", "RAILS ")
 
 
@@ -25,9 +27,11 @@ async def measure_all(plan: FleetPlan, interval_ms: int, for_s: float) -> list[F
     from cohete.clock import SystemClock
     from cohete.device.ina3221 import PowerTrace, Reader
     from cohete.errors import CoheteError
-    from cohete.links.commands import power_samples
+    from cohete.links.commands import power_samples, tegrastats
     from cohete.links.opener import make_opener
     from cohete.links.ssh import SshConnector
+    from cohete.tegra import parse
+    from cohete.text import decode
 
     connector = SshConnector(plan.ssh)
     clock = SystemClock()
@@ -43,11 +47,25 @@ async def measure_all(plan: FleetPlan, interval_ms: int, for_s: float) -> list[F
                 if rails is not None:
                     trace.add(now, rails)
 
+        def take_tegrastats(lines: list[bytes]) -> None:
+            now = clock.monotonic()
+            for line in lines:
+                stats = parse(decode(line))
+                if stats is not None:
+                    trace.add(now, stats.rails)
+
         link = opener(spec)
         try:
             await link.open()
             stream = await link.stream(power_samples(interval_ms), take)
-            await clock.sleep(for_s)
+            await clock.sleep(min(for_s, SENSOR_S))
+            if not trace.watts:
+                stream.close()
+                trace.source = "tegrastats"
+                argv = tegrastats(max(100, interval_ms), sudo=spec.sudo)
+                stream = await link.stream(argv, take_tegrastats)
+                await clock.sleep(min(for_s, SENSOR_S))
+            await clock.sleep(for_s - SENSOR_S)
             stream.close()
         except CoheteError as error:
             return spec, error
@@ -55,8 +73,8 @@ async def measure_all(plan: FleetPlan, interval_ms: int, for_s: float) -> list[F
             await link.close()
         if not trace.watts:
             return spec, CoheteError(
-                "its power sensor cannot be read",
-                hint="No INA3221 under /sys/class/hwmon; `cohete watch` has what tegrastats says.",
+                "its power cannot be measured",
+                hint="Neither an INA3221 under /sys nor tegrastats shows any.",
             )
         return spec, trace
 
@@ -85,7 +103,12 @@ def _row(found: Found) -> tuple[str, ...]:
     rails = ", ".join(f"{name} {watts:.1f} W" for name, watts in trace.most_w.items())
     values = (trace.mean_w, trace.percentile_w(0.99), trace.peak_w)
     watts = ("–" if value is None else f"{value:.2f} W" for value in values)
-    return (spec.id, str(len(trace.watts)), interval, *watts, f"at most {rails}")
+    notes = [f"at most {rails}"]
+    if trace.source != "sensor":
+        notes.append("from tegrastats: its sensor cannot be read, and spikes between are not seen")
+    if trace.is_frozen:
+        notes.append("it has not changed for a while: does the sensor stand still?")
+    return (spec.id, str(len(trace.watts)), interval, *watts, "; ".join(notes))
 
 
 def _as_dict(found: Found) -> dict[str, Json]:
@@ -101,4 +124,6 @@ def _as_dict(found: Found) -> dict[str, Json]:
         "p99_w": trace.percentile_w(0.99),
         "peak_w": trace.peak_w,
         "rails_most_w": most,
+        "source": trace.source,
+        "frozen": trace.is_frozen,
     }

@@ -141,6 +141,7 @@ def activity(*, sudo: bool, thor: bool) -> Argv:
 POWER_PROBES: tuple[Probe, ...] = (
     Probe("nvpmodel_conf", ("cat", "/etc/nvpmodel.conf")),
     Probe("nvpmodel", ("timeout", "5", "nvpmodel", "-q")),
+    Probe("nvpmodel_listing", ("timeout", "5", "nvpmodel", "-p", "--verbose")),
 )
 POWER_VALUES = Probe("nvpmodel_values", ("timeout", "5", "nvpmodel", "-q", "--verbose"))
 
@@ -154,6 +155,8 @@ def look(probes: Sequence[Probe]) -> Argv:
 _INA3221 = (
     "/sys/class/hwmon/hwmon*/in[123]_label /sys/class/hwmon/hwmon*/in[123]_input"
     " /sys/class/hwmon/hwmon*/curr[123]_input"
+    " /sys/bus/i2c/drivers/ina3221x/*/iio*/rail_name_[012]"
+    " /sys/bus/i2c/drivers/ina3221x/*/iio*/in_power[012]_input"
 )
 READING_S = 0.02
 """What reading the sensor files takes of an interval."""

@@ -2,7 +2,8 @@
 
 Format: `/etc/nvpmodel.conf` of Jetson Linux R28 to R39: `< PARAM TYPE=.. NAME=.. >`, then
 arguments with their paths; `< POWER_MODEL ID=.. NAME=.. >`, then `PARAM ARG VALUE`; and
-`< PM_CONFIG DEFAULT=.. >`.
+`< PM_CONFIG DEFAULT=.. >`. What `nvpmodel -p --verbose` lists says the same in other words: each
+line after `NVPM VERB: `, heads without angle brackets, the default as `MAXN(0)`.
 Ids mean different things on different modules: a mode is known by its name.
 """
 
@@ -19,6 +20,8 @@ MAX_LINE = 1_024
 _NO_CAP = frozenset({-1, 2_147_483_647})
 
 _SECTION = re.compile(r"< ?(PARAM|POWER_MODEL|PM_CONFIG|FAN_CONFIG) ([^<>]{1,200})>", re.ASCII)
+_LISTED = re.compile(r"NVPM VERB: ?(?:(PARAM|POWER_MODEL|PM_CONFIG):? (?=[A-Z]+=))?(.*)", re.ASCII)
+_DEFAULT = re.compile(r"DEFAULT=(?:[^()]{1,48}\()?(\d{1,4})\)?", re.ASCII)
 _FIELD = re.compile(r"([A-Z]+)=([A-Za-z0-9_.+-]{1,48})", re.ASCII)
 _VALUE = re.compile(r"([A-Za-z0-9_.-]{1,48})\s+([A-Za-z0-9_.-]{1,48})\s+(\S{1,64})", re.ASCII)
 _PATH = re.compile(r"([A-Za-z0-9_.-]{1,48})\s+(/\S{1,200})", re.ASCII)
@@ -102,7 +105,7 @@ class PowerConf:
 
 
 def parse_conf(text: str) -> PowerConf:
-    """Modes of a `nvpmodel.conf`; what fits no section is left out. Never raises."""
+    """Modes of a `nvpmodel.conf`, or of a listing; what fits nowhere is left out. Never raises."""
     section = ""
     kinds: dict[str, str] = {}
     cores: set[str] = set()
@@ -113,6 +116,8 @@ def parse_conf(text: str) -> PowerConf:
         if len(line) > MAX_LINE:
             continue
         line = " ".join(line.partition("#")[0].split())
+        if listed := _LISTED.fullmatch(line):
+            line = f"< {listed[1]} {listed[2]} >" if listed[1] else listed[2]
         match = _SECTION.fullmatch(line)
         if match:
             section = match[1]
@@ -126,8 +131,8 @@ def parse_conf(text: str) -> PowerConf:
                     section = ""
                 else:
                     modes.append((int(number), name, {}))
-            elif section == "PM_CONFIG" and fields.get("DEFAULT", "").isdigit():
-                default = int(fields["DEFAULT"])
+            elif section == "PM_CONFIG" and (chosen := _DEFAULT.search(match[2])):
+                default = int(chosen[1])
         elif section == "PARAM" and param == "CPU_ONLINE" and (path := _PATH.fullmatch(line)):
             cores.add(path[1].removesuffix("_KNEXT"))
         elif section == "POWER_MODEL" and (value := _VALUE.fullmatch(line)):

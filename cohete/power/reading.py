@@ -38,6 +38,9 @@ async def read_power(link: ReopeningLink) -> BoardPower:
 def power_from(sections: dict[str, bytes]) -> BoardPower:
     """Modes from the raw output of each probe. Never raises."""
     conf = parse_conf(decode(sections.get("nvpmodel_conf", b"")))
+    if not conf.modes:
+        # Where nobody may read the file, or it lies elsewhere, the program still lists it.
+        conf = parse_conf(decode(sections.get("nvpmodel_listing", b"")))
     answer = decode(sections.get("nvpmodel", b""))
     current = parse_power_mode(answer)
     note = ""

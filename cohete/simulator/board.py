@@ -87,6 +87,7 @@ class SimBoard:
         }
         """Versions by name; "" is not installed."""
         self.boots = 0
+        self.has_sensor = True
         self.over_current_events = 0
         self.battery_percent: int | None = None
         self.on_battery = False

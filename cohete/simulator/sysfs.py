@@ -7,6 +7,7 @@ from cohete.simulator.formats import number
 
 _ZONES = "/sys/class/thermal/thermal_zone"
 _HWMON = "/sys/class/hwmon/hwmon"
+_IIO = "/sys/bus/i2c/drivers/ina3221x"
 _OLD_FAN = "/sys/devices/pwm-fan"
 
 
@@ -37,11 +38,16 @@ _VOLTS_MV = 19_000
 
 
 def _sensor(board: SimBoard) -> dict[str, bytes]:
-    """The INA3221, three rails a chip, from JetPack 5 on."""
-    if not board.has_fan_service:
+    """The INA3221, three rails a chip: hwmon from JetPack 5 on, industrial I/O before."""
+    if not board.has_sensor:
         return {}
     files: dict[str, str] = {}
     for nth, (name, milliwatts) in enumerate(board.rails_mw().items()):
+        if not board.has_fan_service:
+            chip = f"{_IIO}/6-004{nth // 3}/iio:device{nth // 3}"
+            files[f"{chip}/rail_name_{nth % 3}"] = name
+            files[f"{chip}/in_power{nth % 3}_input"] = str(round(milliwatts))
+            continue
         chip, channel = f"{_HWMON}{3 + nth // 3}", nth % 3 + 1
         files[f"{chip}/name"] = "ina3221"
         files[f"{chip}/in{channel}_label"] = name
@@ -105,6 +111,6 @@ _PARTS = (
     (("hwmon*/name", "pwm", "rpm", "fan1_input"), _fan),
     (("cooling_device", "oc*", "cpufreq"), _held_back),
     (("power_supply",), _battery),
-    (("hwmon*/name", "_label", "curr"), _sensor),
+    (("hwmon*/name", "_label", "curr", "rail_name"), _sensor),
 )
 """Which words ask for which part: a thousand boards are asked at the same time."""

@@ -30,9 +30,10 @@ async def test_modes_of_a_mixed_fleet(tmp_path: Path) -> None:
         host = fleet.hosts["nano-1"]
         host.board.written["/etc/nvpmodel.conf"] = b"nothing useful\n"
         status, out, _ = await run_async("power", "list", "--config", config, "nano-1")
-        assert status == 1
-        assert "nano-1: the active mode is unknown" in out
-        assert "no modes in /etc/nvpmodel.conf: nothing useful" in out
+        # The program itself still lists its modes.
+        assert status == 0
+        assert "nano-1: MAXN" in out
+        assert "5W" in out
 
 
 async def test_a_board_that_is_down_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.openssh import Sshd
 
 _MOVED = re.compile(
     r"(?<![\w./-])(/(?:sys|etc|run|var/lib)/|/proc/sys/kernel/random/|/bin/systemctl\b"
-    r"|/usr/bin/(?:systemd-run|docker|jetson_clocks)\b|\.cohete-held\b)"
+    r"|/usr/bin/(?:systemd-run|docker|jetson_clocks)\b|/usr/sbin/nvpmodel\b|\.cohete-held\b)"
 )
 
 SUDO = """#!/bin/sh
@@ -75,6 +75,29 @@ case $1 in
 *) : > "$root/locked";;
 esac
 """
+NVPMODEL = """#!/bin/sh
+mode="$STANDIN/root/mode"
+case $1 in
+-q) echo "NV Power Mode: $(cut -d' ' -f1 < "$mode")"; cut -d' ' -f2 < "$mode"; exit 0;;
+esac
+case $2 in 0) echo '15W 0' > "$mode";; 1) echo '7W 1' > "$mode";; *) exit 255;; esac
+rm -f "$STANDIN/root/locked"
+"""
+NVPMODEL_CONF = """
+< PARAM TYPE=FILE NAME=CPU_ONLINE >
+CORE_0 /sys/devices/system/cpu/cpu0/online
+CORE_1 /sys/devices/system/cpu/cpu1/online
+
+< POWER_MODEL ID=0 NAME=15W >
+CPU_ONLINE CORE_0 1
+CPU_ONLINE CORE_1 1
+
+< POWER_MODEL ID=1 NAME=7W >
+CPU_ONLINE CORE_0 1
+CPU_ONLINE CORE_1 0
+
+< PM_CONFIG DEFAULT=0 >
+"""
 FAN_CONF = """<FAN 1>
 \tFAN_PROFILE cool {
 \t\t0\t0\t255\t6000
@@ -92,6 +115,8 @@ FILES = {
     "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
     "sys/class/thermal/thermal_zone0/temp": "41500\n",
     "etc/nvfancontrol.conf": FAN_CONF,
+    "etc/nvpmodel.conf": NVPMODEL_CONF,
+    "mode": "15W 0\n",
     "proc/sys/kernel/random/boot_id": "first\n",
     "units/nvfancontrol.service": "active\n",
     "units/inference.service": "active\n",
@@ -105,6 +130,7 @@ PROGRAMS = {
     "usr/bin/systemd-run": SYSTEMD_RUN,
     "usr/bin/docker": DOCKER,
     "usr/bin/jetson_clocks": JETSON_CLOCKS,
+    "usr/sbin/nvpmodel": NVPMODEL,
 }
 WORKER = "cohete-worker"
 """A real program in a process group of its own: it is held by real signals."""
@@ -138,9 +164,10 @@ def build(server: Sshd) -> Path:
         file.write_text(text)
         if name in PROGRAMS:
             file.chmod(0o755)
-    sudo = server.folder / "bin" / "sudo"
-    sudo.write_text(SUDO)
-    sudo.chmod(0o755)
+    for name, text in (("sudo", SUDO), ("nvpmodel", NVPMODEL)):
+        program = server.folder / "bin" / name
+        program.write_text(text)
+        program.chmod(0o755)
     return root
 
 

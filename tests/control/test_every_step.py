@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from cohete.fleet.holding import Hold, Kind, Release, Work
 from cohete.power.clocks import SetClocks
 from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile
 from cohete.power.modes import SetMode
+from cohete.power.profiles import BUILT_IN
+from cohete.simulator import server
 from cohete.simulator.board import SimBoard, Workload
 from tests.control.faulty import Fault, Faulty, Hurried, check
 from tests.control.support import bench
@@ -44,11 +46,20 @@ class Case:
     action: Action
     before: tuple[Action, ...] = ()
     module: str = "orin-nano-8gb"
+    reboot: bool = False
+    """Where the board asks for one, it is agreed to."""
 
 
 CASES = {
     "mode": Case(SetMode("15W")),
     "mode, JetPack 4": Case(SetMode("5W"), module="nano"),
+    "mode with a reboot": Case(
+        SetMode("MODE_15W", ("inference",)), module="agx-orin-64gb", reboot=True
+    ),
+    "profile": Case(BUILT_IN["power_saver"], (SetClocks(locked=True), HoldFan(200))),
+    "profile with a reboot": Case(
+        replace(BUILT_IN["power_saver"], drain=("inference",)), module="agx-orin-64gb", reboot=True
+    ),
     "lock clocks": Case(SetClocks(locked=True)),
     "free clocks": Case(SetClocks(locked=False), (SetClocks(locked=True),)),
     "hold fan": Case(HoldFan(200)),
@@ -61,15 +72,21 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BOOT_S", 0.05)
+
+
 async def faced(case: Case, folder: Path, fault: Fault | None, at: int) -> tuple[Result, str, int]:
     """The result of a change with one fault, how the board says it is then, commands it took."""
     async with bench(case.module, folder) as test:
         working(test.board)
+        test.board.gpu_used_since_boot = case.reboot
         hurried = Control(Gate(), AuditLog(folder / "state", Hurried()), Hurried())
         for action in case.before:
             assert (await hurried.apply(test.spec, test.link, action)).outcome.is_well
         faulty = Faulty(test.link, fault, at)
-        result = await hurried.apply(test.spec, faulty, case.action)
+        result = await hurried.apply(test.spec, faulty, case.action, reboot=case.reboot)
         truth = (await test.look(case.action)).before
         assert {entry.outcome for entry in test.audit()} >= {result.outcome.value}
         return result, truth, faulty.commands

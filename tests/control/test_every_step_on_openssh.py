@@ -22,6 +22,8 @@ from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.power.clocks import SetClocks
 from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile
+from cohete.power.modes import SetMode
+from cohete.power.profiles import Profile
 from tests.control.faulty import Fault, Faulty, Hurried, check
 from tests.control.rooted import WORKER, Rooted, build, end_worker, is_stopped, start_worker
 from tests.openssh import Sshd, openssh
@@ -32,7 +34,10 @@ WORK = (
     Work(Kind.CONTAINER, "detector"),
     Work(Kind.PROCESS, WORKER),
 )
+PROFILE = Profile("small", mode="7W", clocks=False, fan="auto")
 CASES: dict[str, tuple[Action, tuple[Action, ...]]] = {
+    "mode": (SetMode("7W"), ()),
+    "profile": (PROFILE, (SetClocks(locked=True), HoldFan(200))),
     "lock clocks": (SetClocks(locked=True), ()),
     "free clocks": (SetClocks(locked=False), (SetClocks(locked=True),)),
     "hold fan": (HoldFan(200), ()),

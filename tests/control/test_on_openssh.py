@@ -53,6 +53,10 @@ case $2 in 0) wanted='15W 0';; 1) wanted='7W 1';;
 *) echo "NVPM ERROR: request for bad power mode $2"; exit 255;; esac
 [ ! -e "$STANDIN/lie" ] || exit 0
 [ ! -e "$STANDIN/hang" ] || exec sleep 30
+if [ -e "$STANDIN/cores" ]; then
+  echo 'NVPM ERROR: Error opening /sys/devices/system/cpu/cpu7/online: 2'
+  echo 'NVPM ERROR: failed to set power mode!'; exit 255
+fi
 if [ -e "$STANDIN/prompt" ]; then
   echo 'NVPM WARN: Golden image context is already created'
   echo "NVPM WARN: Reboot required for changing to this power mode: $2"
@@ -176,6 +180,7 @@ async def test_the_prompt_is_never_answered_without_a_yes(server: Sshd, tmp_path
         ("norule", "its sudoers file lacks: /usr/sbin/nvpmodel -m [0-9]"),
         ("hang", "did not finish within 0.5 s"),
         ("lie", "still says otherwise"),
+        ("cores", "cpu7/online: 2"),
     ],
 )
 async def test_a_fault_leaves_it_as_it_was_and_says_so(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -83,16 +84,53 @@ def test_no_line_raises(lines: list[bytes]) -> None:
 async def test_measured_at_the_rate_that_was_asked_for(tmp_path: Path) -> None:
     async with simulated("orin-nano-8gb", "nano", folder=tmp_path) as (fleet, _, __):
         more = ("--config", str(tmp_path / "cohete.yaml"), "--for", "3", "--json")
-        status, out, err = await run_async("power", "measure", "orin-nano-8gb-0", *more)
+        board = fleet.hosts["orin-nano-8gb-0"].board
+        measuring = asyncio.create_task(run_async("power", "measure", board.name, *more))
+        printed: list[float] = []
+        is_over = False
+        while not is_over:
+            # What tegrastats prints of the same board at the same time.
+            printed.append(board.rails_mw()["VDD_IN"] / 1000)
+            is_over = bool((await asyncio.wait([measuring], timeout=0.05))[0])
+        status, out, err = await measuring
         assert status == 0, (out, err)
         (device,) = json.loads(out)["devices"]
-        board = fleet.hosts["orin-nano-8gb-0"].board
         assert device["samples"] >= 20
         assert device["interval_s"] <= 0.12
-        # What tegrastats prints of the same board.
-        printed_w = board.rails_mw()["VDD_IN"] / 1000
-        assert abs(device["mean_w"] - printed_w) <= 3.0
-        assert device["peak_w"] >= device["mean_w"]
-        status, out, _ = await run_async("power", "measure", "nano-1", *more)
-        assert status == 1
-        assert "its power sensor cannot be read" in out
+        assert abs(device["mean_w"] - sum(printed) / len(printed)) <= 0.5
+        assert device["peak_w"] >= device["p99_w"] >= device["mean_w"]
+        assert (device["source"], device["frozen"]) == ("sensor", False)
+        # JetPack 4 has it elsewhere; where nobody may read it, tegrastats still prints it.
+        nano = fleet.hosts["nano-1"].board
+        for source, least in (("sensor", 20), ("tegrastats", 10)):
+            status, out, _ = await run_async("power", "measure", "nano-1", *more)
+            assert status == 0
+            (device,) = json.loads(out)["devices"]
+            assert device["source"] == source
+            assert device["samples"] >= least
+            assert device["mean_w"] == pytest.approx(nano.rails_mw()["POM_5V_IN"] / 1000, abs=1)
+            nano.has_sensor = False
+
+
+@pytest.mark.claim("PM-03")
+def test_a_sensor_that_stands_still_is_marked() -> None:
+    trace = PowerTrace()
+    for nth in range(60):
+        trace.add(nth * 0.1, [Rail("VDD_IN", 9_000)])
+    found = [trace.is_frozen]
+    trace.add(6.0, [Rail("VDD_IN", 9_001)])
+    found.append(trace.is_frozen)
+    for nth in range(30):
+        trace.add(6.1 + nth * 0.01, [Rail("VDD_IN", 9_001)])
+    assert [*found, trace.is_frozen] == [True, False, False]
+
+
+@pytest.mark.claim("PM-03")
+def test_industrial_io_has_power_itself() -> None:
+    chip = b"/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/"
+    lines = [
+        chip + b"rail_name_0:POM_5V_IN", chip + b"rail_name_1:POM_5V_GPU",
+        chip + b"in_power0_input:4210", chip + b"in_power1_input:120",
+        chip + b"in_power2_input:1", b"@@sample",
+    ]  # fmt: skip
+    assert rails_of(lines) == [Rail("POM_5V_IN", 4210), Rail("POM_5V_GPU", 120)]

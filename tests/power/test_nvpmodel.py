@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cohete.device.identity import parse_power_mode
 from cohete.power.nvpmodel import Outcome, PowerConf, classify, parse_conf
+from cohete.power.reading import power_from
 from tests.conftest import CORPUS
 
 CONF = """
@@ -115,6 +118,57 @@ def _capped(text: str) -> int | None:
 )  # fmt: skip
 def test_what_a_change_came_to(output: str, status: int | None, expected: Outcome) -> None:
     assert classify(output, status) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("m_bad_mode", Outcome.NO_SUCH_MODE),
+        ("m_force_in_container", Outcome.REBOOTING),
+        ("m_reboot_prompt_declined", Outcome.REBOOT_NEEDED),
+        ("m_reboot_prompt_eof", Outcome.REBOOT_NEEDED),
+        ("m_reboot_prompt_yes", Outcome.REBOOTING),
+    ],
+)
+def test_what_real_boards_said_to_a_change(corpus: Path, name: str, expected: Outcome) -> None:
+    said = (corpus / f"nvpmodel_out/{name}.txt").read_text()
+    assert classify(said, 0) is expected
+    assert classify(said, 255) is expected
+
+
+@pytest.mark.claim("PM-01")
+def test_what_nvpmodel_lists_is_what_its_file_says(corpus: Path) -> None:
+    nano = parse_conf((corpus / "nvpmodel_out/p_verbose_nano.txt").read_text())
+    file = parse_conf((corpus / "nvpmodel_conf/p3448_nano_rageer.conf").read_text())
+    assert [(mode.id, mode.name) for mode in nano.modes] == [(0, "MAXN"), (1, "5W")]
+    assert (nano.default, nano.cores) == (0, 4)
+    assert {mode.name for mode in nano.modes} <= {mode.name for mode in file.modes}
+    listed, read = nano.mode("5W"), file.mode("5W")
+    assert listed is not None
+    assert read is not None
+    assert nano.caps(listed) == file.caps(read)
+    xavier = parse_conf((corpus / "nvpmodel_out/p_verbose_agx_xavier.txt").read_text())
+    chosen = next(mode for mode in xavier.modes if mode.id == xavier.default)
+    assert (chosen.name, xavier.cores, len(xavier.modes)) == ("MODE_15W", 8, 7)
+    caps = xavier.caps(chosen)
+    assert (caps.cores_online, caps.gpu_mhz) == (4, 670.0)
+    # A board whose file nobody may read.
+    power = power_from(
+        {
+            "nvpmodel_conf": b"cat: /etc/nvpmodel.conf: Permission denied",
+            "nvpmodel": b"NV Power Mode: 5W\n1\n",
+            "nvpmodel_listing": (corpus / "nvpmodel_out/p_verbose_nano.txt").read_bytes(),
+        }
+    )
+    assert power.current_mode == listed
+    assert power.note == ""
+
+
+def test_the_status_file_is_no_answer(corpus: Path) -> None:
+    """What is kept for the next start says an id, which means nothing without the board's file."""
+    assert (
+        parse_power_mode((corpus / "nvpmodel_out/var_lib_nvpmodel_status.txt").read_text()) is None
+    )
 
 
 @pytest.mark.parametrize("line", ["<PARAM" + " " * 8_000 + "x", "< PARAM " + "A=" * 60_000])
