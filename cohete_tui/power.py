@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cohete.config.control import Control
 from cohete.control.change import Action
 from cohete.fleet.breakers import DeviceBreaker
 from cohete.fleet.holding import Release, Work
@@ -37,10 +38,10 @@ class Offer:
 
 
 def offers(
-    boards: Mapping[str, BoardState], drain: Sequence[str], limit_c: float | None, cells: int
+    boards: Mapping[str, BoardState], settings: Control, limit_c: float | None, cells: int
 ) -> list[Offer]:
     """Everything that can be set on these boards, the active one marked."""
-    found = [*_mode_rows(boards, tuple(drain), cells), *_clock_rows(boards, limit_c or HOT_C)]
+    found = [*_mode_rows(boards, settings, cells), *_clock_rows(boards, limit_c or HOT_C)]
     found += _fan_rows(boards)
     if any(board.held for board in boards.values()):
         found.append(_heading("Held because of heat"))
@@ -64,7 +65,7 @@ def _heading(text: str, rest: str = "") -> Offer:
 _COLUMNS = (("W", 4), ("cores", 9), ("CPU MHz", 9), ("GPU MHz", 9), ("EMC MHz", 9))
 
 
-def _mode_rows(boards: Mapping[str, BoardState], drain: tuple[str, ...], cells: int) -> list[Offer]:
+def _mode_rows(boards: Mapping[str, BoardState], settings: Control, cells: int) -> list[Offer]:
     """Modes by name, over all boards; caps are those of the first board that has it."""
     known: dict[str, list[tuple[str, PowerConf, Mode]]] = {}
     active: dict[str, list[str]] = {}
@@ -112,7 +113,7 @@ def _mode_rows(boards: Mapping[str, BoardState], drain: tuple[str, ...], cells: 
                     (text, ""),
                     (f"  {', '.join(notes)}", "warn" if slower else "dim"),
                 ],
-                SetMode(name, drain),
+                SetMode(name, tuple(settings.drain), tuple(settings.finish)),
             )
         )
     return rows

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Found = tuple[DeviceSpec, BoardMemory | CoheteError]
 
 _TITLES = (
-    "DEVICE ", "TOTAL", "RESERVED", "BUDGET", "USED", "CAN BE HAD", "IN LARGE BLOCKS", "SWAP", "STALLED",
-    "NOTE ",
+    "DEVICE ", "TOTAL", "RESERVED", "BUDGET", "USED", "CAN BE HAD", "IN LARGE BLOCKS", "SWAP",
+    "STALLED", "NOTE ",
 )  # fmt: skip
 
 
@@ -40,9 +40,10 @@ def command(
 ) -> None:
     """Memory in MB as the kernel of each board tells it, beside its budget.
 
-    RESERVED is what the budget leaves to the system, CAN BE HAD is MemAvailable. IN LARGE BLOCKS is what is free in blocks of 4 MB: where it is
-    little, large GPU allocations fail. STALLED is how much of the last 10 s something waited for
-    memory. Exit code 1 where a board is over its budget, cannot be read, or MB would not fit.
+    RESERVED is what the budget leaves to the system, CAN BE HAD is MemAvailable. IN LARGE BLOCKS is
+    what is free in blocks of 4 MB: where it is little, large GPU allocations fail. STALLED is how
+    much of the last 10 s something waited for memory. Exit code 1 where a board is over its budget,
+    cannot be read, or MB would not fit.
     """
     from cohete.cli.meant import fleet
     from cohete.loop import run
@@ -122,8 +123,8 @@ def _row(found: Found, fits_mb: int | None) -> tuple[tuple[str, ...], bool]:
         swap = memory.swap_total_mb - memory.swap_free_mb
     stalled = "–" if memory.psi_some is None else f"{memory.psi_some:.0f}%"
     numbers = (
-        memory.total_mb, _reserved_mb(spec, memory), spec.memory_budget_mb, _used_mb(memory), memory.available_mb,
-        memory.large_free_mb, swap,
+        memory.total_mb, _reserved_mb(spec, memory), spec.memory_budget_mb, _used_mb(memory),
+        memory.available_mb, memory.large_free_mb, swap,
     )  # fmt: skip
     cells = ("–" if number is None else str(number) for number in numbers)
     return (spec.id, *cells, stalled, "; ".join(notes)), well

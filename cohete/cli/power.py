@@ -98,7 +98,7 @@ def set_mode(mode: str, reboot: bool, **given: Unpack[Given]) -> None:
 
     act(
         Options(**given, reboot=reboot),
-        lambda plan: SetMode(mode, drain=tuple(plan.control.drain)),
+        lambda plan: SetMode(mode, tuple(plan.control.drain), tuple(plan.control.finish)),
     )
 
 

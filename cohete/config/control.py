@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from cohete.config.base import Name, Strict, Unit
-from cohete.config.limits import Budget
+from cohete.config.limits import Budget, Word
 from cohete.config.thermal import Process
 
 WatchedFile = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/@+-]{1,254}$")]
@@ -48,6 +48,11 @@ class Control(Strict):
     read_only: bool = Field(default=False, description="Refuse every change to every board.")
     drain: list[Unit] = Field(
         default=[], description="systemd units stopped before a reboot and started after it."
+    )
+    finish: Annotated[list[Word], Field(max_length=32)] = Field(
+        default=[],
+        description="A command of yours on the board, before those units are stopped: it takes the "
+        "board out of service and ends with 0 once no request is under way, within 15 min.",
     )
     rollout: Rollout = Field(default_factory=Rollout)
     watch_files: Annotated[list[WatchedFile], Field(max_length=64)] = Field(

@@ -49,6 +49,16 @@ def is_active(board: Sections, unit: str) -> bool:
     return words[:1] in ([b"active"], [b"activating"], [b"reloading"])
 
 
+FINISH_LIMIT_S = 900.0
+
+
+def finish_steps(command: tuple[str, ...]) -> tuple[Step, ...]:
+    """Wait until nothing is under way; none where there is no command that tells."""
+    if not command:
+        return ()
+    return (Step("wait until nothing is under way", command, limit_s=FINISH_LIMIT_S),)
+
+
 def stop_steps(units: tuple[str, ...]) -> tuple[Step, ...]:
     """Stop each of them; systemd waits until it has ended in order, up to its own limit."""
     return tuple(unit_step("stop", unit) for unit in units)

@@ -29,16 +29,16 @@ def profile_named(
     Clocks are not locked from the warning of their thermal policies on.
     """
     limit_c = hot_c(specs)
-    drain = tuple(control.drain)
+    drain, finish = tuple(control.drain), tuple(control.finish)
     written = power.profiles.get(name)
     if written is not None:
         clocks = None if written.clocks is None else written.clocks == "locked"
-        return Profile(name, written.mode, clocks, written.fan, limit_c, drain)
+        return Profile(name, written.mode, clocks, written.fan, limit_c, drain, finish)
     if name not in BUILT_IN:
         names = ", ".join([*power.profiles, *BUILT_IN])
         raise ConfigError(f"there is no power profile {name!r}", hint=f"There are: {names}.")
     built_in = BUILT_IN[name]
-    return Profile(name, built_in.mode, built_in.clocks, built_in.fan, limit_c, drain)
+    return Profile(name, built_in.mode, built_in.clocks, built_in.fan, limit_c, drain, finish)
 
 
 def desired(spec: DeviceSpec, power: Power, control: Control) -> Profile | None:

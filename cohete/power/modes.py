@@ -8,7 +8,7 @@ closed here: only a person's yes answers it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cohete.control.change import (
     Change,
@@ -21,7 +21,7 @@ from cohete.control.change import (
     fed,
     output_of,
 )
-from cohete.control.services import active_probe, is_active, start_steps, stop_steps
+from cohete.control.services import active_probe, finish_steps, is_active, start_steps, stop_steps
 from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
 from cohete.links.commands import POWER_PROBES, Probe
@@ -44,11 +44,13 @@ CORES_PRESENT = Probe("cores_present", ("cat", "/sys/devices/system/cpu/present"
 class SetMode:
     """The power mode of this name, or of this meaning, whatever its id on a board.
 
-    `drain`: systemd units that are stopped before a reboot, so that work ends in order.
+    `drain`: systemd units that are stopped before a reboot, so that work ends in order. `finish`: a
+    command that runs on the board before they are, and ends well once nothing is under way.
     """
 
     name: str
     drain: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
 
     @property
     def intent(self) -> str:
@@ -73,11 +75,11 @@ class SetMode:
         return Change(
             device, self.intent, before, _named(mode),
             steps=(_set_step(mode),),
-            reboot_steps=(*stop_steps(running), _reboot_step(mode)),
+            reboot_steps=(*finish_steps(self.finish), *stop_steps(running), _reboot_step(mode)),
             undrain=start_steps(running),
             needs=frozenset({Need.ROOT, *({Need.REBOOT} if asks else ())}),
             notes=tuple(_notes(power, mode, asks=asks, cores=_cores(board))),
-            undo=SetMode(now.name, self.drain) if now is not None else None,
+            undo=replace(self, name=now.name) if now is not None else None,
             undo_words=f"Undone by setting {now.name} again."
             if now is not None
             else "It cannot be undone: the mode it is in now is not known.",

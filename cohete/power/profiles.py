@@ -32,6 +32,7 @@ class Profile:
     fan: int | str | None = None
     limit_c: float = HOT_C
     drain: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
 
     @property
     def intent(self) -> str:
@@ -66,7 +67,7 @@ class Profile:
             # What was stored belongs to the mode there is now.
             parts.append(SetClocks(locked=False, limit_c=self.limit_c))
         if self.mode is not None:
-            parts.append(SetMode(self.mode, self.drain))
+            parts.append(SetMode(self.mode, self.drain, self.finish))
         if self.clocks:
             parts.append(SetClocks(locked=True, limit_c=self.limit_c))
         if isinstance(self.fan, int):
@@ -95,7 +96,7 @@ class Profile:
             if not state.automatic:
                 return None
             fan = state.profile or "auto"
-        return Profile(f"as {device} was", mode, clocks, fan, self.limit_c, self.drain)
+        return Profile(f"as {device} was", mode, clocks, fan, self.limit_c, self.drain, self.finish)
 
 
 BUILT_IN: Mapping[str, Profile] = {

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
+from cohete.config.control import Control
 from cohete.control.change import Action
 from cohete.errors import CoheteError
 from cohete.fleet.breakers import DeviceBreaker
@@ -117,7 +118,7 @@ class PowerScreen(ChartedScreen[None]):
         rows = self.query_one(RowList)
         warnings_c = [each.limits.warning_c for each in map(self._breaker, self.devices) if each]
         limit_c = min(warnings_c, default=None)
-        found = offers(self._boards, self._drain(), limit_c, max(30, rows.size.width - 1))
+        found = offers(self._boards, self._settings(), limit_c, max(30, rows.size.width - 1))
         if not self._boards:
             found = []
         elif self._refusal():
@@ -138,9 +139,9 @@ class PowerScreen(ChartedScreen[None]):
         )
         self.draw_charts_in_turn()
 
-    def _drain(self) -> Sequence[str]:
+    def _settings(self) -> Control:
         changes = self._app.changes
-        return tuple(changes.settings.drain) if changes is not None else ()
+        return changes.settings if changes is not None else Control()
 
     def _breaker(self, device: Device) -> DeviceBreaker | None:
         return self._app.breaker_of(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.power import modes
 from cohete.power.modes import SetMode
+from tests.boards import until
 from tests.openssh import Sshd, openssh
 
 CONF = """
@@ -110,8 +112,9 @@ class Board:
         lines = file.read_text().splitlines() if file.exists() else []
         return [line for line in lines if " -m " in line]
 
-    async def set(self, name: str, *, reboot: bool = False) -> Result:
-        return await self.control.apply(self.server.spec(), self.link, SetMode(name), reboot=reboot)
+    async def set(self, name: str, *, reboot: bool = False, finish: tuple[str, ...] = ()) -> Result:
+        action = SetMode(name, finish=finish)
+        return await self.control.apply(self.server.spec(), self.link, action, reboot=reboot)
 
 
 @pytest.fixture
@@ -172,6 +175,39 @@ async def test_the_prompt_is_never_answered_without_a_yes(server: Sshd, tmp_path
         result = await test.set("7W", reboot=True)
         assert result.outcome is Outcome.DONE, result
         assert test.mode == "7W 1"
+
+
+@pytest.mark.claim("FO-06", "PM-09")
+async def test_a_request_that_is_under_way_is_answered_before_the_reboot(
+    server: Sshd, tmp_path: Path
+) -> None:
+    under_way, done = server.folder / "requests", server.folder / "answered"
+    under_way.write_text("1\n")
+    wait = f"while [ -e {under_way} ]; do sleep 0.02; done; cp {server.folder}/mode {done}"
+    async with board(server, tmp_path) as test:
+        test.flag("prompt")
+        change = asyncio.create_task(test.set("7W", reboot=True, finish=("sh", "-c", wait)))
+        await until(lambda: len(test.ran) == 1)
+        await asyncio.sleep(0)
+        assert not change.done()
+        assert (test.mode, done.exists()) == ("15W 0", False)
+        under_way.unlink()
+        result = await change
+        assert result.outcome is Outcome.DONE, result
+        assert test.mode == "7W 1"
+        # When the last request was answered, nothing had happened to the board.
+        assert done.read_text() == "15W 0\n"
+
+
+@pytest.mark.claim("FO-06")
+async def test_a_board_that_cannot_finish_is_not_rebooted(server: Sshd, tmp_path: Path) -> None:
+    async with board(server, tmp_path) as test:
+        test.flag("prompt")
+        finish = ("sh", "-c", "echo 3 requests are under way; exit 1")
+        result = await test.set("7W", reboot=True, finish=finish)
+        assert not result.outcome.is_well
+        assert "3 requests are under way" in result.words
+        assert (test.mode, result.found) == ("15W 0", "15W (id 0)")
 
 
 @pytest.mark.parametrize(
