@@ -146,6 +146,17 @@ async def test_an_idle_board_saves_and_is_back_at_once(tmp_path: Path) -> None:
     assert texts[1].startswith("idle is over: power profile big after ")
 
 
+@pytest.mark.claim("PM-07")
+async def test_a_board_that_answers_a_long_request_is_not_idle(tmp_path: Path) -> None:
+    test = Switched(
+        tmp_path, idle=Switch(when="gpu<5 cpu<10", profile="small", back="big", for_s=60)
+    )
+    test.board.workload = Workload.INFERENCE
+    await test.run(900)
+    assert test.board.mode.name == "25W"
+    assert not [event for event in test.store.events if event.kind == "switch"]
+
+
 async def test_read_only_tells_once_and_fills_no_log(tmp_path: Path) -> None:
     test = Switched(
         tmp_path, read_only=True,
