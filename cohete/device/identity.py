@@ -214,7 +214,9 @@ def facts_from_dict(found: Mapping[str, object]) -> Facts:
         else (),
         module=next((m for m in hardware.MODULES if m.name == found.get("module")), None),
         is_super=found.get("is_super") is True,
-        throttle_c=None,
+        throttle_c=float(celsius)
+        if isinstance(celsius := found.get("throttle_c"), int | float)
+        else None,
         l4t=_text_or_none(found.get("l4t")),
         jetpack=_text_or_none(found.get("jetpack")),
         memory_total_mb=_int_or_none(found.get("memory_total_mb")),

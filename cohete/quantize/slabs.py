@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from cohete.quantize.types import PLAIN, TensorType
 
 SLAB = 1 << 21
 """Numbers of a piece: 4 MiB of F16."""
-_CHUNK, _SLOW_CHUNK = 1 << 19, 1 << 17
+_CHUNK, _SLOW_CHUNK = 1 << 17, 1 << 16
 """Numbers that are encoded at a time; fewer where many passes go over them, that they stay in the
 cache."""
 _MEASURED = 1 << 16
@@ -89,7 +90,7 @@ def digest(data: bytes | memoryview) -> str:
 def make(slab: Slab) -> Made:
     """Read it, encode it, write it. Raises NotFinite, TooLarge, OSError."""
     begun = time.perf_counter()
-    raw = _read(slab.path, slab.offset, slab.kind.size(slab.numbers))
+    raw = _read(slab.path, slab.offset, _room(slab.kind.size(slab.numbers)))
     io_s = time.perf_counter() - begun
     source = digest(raw.data)
     found = _old(slab, source)
@@ -111,7 +112,8 @@ def _old(slab: Slab, source: str) -> Bytes | None:
     if not slab.old or source != slab.old_source:
         return None
     try:
-        found = _read(slab.old, slab.old_offset, slab.out_kind.size(slab.numbers))
+        size = slab.out_kind.size(slab.numbers)
+        found = _read(slab.old, slab.old_offset, np.empty(size, np.uint8))
     except OSError:
         return None
     return found if digest(found.data) == slab.old_digest else None
@@ -169,10 +171,21 @@ def _chunks(raw: Bytes, kind: TensorType, numbers: int) -> Iterator[Bytes]:
         yield raw[at : at + step]
 
 
-def _read(path: str, offset: int, count: int) -> Bytes:
-    """Exactly so many bytes. Raises OSError where there are fewer."""
-    found = np.empty(count, np.uint8)
-    view = found.data
+_own = threading.local()
+
+
+def _room(count: int) -> Bytes:
+    """Where a thread reads one piece after the other: new memory would cost more than reading."""
+    kept = getattr(_own, "room", None)
+    if not isinstance(kept, np.ndarray) or kept.size < count:
+        kept = _own.room = np.empty(count, np.uint8)
+    found: Bytes = kept[:count]
+    return found
+
+
+def _read(path: str, offset: int, found: Bytes) -> Bytes:
+    """Exactly as many bytes as there is room. Raises OSError where there are fewer."""
+    view, count = found.data, found.size
     descriptor = os.open(path, os.O_RDONLY)
     try:
         at = 0

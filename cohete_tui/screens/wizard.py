@@ -204,8 +204,8 @@ class WizardScreen(FilteredScreen[None]):
         if not self._app.served:
             self._folders = await asyncio.to_thread(wizard.find_folders, places[0])
         self.flush()
-        if here is not None and self._rows(80):
-            self.rows.select(self._rows(80)[0][0])
+        if here is not None and (rows := self._rows(80)):
+            self.rows.select(rows[0][0])
 
     @property
     def _usual(self) -> list[Path]:
