@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "config": ("cohete.cli.config", "Check a cohete.yaml, or print its schema."),
     "decode": ("cohete.cli.decode", "tegrastats lines in, one JSON object a sample out."),
     "deploy": ("cohete.cli.deploy", "Copy a model to boards: checked there, resumed if cut off."),
+    "discover": ("cohete.cli.discover", "Boards on USB, in the network, and where ssh goes."),
     "drift": ("cohete.cli.drift", "What is not as it was accepted: mode, packages, files."),
     "fan": ("cohete.cli.fan", "The fan: shown, held at a speed for a while, given back."),
     "fit": ("cohete.cli.fit", "What a model needs at each level, and which fits a board."),

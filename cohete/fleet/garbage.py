@@ -14,8 +14,6 @@ SETTLED_S = 60.0
 NEW_S = 20.0
 """How often what is new is looked through: Python itself would wait until there is a quarter as
 much of it as of all that stays, and memory is in pieces by then."""
-NEW_LOOKS = 5
-"""What was looked through so often and is still there stays."""
 PERIOD_S = 900.0
 
 
@@ -24,7 +22,7 @@ async def keep_tidy(clock: Clock) -> None:
 
     They are hundreds of objects a board: looking through all of them takes 0.3 s with 300 boards,
     in which no key is answered. Once in a quarter of an hour they are, for those that were lost
-    meanwhile; what came since is, three times a minute, for as long as it is new.
+    meanwhile; what came since is, three times a minute.
     """
     gc.set_threshold(*THRESHOLDS)
     try:
@@ -33,10 +31,8 @@ async def keep_tidy(clock: Clock) -> None:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-            for nth in range(1, round(PERIOD_S / NEW_S) + 1):
+            for _ in range(round(PERIOD_S / NEW_S)):
                 await clock.sleep(NEW_S)
                 gc.collect()
-                if nth % NEW_LOOKS == 0:
-                    gc.freeze()
     finally:
         gc.unfreeze()

@@ -23,6 +23,7 @@ DECLARED = {
     "clocks lock": "power.profiles.clocks",
     "clocks free": "power.profiles.clocks",
     "deploy": "models",
+    "discover": "discovery.methods",
     "drift": "control.watch_files",
     "fan show": "power.profiles.fan",
     "fan hold": "power.profiles.fan",
