@@ -54,10 +54,11 @@ def command(
 ) -> None:
     """Find boards: each once, however it was seen, by its host key or serial number.
 
-    Without an option: USB, announcements and the hosts ssh knows, or what `discovery.methods` of the
-    configuration says. Networks are only tried where you name them: one connection a host, and no
-    login. What answers SSH and announces no Jetson is a candidate: log in to know. Boards in
-    recovery mode are told apart. What is found is remembered. Exit code 1 where nothing is.
+    Without an option: USB, announcements and the hosts ssh knows (its configuration, known_hosts),
+    or what `discovery.methods` of the configuration says. Networks are only tried where you name
+    them: one connection a host, and no login. What answers SSH and announces no Jetson is a
+    candidate: log in to know. Boards in recovery mode are told apart. What is found is remembered.
+    Exit code 1 where nothing is.
     """
     from cohete.clock import SystemClock
     from cohete.device.discovery import memory

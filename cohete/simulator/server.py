@@ -46,6 +46,7 @@ class SimHost:
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
+        self.accepted = 0
         self._home: str | None = None
         self._booting: asyncio.Task[None] | None = None
         board.on_cut = self.cut
@@ -138,6 +139,7 @@ class SimHost:
 
     def connected(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.add(connection)
+        self.accepted += 1
 
     def disconnected(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.discard(connection)

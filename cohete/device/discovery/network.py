@@ -7,7 +7,7 @@ Only networks and hosts that somebody names are tried. A server counts connectio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from ipaddress import ip_network
 
 from cohete.device.discovery.found import Address, Kind, Sighting, Way
@@ -20,6 +20,7 @@ KEY_S = 5.0
 MAX_HOSTS = 65_536
 SSH_PORT = 22
 
+Ask = Callable[[str, int], Awaitable[str | None]]
 Progress = Callable[[int, int], None]
 """Told how many of how many were tried."""
 
@@ -57,6 +58,7 @@ async def answering(
     way: Way = Way.NETWORK,
     names: dict[str, str] | None = None,
     progress: Progress = lambda tried, all_: None,
+    ask: Ask | None = None,
 ) -> list[Sighting]:
     """Those of these hosts and ports where an SSH server answers, with its host key."""
     todo = list(dict.fromkeys(places))
@@ -67,7 +69,7 @@ async def answering(
     async def one(host: str, port: int) -> None:
         nonlocal tried
         async with room:
-            key = await host_key_at(host, port)
+            key = await (ask or host_key_at)(host, port)
         tried += 1
         progress(tried, len(todo))
         if key is not None:

@@ -26,6 +26,8 @@ class Wanted:
     on_usb: bool = True
     by_mdns: bool = True
     networks: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, int], ...] = ()
+    """Names or addresses with their ports, beside those networks."""
     ssh_config: Path | None = None
     known_hosts: Path | None = None
     state_folder: Path | None = None
@@ -41,12 +43,15 @@ def wanted_by(
 ) -> Wanted:
     """As the configuration says it."""
     static = [
-        host for method in methods if isinstance(method, StaticHosts) for host in method.static
+        parse_target(host)
+        for method in methods
+        if isinstance(method, StaticHosts)
+        for host in method.static
     ]
     return Wanted(
         on_usb="usb" in methods,
         by_mdns="mdns" in methods,
-        networks=tuple(static),
+        hosts=tuple((target.host, target.port or network.SSH_PORT) for target in static),
         state_folder=folder,
         for_s=for_s,
     )
@@ -61,6 +66,7 @@ class Search:
     changed: Callable[[], None] = lambda: None
     sightings: dict[Way, list[Sighting]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _asked: dict[tuple[str, int], asyncio.Task[str | None]] = field(default_factory=dict)
     tried: int = 0
     to_try: int = 0
 
@@ -71,7 +77,14 @@ class Search:
 
     async def run(self) -> list[Found]:
         """Look in every way, and remember what was found. Raises ConfigError for a bad network."""
-        wanted = self.wanted
+        try:
+            return await self._run(self.wanted)
+        finally:
+            for task in self._asked.values():
+                task.cancel()
+            await asyncio.gather(*self._asked.values(), return_exceptions=True)
+
+    async def _run(self, wanted: Wanted) -> list[Found]:
         hosts = await asyncio.to_thread(network.hosts_in, wanted.networks)
         async with asyncio.TaskGroup() as group:
             if wanted.state_folder is not None:
@@ -80,8 +93,8 @@ class Search:
                 group.create_task(self._usb())
             if wanted.by_mdns:
                 group.create_task(self._mdns())
-            if hosts:
-                places = [(host, network.SSH_PORT) for host in hosts]
+            places = [*wanted.hosts, *((host, network.SSH_PORT) for host in hosts)]
+            if places:
                 group.create_task(self._answering(Way.NETWORK, places, {}))
             if wanted.ssh_config is not None or wanted.known_hosts is not None:
                 group.create_task(self._usual())
@@ -92,6 +105,14 @@ class Search:
             except OSError as error:
                 self.notes.append(f"what was found cannot be remembered: {error.strerror}")
         return self.found
+
+    async def _ask(self, host: str, port: int) -> str | None:
+        """The host key there; each place is connected to once, however many ways lead to it."""
+        task = self._asked.get((host, port))
+        if task is None:
+            task = asyncio.ensure_future(network.host_key_at(host, port))
+            self._asked[host, port] = task
+        return await asyncio.shield(task)
 
     def _saw(self, way: Way, sightings: Sequence[Sighting]) -> None:
         self.sightings.setdefault(way, []).extend(sightings)
@@ -153,7 +174,7 @@ class Search:
             self.changed()
 
         self.to_try += len(set(places))
-        self._saw(way, await network.answering(places, way, names, progress))
+        self._saw(way, await network.answering(places, way, names, progress, self._ask))
 
     async def _keys_of_the_rest(self) -> None:
         """Host keys of what was seen without one: by them a board is known however it was seen."""
@@ -176,7 +197,7 @@ class Search:
         places = [(address.host, address.port) for _, _, address in todo]
         by_place = {
             (each.addresses[0].host, each.addresses[0].port): each
-            for each in await network.answering(places)
+            for each in await network.answering(places, ask=self._ask)
         }
         for way, each, address in todo:
             answer = by_place.get((address.host, address.port))
