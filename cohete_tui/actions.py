@@ -24,6 +24,7 @@ class Scope(StrEnum):
     CHANGE = "change"
     AUDIT = "audit"
     WIZARD = "wizard"
+    DISCOVER = "discover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Action:
 _F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope.EVERYWHERE
 _A, _L, _C, _K = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION, Scope.COMPARE
 _P, _H, _U, _W = Scope.POWER, Scope.CHANGE, Scope.AUDIT, Scope.WIZARD
+_B = Scope.DISCOVER
 
 
 def _steps(
@@ -180,6 +182,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("anew", "n", _W, "Models", "Another model, after a run"),
     Action("copy", "y", _W, "Take away", "Copy the choice as YAML"),
     *_steps(_W),
+    Action("back", "escape,backspace", _B, "Start", "Back", "back"),
+    Action("choose", "enter", _B, "Start", "Connect to it", "connect"),
+    Action("search", "r", _B, "Start", "Search again", "search again"),
+    *_steps(_B),
     Action("back", "escape,backspace", _A, "Processes", "Clear the filter, else back", "back"),
     Action("filter", "slash", _A, "Processes", "Show only processes that match", "filter"),
     Action("next_sort", "s", _A, "Processes", "Order by CPU, memory, GPU memory", "order"),
@@ -241,6 +247,7 @@ ACTIONS: tuple[Action, ...] = (
     *_steps(_V, "To the newest", "To the oldest"),
     Action("demo", "d", _S, "Start", "Demo: simulated boards through real SSH", "demo"),
     Action("board", "b", _S, "Start", "Connect to a board", "board"),
+    Action("find", "f", _S, "Start", "Find boards: USB, local network, hosts of ssh", "find"),
     Action("config", "o", _S, "Start", "Open a configuration", "config"),
     Action("record", "R", _E, "Time", "Record the fleet into a file here; again ends it"),
     Action("play_pause", "p", _E, "Replay", "Play or pause the recording", slug="play-pause"),

@@ -1,10 +1,10 @@
-"""The first start: three doors to a live fleet."""
+"""The first start: the doors to a live fleet."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -58,9 +58,11 @@ class StartScreen(Screen[None]):
             yield Button(
                 "d  Demo: twelve simulated boards, through real SSH", id="demo", compact=True
             )
+            yield Button("f  Find boards: on USB, in the network, where ssh goes", id="find",
+                         compact=True)  # fmt: skip
             yield Button("b  Connect to a board", id="board", compact=True)
             yield Input(placeholder="nvidia@10.0.0.7, then enter", id="targets",
-                        compact=True)  # fmt: skip
+                        compact=True, select_on_focus=False)  # fmt: skip
             yield Button("o  Open a configuration", id="config", compact=True)
             yield Input(placeholder="path of a cohete.yaml, then enter", id="path", compact=True)
             yield Static("", id="error", markup=False)
@@ -89,6 +91,21 @@ class StartScreen(Screen[None]):
         """Ask for a board."""
         self.query_one("#error", Static).update("")
         self.query_one("#targets").focus()
+
+    @on(Button.Pressed, "#find")
+    @work(exclusive=True, exit_on_error=False)
+    async def action_find(self) -> None:
+        """Look for boards; what is chosen stands ready, for a user to be named."""
+        from cohete_tui.screens.discover import DiscoverScreen
+
+        target = await self.app.push_screen_wait(DiscoverScreen())
+        if target:
+            field = self.query_one("#targets", Input)
+            field.value, field.cursor_position = target, 0
+            field.focus()
+            self.query_one("#error", Static).update(
+                "Enter connects. Put the user before it where ssh does not know one: nvidia@…"
+            )
 
     @on(Button.Pressed, "#config")
     def action_config(self) -> None:
