@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "clocks": ("cohete.cli.clocks", "Clocks shown, locked at their highest, and let go."),
     "completion": ("cohete.cli.completion", "Print the completion script of your shell."),
     "config": ("cohete.cli.config", "Check a cohete.yaml, or print its schema."),
+    "console": ("cohete.cli.console", "The serial console of a board on USB; no network needed."),
     "decode": ("cohete.cli.decode", "tegrastats lines in, one JSON object a sample out."),
     "deploy": ("cohete.cli.deploy", "Copy a model to boards: checked there, resumed if cut off."),
     "discover": ("cohete.cli.discover", "Boards on USB, in the network, and where ssh goes."),

@@ -56,6 +56,7 @@ OF_THE_MOMENT = {
     "completion": "for a shell",
     "config check": "the YAML itself",
     "config schema": "the YAML itself",
+    "console": "a terminal on a board that has no network yet",
     "decode": "a file",
     "record": "from now on, into a file",
     "simulate": "boards that do not exist",
