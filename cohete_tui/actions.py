@@ -184,6 +184,7 @@ ACTIONS: tuple[Action, ...] = (
     *_steps(_W),
     Action("back", "escape,backspace", _B, "Start", "Back", "back"),
     Action("choose", "enter", _B, "Start", "Connect to it", "connect"),
+    Action("console", "c", _B, "Start", "Its serial console, in this terminal", "console"),
     Action("search", "r", _B, "Start", "Search again", "search again"),
     *_steps(_B),
     Action("back", "escape,backspace", _A, "Processes", "Clear the filter, else back", "back"),

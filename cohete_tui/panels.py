@@ -178,6 +178,14 @@ def identity(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -
             rows.append(
                 ("battery", facts.battery.words, "warn" if facts.battery.discharging else "")
             )
+        rows += [
+            (
+                "" if nth else "network",
+                " ".join((each.name, *each.addresses)) + ("" if each.is_up else f" {each.state}"),
+                "" if each.is_up else "dim",
+            )
+            for nth, each in enumerate(facts.interfaces)
+        ]
         hint = compute_hint(facts)
         rows.append(("compute", f"{hint.backend}, NEON {_yes(facts.has_neon)}, "
                      f"CUDA {_yes(facts.has_cuda)}", "dim"))  # fmt: skip

@@ -10,6 +10,7 @@ from enum import StrEnum
 from cohete import hardware
 from cohete.device.activity import Program, programs_from
 from cohete.device.battery import Battery, battery_from
+from cohete.device.interfaces import NetworkInterface, interfaces_from
 from cohete.device.memory import BoardMemory, memory_from
 from cohete.device.temperatures import throttle_from
 from cohete.hardware import Module
@@ -64,6 +65,7 @@ class Facts:
     memory: BoardMemory = field(default_factory=BoardMemory)
     throttle_c: float | None = None
     """Where its kernel says that it throttles."""
+    interfaces: tuple[NetworkInterface, ...] = ()
     programs: tuple[Program, ...] = ()
     """Those that hold most memory, the largest first."""
 
@@ -160,6 +162,7 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         battery=battery_from(_text(sections, "supplies")),
         memory=memory,
         throttle_c=throttle_from(sections.get("trips", b"")),
+        interfaces=interfaces_from(sections.get("interfaces", b"")),
         programs=programs_from(sections, memory.page_bytes),
     )
 
@@ -187,9 +190,10 @@ def _seconds(text: str) -> float | None:
 
 
 def facts_as_dict(facts: Facts) -> dict[str, object]:
-    """Facts in plain types, for a file; without what runs on the board: a recording is shared."""
+    """Facts in plain types, for a file; without what runs on the board and its addresses: a
+    recording is shared."""
     plain = asdict(facts)
-    del plain["memory"], plain["programs"]
+    del plain["memory"], plain["programs"], plain["interfaces"]
     return {
         **plain,
         "module": facts.module.name if facts.module is not None else None,
@@ -232,6 +236,7 @@ def facts_from_dict(found: Mapping[str, object]) -> Facts:
         held_back=HeldBack(),
         battery=None,
         memory=BoardMemory(),
+        interfaces=(),
         programs=(),
     )
 

@@ -102,6 +102,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("kernel", ("uname", "-r")),
     Probe("uptime", ("cat", "/proc/uptime")),
     Probe("machine_id", ("cat", "/etc/machine-id")),
+    Probe("interfaces", ("ip", "-j", "address")),
     Probe("supplies", ("sh", "-c", f"grep -s . {_SUPPLIES}")),
     Probe("throttle", ("sh", "-c", f"grep -s . {_HELD_BACK}")),
     TRIPS,

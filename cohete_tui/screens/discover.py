@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -136,6 +137,21 @@ class DiscoverScreen(Screen[str]):
                         severity="warning", markup=False)  # fmt: skip
             return
         self.dismiss(found.target)
+
+    @work(exclusive=True, group="console", exit_on_error=False)
+    async def action_console(self) -> None:
+        """In this terminal, as a shell is; ctrl+] comes back."""
+        from cohete_tui.shell import run_in_terminal
+
+        found = self._current()
+        if found is None or not found.console:
+            self.notify("It has no serial console here.", timeout=4, markup=False)
+            return
+        argv = [sys.executable, "-P", "-m", "cohete", "console", found.console]
+        try:
+            await run_in_terminal(self.app, argv, f"The console {found.console}.")
+        except CoheteError as error:
+            self.notify(str(error), severity="error", markup=False)
 
     def action_search(self) -> None:
         self._look()
