@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cohete.errors import CommandError
-
 if TYPE_CHECKING:
     from cohete.links.console import Console, SerialPort
 
@@ -97,6 +95,8 @@ async def _join(console: Console, path: str, network: str, *, yes: bool) -> None
     from cohete.clock import SystemClock
     from cohete.control.audit import AuditLog, default_folder
     from cohete.control.change import Change, Step
+    from cohete.control.noting import noted
+    from cohete.control.outcome import Outcome
 
     step = Step(f"join {network}", ("nmcli", "--ask", "device", "wifi", "connect", network))
     change = Change(
@@ -106,17 +106,10 @@ async def _join(console: Console, path: str, network: str, *, yes: bool) -> None
     if not yes and not click.confirm("Run it?", err=True):
         return
     log = AuditLog(default_folder(), SystemClock())
-    number = await asyncio.to_thread(log.begin, change)
-    outcome, words = "not known", ""
-    try:
-        words = await console.answer(step.argv, "Password", _ask, timeout_s=60)
-        outcome = "done"
-        click.echo(words)
-    except CommandError as error:
-        outcome, words = "failed", error.what
-        raise
-    finally:
-        await asyncio.to_thread(log.end, number, change.device, outcome, "", words)
+    async with noted(log, change) as what:
+        what.words = await console.answer(step.argv, "Password", _ask, timeout_s=60)
+        what.outcome = Outcome.DONE
+    click.echo(what.words)
 
 
 def _printable(raw: bytes) -> str:

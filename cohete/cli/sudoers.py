@@ -49,7 +49,8 @@ def _held(config_path: str | None) -> tuple[str, ...]:
 def command(
     features: tuple[str, ...], user: str, units: tuple[str, ...], config_path: str | None
 ) -> None:
-    """A sudoers drop-in for FEATUREs: power, clocks, fan, memory, services. All without one.
+    """A sudoers drop-in for FEATUREs: power, clocks, fan, memory, services, storage. All without
+    one.
 
     Services are the units named here, and what the thermal policies, limits and drains of the
     configuration hold.
@@ -57,10 +58,14 @@ def command(
     Each line allows one command with its whole list of arguments, and nothing else. It is checked
     with visudo where this machine has it. Watching needs none of it.
     """
-    from cohete.control.sudoers import chosen, drop_in
-    from cohete.power.rights import features as every
+    from cohete.control.sudoers import Feature, chosen, drop_in
+    from cohete.power.rights import features as power_features
+    from cohete.storage.health import DEVICES, rules_for
 
-    text = drop_in(user, chosen(every(units, _held(config_path)), features))
+    every = power_features(units, _held(config_path))
+    rules = tuple(rule for device in DEVICES for rule in rules_for(device))
+    every["storage"] = Feature("storage", "read the health of disks", rules)
+    text = drop_in(user, chosen(every, features))
     visudo = shutil.which("visudo") or shutil.which("visudo", path="/usr/sbin:/sbin")
     if visudo is None:
         click.echo("# Not checked: there is no visudo on this machine.", err=True)

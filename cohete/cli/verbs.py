@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "cohete.cli.status",
         "One sample of each device; the exit code says if any is down.",
     ),
+    "storage": ("cohete.cli.storage", "Disks: what there is, how healthy, how full, how fast."),
     "sudoers": ("cohete.cli.sudoers", "The smallest sudo rules for what you want to do."),
     "wake": ("cohete.cli.wake", "A sleeping board woken over the network."),
     "watch": ("cohete.cli.watch", "Samples as they come: JSON lines, or plain text."),

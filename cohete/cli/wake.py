@@ -126,6 +126,8 @@ async def _wake(each: _Waking, gate: Gate, log: AuditLog, clock: Clock) -> None:
     import asyncio
 
     from cohete.control.change import Change
+    from cohete.control.noting import noted
+    from cohete.control.outcome import Outcome
     from cohete.power.wake import send, woke
 
     name = each.spec.id
@@ -134,21 +136,18 @@ async def _wake(each: _Waking, gate: Gate, log: AuditLog, clock: Clock) -> None:
         await asyncio.to_thread(log.refused, name, each.intent, refusal)
         return
     change = Change(name, each.intent, "not known", "reachable")
-    number = await asyncio.to_thread(log.begin, change)
-    outcome, found = "not known", ""
-    try:
+    async with noted(log, change) as what:
         await asyncio.to_thread(send, each.mac, each.broadcast, each.port)
         if not each.wait_s:
-            each.words = "packet sent; not waited for"
+            each.words = what.words = "packet sent; not waited for"
             return
         target = each.spec.target
         each.took_s = await woke(target.host, target.port or SSH_PORT, clock, each.wait_s)
         if each.took_s is None:
             each.well = False
             each.words = f"packet sent, not reached within {each.wait_s:g} s"
-            outcome, found = "failed", "not reached"
+            what.outcome, what.found = Outcome.FAILED, "not reached"
         else:
             each.words = f"reached after {each.took_s:.1f} s"
-            outcome, found = "done", "reachable"
-    finally:
-        await asyncio.to_thread(log.end, number, name, outcome, found, each.words)
+            what.outcome, what.found = Outcome.DONE, "reachable"
+        what.words = each.words

@@ -25,7 +25,8 @@ SPARE_MB = 512
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _FOLDER = re.compile(r"/?[A-Za-z0-9._][A-Za-z0-9._-]{0,63}(?:/[A-Za-z0-9._-]{1,64}){0,12}", re.A)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_FREE = re.compile(r"^\S+ +\d+ +\d+ +(\d{1,15}) +", re.MULTILINE | re.ASCII)
+_ROOM = re.compile(r"^\S+ +(\d{1,15}) +\d+ +(\d{1,15}) +", re.MULTILINE | re.ASCII)
+LOW_SHARE = 0.10
 _MEMORY = re.compile(r"^MemTotal: +(\d{1,12}) kB", re.MULTILINE | re.ASCII)
 SYSTEM_MIB = 1024
 """Of a board's memory, for its system."""
@@ -102,7 +103,10 @@ class PutFile:
         if part is not None:
             before = f"{before}, {part} of {self.size} bytes copied"
         self._require_memory(device, board)
-        self._require_room(device, board, part or 0)
+        left_share = self._require_room(device, board, part or 0)
+        notes = ["A copy that is cut off goes on where it stopped."]
+        if left_share < LOW_SHARE:
+            notes.append(f"Only {100 * left_share:.0f} % of its disk will be free after it.")
         limit_s = 60 + self.size / _SLOWEST_BYTES_S
         quoted = shlex.quote(self.part)
         check = (
@@ -123,7 +127,7 @@ class PutFile:
                                             ("tee", "--", f"{self.path}.sha256"))),
             ),
             needs=frozenset[Need](),
-            notes=("A copy that is cut off goes on where it stopped.",),
+            notes=tuple(notes),
             undo_words=f"Undone by removing {self.path} there.",
         )  # fmt: skip
 
@@ -139,17 +143,20 @@ class PutFile:
                 hint="`cohete fit` shows the levels that fit; `cohete quantize` makes one.",
             )
 
-    def _require_room(self, device: str, board: Sections, copied: int) -> None:
-        found = _FREE.findall(decode(board.get("space", b"")))
+    def _require_room(self, device: str, board: Sections, copied: int) -> float:
+        """The share of the disk that is free after it. Raises ChangeRefused."""
+        found = _ROOM.findall(decode(board.get("space", b"")))
         if not found:
             raise ChangeRefused("it does not tell how much room it has", where=device)
-        free_mb, need_mb = int(found[-1]) / 1024, (self.size - copied) / 1_048_576
+        total_mb, free_mb = (int(text) / 1024 for text in found[-1])
+        need_mb = (self.size - copied) / 1_048_576
         if need_mb + SPARE_MB > free_mb:
             raise ChangeRefused(
                 f"{need_mb:.0f} MB and {SPARE_MB} to spare are needed, {free_mb:.0f} MB are free",
                 where=device,
                 hint="Make room there, or name another folder with --to.",
             )
+        return (free_mb - need_mb) / total_mb if total_mb else 1.0
 
 
 def _size(board: Sections, name: str) -> int | None:

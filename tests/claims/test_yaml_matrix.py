@@ -42,6 +42,8 @@ DECLARED = {
     "rollout forget": "control.rollout",
     "standing": "switches.when",
     "status": "fleet.devices",
+    "storage show": "provision.nvme.mount_point",
+    "storage health": "fleet.devices.sudo",
     "sudoers": "control.drain",
     "wake": "fleet.devices.mac",
     "watch": "watch.interval_ms",
@@ -59,6 +61,7 @@ OF_THE_MOMENT = {
     "console": "a terminal on a board that has no network yet",
     "decode": "a file",
     "record": "from now on, into a file",
+    "storage benchmark": "a measurement, now",
     "simulate": "boards that do not exist",
 }
 """What cannot be declared, because it is about now, about a file, or about the YAML."""

@@ -211,3 +211,20 @@ def test_it_has_a_name_in_files() -> None:
     assert action_from(action_as_dict(action)) == action
     with pytest.raises(ChangeRefused):
         PutFile("/a/m.gguf", "no digest", 10)
+
+
+@pytest.mark.claim("SM-07")
+def test_a_disk_that_would_be_nearly_full_is_warned_of(tmp_path: Path) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(b"x")
+    put = PutFile(str(model), "a" * 64, 8 << 30)
+    head = b"Filesystem 1024-blocks Used Available Capacity Mounted on\n"
+
+    def notes(free_gib: int) -> tuple[str, ...]:
+        row = f"/dev/nvme0n1p1 104857600 1 {free_gib << 20} 1% /\n".encode()
+        return put.plan("cam", {"space": head + row}).notes
+
+    assert notes(50) == ("A copy that is cut off goes on where it stopped.",)
+    assert notes(15)[1:] == ("Only 7 % of its disk will be free after it.",)
+    with pytest.raises(ChangeRefused, match="to spare are needed"):
+        notes(8)

@@ -75,7 +75,7 @@ async def test_the_command(tmp_path: Path) -> None:
     (device,) = json.loads(out)["devices"]
     assert device["words"] == "send a magic packet for 48:b0:2d:11:22:33 to 127.0.0.1:9"
     entries = read_audit(default_folder(), device="a")[-2:]
-    assert [entry.outcome for entry in entries] == ["failed", "not known"]
+    assert [entry.outcome for entry in entries] == ["failed, not as it was", "not known"]
     assert entries[0].intent == device["words"]
     status, _, err = await run_async("wake", "b", *more)
     assert status == 2
