@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "fit": ("cohete.cli.fit", "What a model needs at each level, and which fits a board."),
     "history": ("cohete.cli.history", "What was measured on a device, from what was kept."),
     "power": ("cohete.cli.power", "Power modes: what each board has and caps, and setting one."),
+    "provision": ("cohete.cli.provision", "Fresh boards made as cohete.yaml says; twice is once."),
     "quantize": ("cohete.cli.quantize", "Make a smaller model that fits, and check one."),
     "record": ("cohete.cli.record", "A fleet into one file, to be looked at later."),
     "rollout": ("cohete.cli.rollout", "Changes of many boards that did not reach all of them."),

@@ -187,8 +187,19 @@ class Provision(Strict):
     ssh: ProvisionSsh | None = None
     zram: Zram | None = None
     packages: list[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]{0,63}$")]] = Field(
-        default=[]
+        default=[], description="Debian packages that are installed."
     )
+    swappiness: Annotated[int, Field(ge=0, le=200)] | None = Field(
+        default=None, description="How soon the kernel swaps; 10 suits models."
+    )
+    cuda_environment: bool = Field(
+        default=False, description="CUDA_HOME, PATH and LD_LIBRARY_PATH for login shells."
+    )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it asks for nothing."""
+        return self == Provision()
 
 
 class Ssh(Strict):

@@ -36,6 +36,7 @@ DECLARED = {
     "power set": "power.profiles.mode",
     "power profile": "fleet.devices.power_profile",
     "power measure": "fleet.devices.interval_ms",
+    "provision": "provision.packages",
     "quantize": "models",
     "rollout list": "control.rollout.at_once",
     "rollout resume": "control.rollout.stop_after",

@@ -1,0 +1,144 @@
+"""A `Host` in the user's ssh configuration: added where it works, all else byte for byte. Blocking.
+
+It goes before the first `Host` or `Match`, behind what holds for all hosts: the first value
+that ssh finds counts, and nothing that was global may become this host's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from cohete.errors import ConfigError
+
+MAX_BYTES = 4_194_304
+_ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", re.ASCII)
+_VALUE = re.compile(r"[^\s\"#][^\r\n\"#]{0,254}")
+_SECTION = re.compile(rb"[ \t]*(host|match)[ \t=]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class HostEntry:
+    """What is written. Raises ConfigError for values that could mean something else."""
+
+    alias: str
+    host: str
+    user: str = ""
+    port: int = 22
+    identity_file: str = ""
+
+    def __post_init__(self) -> None:
+        if not _ALIAS.fullmatch(self.alias):
+            raise ConfigError(f"`{self.alias[:60]}` is no name for a host")
+        for value in (self.host, self.user, self.identity_file):
+            if value and not _VALUE.fullmatch(value):
+                raise ConfigError(f"{value[:60]!r} cannot stand in an ssh configuration")
+
+    @property
+    def lines(self) -> list[str]:
+        """The block."""
+        found = [f"Host {self.alias}", f"    HostName {self.host}"]
+        if self.user:
+            found.append(f"    User {self.user}")
+        if self.port != 22:
+            found.append(f"    Port {self.port}")
+        if self.identity_file:
+            quoted = f'"{self.identity_file}"' if " " in self.identity_file else self.identity_file
+            found.append(f"    IdentityFile {quoted}")
+        return found
+
+
+def with_entry(text: bytes, entry: HostEntry) -> bytes:
+    """The configuration with the host in it; unchanged where it is there as it should be.
+
+    Raises ConfigError where a host of that name says something else.
+    """
+    newline = b"\r\n" if b"\r\n" in text else b"\n"
+    lines = text.splitlines(keepends=True)
+    starts = [nth for nth, line in enumerate(lines) if _SECTION.match(line)]
+    for nth, start in enumerate(starts):
+        if entry.alias in _names(lines[start]):
+            end = starts[nth + 1] if nth + 1 < len(starts) else len(lines)
+            if _meaning(lines[start:end]) == _meaning(
+                [f"{each}\n".encode() for each in entry.lines]
+            ):
+                return text
+            raise ConfigError(
+                f"the ssh configuration has a host {entry.alias} that says something else",
+                hint="Choose another name, or change that block by hand.",
+            )
+    at = starts[0] if starts else len(lines)
+    # Comments that stand right above a host belong to it.
+    while at and lines[at - 1].lstrip().startswith(b"#"):
+        at -= 1
+    before, after = b"".join(lines[:at]), b"".join(lines[at:])
+    if before and not before.endswith(b"\n"):
+        before += newline
+    block = newline.join(line.encode() for line in entry.lines) + newline + newline
+    return before + block + after
+
+
+def _names(line: bytes) -> list[str]:
+    words = line.decode("utf-8", "replace").replace("=", " ", 1).split()
+    return [word.strip('"') for word in words[1:]] if words[0].lower() == "host" else []
+
+
+def _meaning(lines: list[bytes]) -> list[tuple[str, str]]:
+    found = []
+    for line in lines:
+        words = line.decode("utf-8", "replace").strip().replace("=", " ", 1).split(None, 1)
+        if words and not words[0].startswith("#"):
+            found.append((words[0].lower(), words[1].strip().strip('"') if len(words) > 1 else ""))
+    return found
+
+
+def add_entry(path: Path, entry: HostEntry) -> Path | None:
+    """Put it into the file; the backup's path, None where nothing had to change.
+
+    A link stays a link, and the mode stays. A new file is for nobody else. Raises ConfigError.
+    """
+    try:
+        real = path.resolve()
+        old = real.read_bytes() if real.exists() else b""
+        if len(old) > MAX_BYTES:
+            raise ConfigError("this is no ssh configuration", path=str(path))
+        new = with_entry(old, entry)
+        if new == old:
+            return None
+        real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        backup = _backup(real)
+        part = real.with_name(f"{real.name}.cohete-part")
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
+        with part.open("wb") as file:
+            file.write(new)
+            file.flush()
+            os.fsync(file.fileno())
+        if real.exists():
+            shutil.copymode(real, part)
+            with contextlib.suppress(OSError):
+                status = real.stat()
+                os.chown(part, status.st_uid, status.st_gid)
+        part.replace(real)
+    except OSError as error:
+        raise ConfigError(
+            f"the ssh configuration cannot be written: {error.strerror}", path=str(path)
+        ) from None
+    return backup
+
+
+def _backup(real: Path) -> Path:
+    """A copy beside it that no later one replaces."""
+    for nth in range(1, 10_000):
+        backup = real.with_name(f"{real.name}.cohete-backup-{nth}")
+        if not backup.exists():
+            if real.exists():
+                shutil.copy2(real, backup)
+            else:
+                backup.touch(mode=0o600)
+            return backup
+    raise ConfigError("there are too many backups of the ssh configuration", path=str(real))
