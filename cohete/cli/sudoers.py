@@ -41,6 +41,18 @@ def _held(config_path: str | None) -> tuple[str, ...]:
     return (*rules_for(works), *restarts)
 
 
+def _setup(config_path: str | None) -> tuple[str, ...]:
+    """The rules for what a configuration provisions."""
+    from cohete.config.loading import find_config, load
+    from cohete.provision.steps import rules_for
+
+    path = find_config(config_path)
+    wanted = load(path).provision if path is not None else None
+    if wanted is None:
+        return ()
+    return rules_for(tuple(wanted.packages), wanted.swappiness, cuda=wanted.cuda_environment)
+
+
 @click.command()
 @click.argument("features", nargs=-1, metavar="[FEATURE]...")
 @click.option("--user", default="nvidia", show_default=True, help="Who logs in to the boards.")
@@ -49,8 +61,8 @@ def _held(config_path: str | None) -> tuple[str, ...]:
 def command(
     features: tuple[str, ...], user: str, units: tuple[str, ...], config_path: str | None
 ) -> None:
-    """A sudoers drop-in for FEATUREs: power, clocks, fan, memory, services, storage. All without
-    one.
+    """A sudoers drop-in for FEATUREs: power, clocks, fan, memory, services, storage, provision. All
+    without one.
 
     Services are the units named here, and what the thermal policies, limits and drains of the
     configuration hold.
@@ -65,6 +77,8 @@ def command(
     every = power_features(units, _held(config_path))
     rules = tuple(rule for device in DEVICES for rule in rules_for(device))
     every["storage"] = Feature("storage", "read the health of disks", rules)
+    if rules := _setup(config_path):
+        every["provision"] = Feature("provision", "set boards up as configured", rules)
     text = drop_in(user, chosen(every, features))
     visudo = shutil.which("visudo") or shutil.which("visudo", path="/usr/sbin:/sbin")
     if visudo is None:

@@ -147,20 +147,25 @@ class InstallPackages:
         )
         if not missing:
             return Change(device, self.intent, before, before)
-        argv = (
-            APT, "-y", "-o", f"DPkg::Lock::Timeout={LOCK_WAIT_S}",
-            "-o", "Dpkg::Options::=--force-confold", "--no-remove", "install", *missing,
-        )  # fmt: skip
         return Change(
             device, self.intent, before, "all installed",
-            steps=(
-                Step(f"install {', '.join(missing)}", as_root(*argv), rule=shlex.join(argv),
-                     judge=_judge_apt, limit_s=APT_LIMIT_S),
+            steps=tuple(
+                Step(f"install {name}", as_root(*apt_argv(name)), rule=shlex.join(apt_argv(name)),
+                     judge=_judge_apt, limit_s=APT_LIMIT_S)
+                for name in missing
             ),
             needs=frozenset({Need.ROOT}),
             notes=("Nothing that is installed is removed, and no configuration file replaced.",),
             undo_words=f"Undone by `apt-get remove {' '.join(missing)}` there.",
         )  # fmt: skip
+
+
+def apt_argv(name: str) -> tuple[str, ...]:
+    """What installs one package: a rule for sudo allows this and nothing else."""
+    return (
+        APT, "-y", "-o", f"DPkg::Lock::Timeout={LOCK_WAIT_S}",
+        "-o", "Dpkg::Options::=--force-confold", "--no-remove", "install", name,
+    )  # fmt: skip
 
 
 def _judge_apt(done: Completed) -> Verdict:
@@ -280,3 +285,11 @@ def _cuda_notes(release: str, version: re.Match[str] | None) -> tuple[str, ...]:
     if wanted is not None and wanted != int(version[1]):
         return (f"L4T {l4t} comes with CUDA {wanted}: this one may not work with its driver.",)
     return ()
+
+
+def rules_for(packages: tuple[str, ...], swappiness: int | None, *, cuda: bool) -> tuple[str, ...]:
+    """The sudo rules that these steps need."""
+    rules = [shlex.join(apt_argv(name)) for name in packages]
+    if swappiness is not None:
+        rules += [f"{TEE} {SYSCTL_FILE}", f"{SYSCTL} -w vm.swappiness={swappiness}"]
+    return (*rules, f"{TEE} {CUDA_FILE}") if cuda else tuple(rules)

@@ -189,6 +189,19 @@ async def test_sudoers() -> None:
     assert "jetson_clocks" not in out
 
 
+async def test_sudoers_of_what_is_set_up(tmp_path: Path) -> None:
+    path = tmp_path / "cohete.yaml"
+    path.write_text("provision: {packages: [htop], swappiness: 10, cuda_environment: true}\n")
+    status, out, _ = await run_async("sudoers", "provision", "--config", str(path))
+    assert status == 0
+    assert "--no-remove install htop\n" in out
+    assert "/usr/sbin/sysctl -w vm.swappiness" in out
+    assert "/etc/profile.d/cohete-cuda.sh" in out
+    status, out, _ = await run_async("sudoers", "storage")
+    assert status == 0
+    assert "/usr/sbin/nvme smart-log /dev/nvme0n1 -o json\n" in out
+
+
 async def test_sudoers_of_a_configuration(tmp_path: Path) -> None:
     path = tmp_path / "cohete.yaml"
     path.write_text(
