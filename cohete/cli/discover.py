@@ -29,7 +29,7 @@ _TITLES = ("NAME ", "WHAT ", "SEEN BY ", "ADDRESSES ", "HOST KEY ", "NOTE ")
     "networks",
     metavar="CIDR",
     multiple=True,
-    help="Try every host of a network, as in 10.0.0.0/24, or one address. May be repeated.",
+    help="Try every host of a network, as in 10.0.8.0/24, or one address. May be repeated.",
 )
 @click.option(
     "--for",

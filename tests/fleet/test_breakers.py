@@ -148,7 +148,7 @@ async def test_it_is_decided_with_the_sample_whenever_the_last_check_was(
             store.apply(store["cam"], stats)
 
         sample(60)
-        await clock.advance(3 + late_s)
+        await clock.advance(1 + late_s)
         sample(90)
         held = [each.wish]
         await clock.advance(0.11)

@@ -28,9 +28,9 @@ from tests.cli.test_commands import run
 
 GETTY = """
 while :; do
-  printf '\\nUbuntu 22.04 tegra ttyGS0\\n\\ntegra login: '; read -r user
+  printf '\\nUbuntu 22.04 tegra ttyGS0\\n\\ntegra login: '; read -r user || exit
   [ -n "$user" ] || continue
-  printf 'Password: '; stty -echo; read -r word; stty echo; echo
+  printf 'Password: '; stty -echo; read -r word || exit; stty echo; echo
   if [ "$user/$word" = nvidia/secret ]; then break; fi
   echo 'Login incorrect'
 done
@@ -92,7 +92,10 @@ def wired(folder: Path, *argv: str) -> Iterator[Board]:
         os.write(stop_write, b"x")
         thread.join()
         os.close(screen)
-        child.wait(10)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(10)
+        child.kill()
+        child.wait()
         for descriptor in (line, ours, stop_read, stop_write):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

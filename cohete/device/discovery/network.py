@@ -43,7 +43,7 @@ def _hosts(text: str) -> Iterator[str]:
         network = ip_network(text, strict=False)
     except ValueError:
         raise ConfigError(
-            f"{text[:60]!r} is no network", hint="As in 10.0.0.0/24 or fd00::5."
+            f"{text[:60]!r} is no network", hint="As in 10.0.8.0/24 or fd00::5."
         ) from None
     if network.num_addresses > MAX_HOSTS:
         raise ConfigError(
