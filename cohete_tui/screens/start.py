@@ -104,7 +104,7 @@ class StartScreen(Screen[None]):
             field.value, field.cursor_position = target, 0
             field.focus()
             self.query_one("#error", Static).update(
-                "Enter connects. Put the user before it where ssh does not know one: nvidia@…"
+                "Enter connects. Where ssh does not know the user, put it before: nvidia@…"
             )
 
     @on(Button.Pressed, "#config")

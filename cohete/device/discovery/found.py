@@ -66,6 +66,8 @@ class Sighting:
     ids: tuple[str, ...] = ()
     console: str = ""
     note: str = ""
+    alias: str = ""
+    """What ssh is told to reach it by: its configuration knows user, key and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,16 @@ class Found:
     ids: tuple[str, ...] = ()
     console: str = ""
     notes: tuple[str, ...] = ()
+    alias: str = ""
 
     @property
     def target(self) -> str:
         """What to give to ssh, or to Cohete; empty where it has no address."""
+        return self.alias or self.address
+
+    @property
+    def address(self) -> str:
+        """The address that answers, else any; empty where it has none."""
         return str(self.addresses[0]) if self.addresses else ""
 
     @property
@@ -93,7 +101,7 @@ class Found:
             return f"key {self.host_key}"
         if self.ids:
             return f"id {self.ids[0]}"
-        return f"at {self.target or self.console}"
+        return f"at {self.address or self.console}"
 
 
 @dataclass(slots=True)
@@ -200,6 +208,7 @@ def _found(sightings: list[Sighting]) -> Found:
         ids=tuple(sorted({each for s in by_way for each in s.ids})),
         console=next((s.console for s in by_way if s.console), ""),
         notes=tuple(dict.fromkeys(s.note for s in by_way if s.note)),
+        alias=next((s.alias for s in by_way if s.alias), ""),
     )
 
 

@@ -7,7 +7,7 @@ Only networks and hosts that somebody names are tried. A server counts connectio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
 from cohete.device.discovery.found import Address, Kind, Sighting, Way
@@ -56,11 +56,14 @@ def _hosts(text: str) -> Iterator[str]:
 async def answering(
     places: Iterable[tuple[str, int]],
     way: Way = Way.NETWORK,
-    names: dict[str, str] | None = None,
+    names: Mapping[tuple[str, int], str] | None = None,
     progress: Progress = lambda tried, all_: None,
     ask: Ask | None = None,
 ) -> list[Sighting]:
-    """Those of these hosts and ports where an SSH server answers, with its host key."""
+    """Those of these hosts and ports where an SSH server answers, with its host key.
+
+    `names` are those that ssh itself knows places by.
+    """
     todo = list(dict.fromkeys(places))
     room = asyncio.Semaphore(AT_ONCE)
     found: list[Sighting] = []
@@ -74,8 +77,8 @@ async def answering(
         progress(tried, len(todo))
         if key is not None:
             address = Address(host, port, is_open=True)
-            name = (names or {}).get(host, "")
-            found.append(Sighting(way, Kind.CANDIDATE, name, (address,), host_key=key))
+            name = (names or {}).get((host, port), "")
+            found.append(Sighting(way, Kind.CANDIDATE, name, (address,), host_key=key, alias=name))
 
     async with asyncio.TaskGroup() as group:
         for host, port in todo:

@@ -158,14 +158,14 @@ class Search:
                 except ConfigError:
                     continue
                 if not to.jumps:
-                    names[to.host] = alias
+                    names[to.host, to.port] = alias
                     places.append((to.host, to.port))
         if wanted.known_hosts is not None:
             places += await asyncio.to_thread(usual.known, wanted.known_hosts)
         await self._answering(Way.SSH, places, names)
 
     async def _answering(
-        self, way: Way, places: list[tuple[str, int]], names: dict[str, str]
+        self, way: Way, places: list[tuple[str, int]], names: dict[tuple[str, int], str]
     ) -> None:
         before = self.tried
 

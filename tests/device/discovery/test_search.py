@@ -91,6 +91,22 @@ async def test_a_place_that_several_ways_lead_to_is_connected_to_once(tmp_path: 
             assert fleet.hosts["nano-0"].accepted == times
 
 
+async def test_boards_behind_one_address_keep_their_names(tmp_path: Path) -> None:
+    async with simulated("nano", "tx2", folder=tmp_path) as (_, __, specs):
+        config = tmp_path / "config"
+        config.write_text(
+            "".join(
+                f"Host {spec.id}\n  HostName 127.0.0.1\n  Port {spec.target.port}\n"
+                for spec in specs
+            )
+        )
+        wanted = Wanted(on_usb=False, by_mdns=False, ssh_config=config)
+        found = await Search(wanted, SystemClock()).run()
+        assert [each.target for each in found] == ["nano-0", "tx2-1"]
+        ports = {each.name: each.addresses[0].port for each in found}
+        assert ports == {spec.id: spec.target.port for spec in specs}
+
+
 async def test_what_is_no_ssh_server_is_none() -> None:
     async with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         assert await network.host_key_at("127.0.0.1", port) is None
