@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cohete.fleet.export import Json
     from cohete.fleet.rollout import Rollout, RolloutFile, Rules
     from cohete.fleet.session import FleetPlan
+    from cohete.links.handshake import Ask
     from cohete.links.reopening import ReopeningLink
 
 
@@ -60,6 +61,7 @@ class Options:
     read_only: bool = False
     as_json: bool = False
     reboot: bool = False
+    ask: Ask | None = None
 
 
 def act(options: Options, make: Callable[[FleetPlan], Action]) -> None:
@@ -125,7 +127,7 @@ async def _act(
     clock = SystemClock()
     gate = Gate(options.read_only or plan.control.read_only)
     control = Control(gate, AuditLog(default_folder(), clock), clock)
-    connector = SshConnector(plan.ssh)
+    connector = SshConnector(plan.ssh, ask=options.ask)
     opener = make_opener(connector, clock)
     try:
         async with AsyncExitStack() as stack:

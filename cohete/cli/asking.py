@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cohete.config.spec import DeviceSpec
     from cohete.errors import CoheteError
     from cohete.fleet.session import FleetPlan
+    from cohete.links.handshake import Ask
     from cohete.links.reopening import ReopeningLink
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ AT_ONCE = 32
 
 
 async def ask_each(
-    plan: FleetPlan, ask: Callable[[ReopeningLink], Awaitable[T]]
+    plan: FleetPlan, ask: Callable[[ReopeningLink], Awaitable[T]], password: Ask | None = None
 ) -> list[tuple[DeviceSpec, T | CoheteError]]:
     """What each enabled board answers, or why it does not, in the order of the plan."""
     from cohete.clock import SystemClock
@@ -26,7 +27,7 @@ async def ask_each(
     from cohete.links.reopening import ReopeningLink
     from cohete.links.ssh import SshConnector
 
-    connector = SshConnector(plan.ssh)
+    connector = SshConnector(plan.ssh, ask=password)
     opener = make_opener(connector, SystemClock())
     places = asyncio.Semaphore(AT_ONCE)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cohete.config.schema import Provision
     from cohete.control.change import Action
     from cohete.fleet.session import FleetPlan
+    from cohete.links.handshake import Ask
     from cohete.links.reopening import ReopeningLink
 
 
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     help="The public key to install. Else the first ~/.ssh/id_*.pub.",
 )
 @click.option(
+    "--password",
+    is_flag=True,
+    help="Ask for the password of a board that takes none of your keys yet; it is kept nowhere.",
+)
+@click.option(
     "--ssh-config",
     "ssh_config",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -36,7 +42,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where `Host` entries go.",
 )
-def command(key_file: Path | None, ssh_config: Path, **given: Unpack[Given]) -> None:
+def command(
+    key_file: Path | None, password: bool, ssh_config: Path, **given: Unpack[Given]
+) -> None:
     """Make boards as `provision:` of cohete.yaml says: key, packages, swappiness, CUDA variables.
 
     First each board's release is read and judged. Then a step at a time, on all boards: looked at,
@@ -48,7 +56,7 @@ def command(key_file: Path | None, ssh_config: Path, **given: Unpack[Given]) -> 
     from cohete.config.loading import find_config, load
     from cohete.errors import ConfigError
 
-    options = Options(**given)
+    options = Options(**given, ask=_asker() if password else None)
     path = find_config(options.config_path)
     config = load(path) if path is not None else None
     if config is None or config.provision.is_empty:
@@ -58,7 +66,7 @@ def command(key_file: Path | None, ssh_config: Path, **given: Unpack[Given]) -> 
         )
     wanted = config.provision
     plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
-    well = _releases(plan)
+    well = _releases(plan, options.ask)
     for action in _actions(wanted, key_file):
         if not options.as_json:
             click.echo(f"== {action.intent}")
@@ -73,7 +81,25 @@ def command(key_file: Path | None, ssh_config: Path, **given: Unpack[Given]) -> 
     sys.exit(0 if well else 1)
 
 
-def _releases(plan: FleetPlan) -> bool:
+def _asker() -> Ask:
+    """Asks for each board's password once; it is forgotten when this command ends."""
+    import asyncio
+
+    known: dict[str, str] = {}
+    turn = asyncio.Lock()
+
+    async def ask(prompt: str) -> str:
+        async with turn:
+            if prompt not in known:
+                known[prompt] = await asyncio.to_thread(
+                    click.prompt, prompt, hide_input=True, err=True
+                )
+            return known[prompt]
+
+    return ask
+
+
+def _releases(plan: FleetPlan, password: Ask | None) -> bool:
     """Tell each board's release and what it means; whether every board could be read."""
     from cohete.cli.asking import ask_each
     from cohete.errors import CoheteError
@@ -91,7 +117,7 @@ def _releases(plan: FleetPlan) -> bool:
         return parse_l4t(decode(said.get("l4t", b"")), decode(said.get("l4t_core", b"")))
 
     well = True
-    for spec, l4t in run(ask_each(plan, ask)):
+    for spec, l4t in run(ask_each(plan, ask, password)):
         if isinstance(l4t, CoheteError):
             well = False
             click.echo(f"{spec.id}: {l4t}", err=True)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import asyncssh
@@ -53,6 +53,10 @@ SIGNATURES = (*HOST_KEY_ALGORITHMS, "sk-ssh-ed25519@openssh.com")
 """Modern algorithms only; AES-GCM first, because it is the cheapest to decrypt here."""
 
 
+Ask = Callable[[str], Awaitable[str]]
+TYPING_S = 120.0
+
+
 @dataclass(frozen=True, slots=True)
 class Handshake:
     """Opens connections; what it needs is shared by all links of a run."""
@@ -61,13 +65,15 @@ class Handshake:
     host_keys: HostKeys
     keys: KeyRing
     dialer: Dialer
+    ask: Ask | None = None
+    """Asks a person for the password of a login, where no key is taken; None: only keys are."""
 
     async def open(
         self, to: Resolved, tunnel: asyncssh.SSHClientConnection | None
     ) -> asyncssh.SSHClientConnection:
         """A verified, logged-in connection. Raises LinkError, ConfigError."""
         async with self.keys.identities(to) as identities:
-            if not identities.keys:
+            if not identities.keys and self.ask is None:
                 raise AuthRefused(
                     f"no key to log in with as {to.user}",
                     where=str(to),
@@ -91,7 +97,8 @@ class Handshake:
     ) -> asyncssh.SSHClientConnection:
         settings = self.settings
         known = await self.host_keys.lookup(*to.known_as, to.known_hosts_files)
-        client = _Client()
+        # Through a jump host the password would be asked for two machines: keys only.
+        client = _Client(str(to), self.ask if tunnel is None else None)
         sock: socket.socket | None = None
         limit_s = settings.login_timeout_s
         try:
@@ -99,7 +106,8 @@ class Handshake:
                 sock = await self.dialer.dial(to.host, to.port, settings.connect_timeout_s)
             else:
                 limit_s += settings.connect_timeout_s
-            async with asyncio.timeout(limit_s):
+            # However long somebody takes to type.
+            async with asyncio.timeout(TYPING_S if client.ask else limit_s):
                 connecting = self._connect(to, tunnel, sock, identities, known, client)
                 return await _whole(connecting) if tunnel else await connecting
         except TimeoutError:
@@ -141,21 +149,27 @@ class Handshake:
             mac_algs=MACS,
             signature_algs=SIGNATURES,
             compression_algs=None,
-            preferred_auth="publickey",
+            preferred_auth="publickey,password,keyboard-interactive" if client.ask else "publickey",
             agent_forwarding=False,
             x11_forwarding=False,
             x509_trusted_certs=None,
             gss_host=None,
             keepalive_interval=0,
-            login_timeout=self.settings.login_timeout_s + 1,
+            login_timeout=TYPING_S if client.ask else self.settings.login_timeout_s + 1,
             rekey_seconds=int(3600 * random.uniform(0.8, 1.2)),  # noqa: S311 - spreads load
         )
 
 
 class _Client(asyncssh.SSHClient):
-    """Remembers the key that was shown; whether it is good is decided by looking it up."""
+    """Remembers the key that was shown; whether it is good is decided by looking it up.
 
-    def __init__(self) -> None:
+    A password is asked for once, after the host has proven who it is.
+    """
+
+    def __init__(self, where: str, ask: Ask | None) -> None:
+        self._where = where
+        self.ask = ask
+        self._asked = False
         self.shown: asyncssh.SSHKey | None = None
         self.connection: asyncssh.SSHClientConnection | None = None
 
@@ -167,6 +181,29 @@ class _Client(asyncssh.SSHClient):
     ) -> bool:
         self.shown = key
         return False
+
+    async def password_auth_requested(self) -> str | None:
+        return await self._password()
+
+    def kbdint_auth_requested(self) -> str | None:
+        return None if self._asked or self.ask is None else ""
+
+    async def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> Sequence[str] | None:
+        if not prompts:
+            return []
+        # One question that is not echoed is for the password; anything else is not answered.
+        if len(prompts) != 1 or prompts[0][1]:
+            return None
+        password = await self._password()
+        return None if password is None else [password]
+
+    async def _password(self) -> str | None:
+        if self._asked or self.ask is None:
+            return None
+        self._asked = True
+        return await self.ask(f"Password of {self._where}")
 
 
 async def _whole(

@@ -18,7 +18,7 @@ from cohete.config.target import Target
 from cohete.errors import CommandError, LinkError, LinkRefused
 from cohete.links.base import Completed, LineSink
 from cohete.links.commands import quote
-from cohete.links.handshake import Handshake, reason
+from cohete.links.handshake import Ask, Handshake, reason
 from cohete.links.hostkeys import SYSTEM_KNOWN_HOSTS, HostKeys
 from cohete.links.jumps import Hop, JumpHosts
 from cohete.links.keys import KeyRing
@@ -64,11 +64,12 @@ class SshConnector:
         files: SshFiles | None = None,
         *,
         lookup: Lookup = lookup,
+        ask: Ask | None = None,
     ) -> None:
         self.settings = settings or Ssh()
         self.files = files or SshFiles.of(self.settings)
         self.host_keys = HostKeys(self.files.known_hosts, self.files.user_known_hosts)
-        self._handshake = Handshake(self.settings, self.host_keys, KeyRing(), Dialer(lookup))
+        self._handshake = Handshake(self.settings, self.host_keys, KeyRing(), Dialer(lookup), ask)
         self._jumps = JumpHosts(self._open_hop)
         raise_open_file_limit()
 

@@ -47,6 +47,8 @@ class SimHost:
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self.accepted = 0
+        self.password = ""
+        """Lets somebody in beside the keys; empty: nobody."""
         self._home: str | None = None
         self._booting: asyncio.Task[None] | None = None
         board.on_cut = self.cut
@@ -265,6 +267,12 @@ class _Server(asyncssh.SSHServer):
 
     def public_key_auth_supported(self) -> bool:
         return True
+
+    def password_auth_supported(self) -> bool:
+        return bool(self._host.password)
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return username == USER and password == self._host.password
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         return username == USER and self._host.accepts(key)
