@@ -176,58 +176,53 @@ class Console:
         """Run a command to its end; both outputs come together. Raises CommandError, LinkError."""
         async with self._turn:
             mark = f"cohete-{secrets.token_hex(8)}"
-            line = f"{quote(argv)} 2>&1 </dev/null; printf '\\n@@%s %d@@\\n' {mark} $?"
             begun = f"printf '@@%s@@\\n' {mark}-begin; "
-            await self._send(begun + line)
-            ended = re.compile(rb"\n@@" + mark.encode() + rb" (\d{1,3})@@")
-            try:
-                async with asyncio.timeout(timeout_s):
-                    text = await self._until(ended)
-            except TimeoutError:
-                await self._port.write(b"\x03")
-                await self._settle()
-                raise CommandError(
-                    f"it did not finish within {timeout_s:g} s", where=self._port.path
-                ) from None
-            match = ended.search(text)
-            assert match is not None
-            self._seen = text[match.end() :]
-            said = text[: match.start()].partition(f"@@{mark}-begin@@".encode())[2]
+            await self._send(f"{begun}{quote(argv)} 2>&1 </dev/null; {_end(mark)}")
+            status, text = await self._ended(mark, timeout_s)
+            said = text.partition(f"@@{mark}-begin@@".encode())[2]
             said = said.replace(b"\r\n", b"\n").removeprefix(b"\n").removesuffix(b"\r")
-            return Completed(int(match[1]), said[:MAX_OUTPUT_BYTES], b"",
-                             len(said) > MAX_OUTPUT_BYTES)  # fmt: skip
+            is_cut = len(said) > MAX_OUTPUT_BYTES
+            return Completed(status, said[:MAX_OUTPUT_BYTES], b"", is_cut)
 
     async def answer(self, argv: Sequence[str], prompt: str, ask: Ask, *, timeout_s: float) -> str:
         """Run a command that asks for a secret, and give it one; what it said. Raises LinkError,
         CommandError."""
         async with self._turn:
             mark = f"cohete-{secrets.token_hex(8)}"
-            await self._send(f"{quote(argv)} 2>&1; printf '\\n@@%s %d@@\\n' {mark} $?")
-            ended = re.compile(rb"\n@@" + mark.encode() + rb" (\d{1,3})@@")
+            await self._send(f"{quote(argv)} 2>&1; {_end(mark)}")
             asked = re.compile(re.escape(prompt.encode()) + rb"[^\n]{0,80}$", re.IGNORECASE)
-            try:
-                async with asyncio.timeout(timeout_s):
-                    text = await self._until(ended, asked)
-                if ended.search(text) is None:
-                    self._seen = b""
-                    secret = await ask(prompt)
-                    await self._port.write(secret.encode() + b"\n")
-                    async with asyncio.timeout(timeout_s):
-                        text = await self._until(ended)
-            except TimeoutError:
-                await self._port.write(b"\x03")
-                await self._settle()
-                raise CommandError(
-                    f"it did not finish within {timeout_s:g} s", where=self._port.path
-                ) from None
-            match = ended.search(text)
-            assert match is not None
-            self._seen = text[match.end() :]
-            said = sanitise(" ".join(decode(_ESCAPES.sub(b"", text[: match.start()])).split()), 400)
-            if match[1] != b"0":
-                raise CommandError(said or f"it ended with status {int(match[1])}",
-                                   where=self._port.path)  # fmt: skip
+            found = await self._ended(mark, timeout_s, asked)
+            if found[0] is None:
+                self._seen = b""
+                secret = await ask(prompt)
+                await self._port.write(secret.encode() + b"\n")
+                found = await self._ended(mark, timeout_s)
+            status, text = found
+            said = sanitise(" ".join(decode(text).split()), 400)
+            if status != 0:
+                raise CommandError(said or f"it ended with status {status}", where=self._port.path)
             return said
+
+    async def _ended(
+        self, mark: str, timeout_s: float, *others: re.Pattern[bytes]
+    ) -> tuple[int | None, bytes]:
+        """The exit status of what was sent, and what it printed; None where one of the others came
+        first. Raises CommandError when it takes too long: then it is interrupted."""
+        ended = re.compile(rb"\n@@" + mark.encode() + rb" (\d{1,3})@@")
+        try:
+            async with asyncio.timeout(timeout_s):
+                text = await self._until(ended, *others)
+        except TimeoutError:
+            await self._port.write(b"\x03")
+            await self._settle()
+            raise CommandError(
+                f"it did not finish within {timeout_s:g} s", where=self._port.path
+            ) from None
+        match = ended.search(text)
+        if match is None:
+            return None, text
+        self._seen = text[match.end() :]
+        return int(match[1]), text[: match.start()]
 
     async def _send(self, line: str) -> None:
         """A line of any length: a terminal takes them only so long."""
@@ -267,6 +262,11 @@ class Console:
             async with asyncio.timeout(ANSWER_S):
                 await self._until(re.compile(f"@@{mark}@@".encode()))
         self._seen = b""
+
+
+def _end(mark: str) -> str:
+    """Tells that a command has ended, and how; its own echo does not look like that."""
+    return f"printf '\\n@@%s %d@@\\n' {mark} $?"
 
 
 def _explained(error: Exception, path: str) -> LinkError:
