@@ -117,7 +117,7 @@ def _show_reactions(plan: FleetPlan, *, as_json: bool) -> None:
     from cohete.control.audit import AuditLog, default_folder
     from cohete.control.gate import Gate
     from cohete.errors import ConfigError
-    from cohete.fleet.breakers import reactions_of
+    from cohete.fleet.reactions import reactions_of
     from cohete.loop import run
 
     clock = SystemClock()

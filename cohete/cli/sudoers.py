@@ -16,8 +16,8 @@ VISUDO_LIMIT_S = 20
 def _held(config_path: str | None) -> tuple[str, ...]:
     """The rules for whatever a configuration may hold on a board."""
     from cohete.config.loading import find_config, load
-    from cohete.fleet.breakers import works_of
     from cohete.fleet.holding import Kind, Work, rules_for
+    from cohete.fleet.reactions import works_of
 
     path = find_config(config_path)
     if path is None:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cohete.clock import Clock
-from cohete.config.thermal import Reactions, ThermalPolicy
+from cohete.config.thermal import ThermalPolicy
 from cohete.control.applying import Control, Runner
 from cohete.control.change import Action
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError
-from cohete.fleet.holding import BREAKER, Hold, Kind, Release, Work
+from cohete.fleet.holding import BREAKER, Hold, Release
+from cohete.fleet.reactions import policy_of, reactions_of, works_of
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
@@ -26,7 +27,7 @@ from cohete.power.fan import AutomaticFan, HoldFan
 from cohete.power.modes import SetMode
 from cohete.thermal.breaker import BLIND_S, Breaker, BreakerState, step
 from cohete.thermal.forecast import NEAR_C, Forecast, forecast
-from cohete.thermal.policy import Ambient, Limits, Pair, Policy, estimated_ambient_c, limits_of
+from cohete.thermal.policy import Limits, Policy, estimated_ambient_c, limits_of
 
 PERIOD_S = 0.1
 """How soon after a sample it is decided: what crosses the threshold is stopped within 2 s of it,
@@ -41,47 +42,10 @@ IDLE_SAMPLES, IDLE_EVERY_S, IDLE_FORGET_S, IDLE_LEAST = 120, 30.0, 3600.0, 4
 REAPPLY_S = 30.0
 """While it is open, held work is looked at again so often: a board that restarts starts it."""
 MOST_RETRY_S = 300.0
-FAN_HOLD_S = 3600
 
 RunnerOf = Callable[[Device], Runner]
 
 _log = logging.getLogger("cohete.fleet")
-
-
-def policy_of(name: str, written: ThermalPolicy) -> Policy:
-    """A policy as the core wants it, from the configuration."""
-    ambient = written.ambient
-    return Policy(
-        name,
-        Pair(written.threshold_c, written.cooldown_c),
-        written.check_interval_ms / 1000,
-        written.warning_margin_c,
-        {mode: Pair(each.threshold_c, each.cooldown_c) for mode, each in written.modes.items()},
-        None if ambient is None else Ambient(ambient.reference_c, ambient.per_c, ambient.most_c),
-    )
-
-
-def works_of(reactions: Reactions) -> tuple[Work, ...]:
-    """What an open breaker holds."""
-    return (
-        *(Work(Kind.UNIT, name) for name in reactions.stop),
-        *(Work(Kind.FROZEN, name) for name in reactions.freeze),
-        *(Work(Kind.CONTAINER, name) for name in reactions.pause),
-        *(Work(Kind.PROCESS, name) for name in reactions.signal),
-    )
-
-
-def reactions_of(written: ThermalPolicy, why: str) -> list[Action]:
-    """What an open breaker does, in this order: work first."""
-    reactions = written.on_open
-    actions: list[Action] = []
-    if works := works_of(reactions):
-        actions.append(Hold(works, why))
-    if reactions.fan is not None:
-        actions.append(HoldFan(reactions.fan, FAN_HOLD_S))
-    if reactions.mode is not None:
-        actions.append(SetMode(reactions.mode))
-    return actions
 
 
 @dataclass(slots=True)
@@ -100,6 +64,8 @@ class DeviceBreaker:
     """Whether it should be held."""
     mode_before: str = ""
     fan_held: bool = False
+    noted: set[str] = field(default_factory=set)
+    """What is noted as standing: since when is not written anew while it stands."""
     next_check_s: float = 0.0
     next_try_s: float = 0.0
     failures: int = 0
@@ -351,7 +317,7 @@ class BreakerKeeper:
     async def _note_ahead(self, each: DeviceBreaker, action: Action) -> None:
         """Before it is changed: who is killed meanwhile finds out what to put back."""
         device = each.device
-        if isinstance(action, Hold):
+        if isinstance(action, Hold) and WORK_OWNER not in each.noted:
             await self._standing.note(self._taken(each, WORK_OWNER, action.intent, ""))
         elif isinstance(action, HoldFan) and not each.fan_held:
             await self._standing.note(self._taken(each, FAN_OWNER, action.intent, ""))
@@ -362,17 +328,29 @@ class BreakerKeeper:
 
     async def _note(self, each: DeviceBreaker, action: Action, result: Result) -> None:
         """What stands after it."""
-        name = each.device.id
-        if isinstance(action, Release) and result.outcome.is_well:
-            await self._standing.drop(name, WORK_OWNER)
-        if isinstance(action, SetMode):
-            if each.mode_before:
+        outcome = result.outcome
+        if isinstance(action, Hold):
+            if not (outcome.changed_nothing or outcome is Outcome.ALREADY):
+                each.noted.add(WORK_OWNER)
+            elif WORK_OWNER not in each.noted:
+                # Nothing of it ran, or nothing was done.
+                await self._drop(each, WORK_OWNER)
+        elif isinstance(action, Release):
+            if outcome.is_well:
+                await self._drop(each, WORK_OWNER)
+        elif isinstance(action, SetMode):
+            if not each.mode_before:
+                await self._drop(each, MODE_OWNER)
+            elif MODE_OWNER not in each.noted:
+                each.noted.add(MODE_OWNER)
                 taken = self._taken(each, MODE_OWNER, action.intent, each.mode_before)
                 await self._standing.note(taken)
-            else:
-                await self._standing.drop(name, MODE_OWNER)
-        elif isinstance(action, HoldFan | AutomaticFan) and not each.fan_held:
-            await self._standing.drop(name, FAN_OWNER)
+        elif not each.fan_held:
+            await self._drop(each, FAN_OWNER)
+
+    async def _drop(self, each: DeviceBreaker, owner: str) -> None:
+        each.noted.discard(owner)
+        await self._standing.drop(each.device.id, owner)
 
     def _taken(self, each: DeviceBreaker, owner: str, words: str, before: str) -> Taken:
         return Taken(each.device.id, owner, words, before, self._clock.time())

@@ -225,6 +225,8 @@ class LimitKeeper:
         if result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN, Outcome.INTERRUPTED):
             # Tried again once it has settled: nobody knows whether it was taken.
             self._stay(each)
+            if down and result.outcome is Outcome.UNREACHED:
+                await self._standing.drop(device.id, owner)
         elif down:
             before = result.before.partition(" ")[0] if step.mode is not None else ""
             await self._moved(each, nth, before if result.outcome is Outcome.DONE else None)

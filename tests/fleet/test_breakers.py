@@ -21,8 +21,9 @@ from cohete.control.audit import AuditLog
 from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome
 from cohete.fleet import breakers
-from cohete.fleet.breakers import BreakerKeeper, DeviceBreaker, works_of
+from cohete.fleet.breakers import BreakerKeeper, DeviceBreaker
 from cohete.fleet.holding import NOTE, Hold
+from cohete.fleet.reactions import works_of
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import State
@@ -202,6 +203,16 @@ async def test_holding_waits_for_nothing_else_that_is_done_to_the_board(tmp_path
         before.cancel()
         await asyncio.wait([before])
         assert (await other).outcome is Outcome.DONE
+
+
+@pytest.mark.claim("TM-03")
+async def test_what_does_not_run_is_not_noted_as_held(tmp_path: Path) -> None:
+    async with guarded(tmp_path, written()) as test:
+        test.board.services["inference.service"] = False
+        test.heat(80)
+        await until(lambda: test.each.is_held and test.each.task is None, 8)
+        await until(lambda: test.each.next_try_s > test.session.clock.monotonic() + 5, 8)
+        assert test.session.standing.read() == []
 
 
 @pytest.mark.claim("TM-03")
