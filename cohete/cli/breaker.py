@@ -101,9 +101,25 @@ def run_breakers(
 @acting_options
 def release(**given: Unpack[Given]) -> None:
     """Let go what a breaker holds on each board: exactly what the board's own note says."""
+    from cohete.control.audit import default_folder
+    from cohete.fleet.breakers import WORK_OWNER
     from cohete.fleet.holding import Release
+    from cohete.fleet.standing import Standing
 
-    act(Options(**given), lambda _: Release())
+    options = Options(**given)
+    meant: list[str] = []
+
+    def make(plan: FleetPlan) -> Release:
+        meant.extend(spec.id for spec in plan.specs if spec.enabled)
+        return Release()
+
+    try:
+        act(options, make)
+    except SystemExit as done:
+        if done.code == 0 and not options.dry_run:
+            for name in meant:
+                Standing(default_folder()).remove(name, WORK_OWNER)
+        raise
 
 
 def _show_reactions(plan: FleetPlan, *, as_json: bool) -> None:

@@ -131,6 +131,12 @@ class AlertBook:
         found = [alert for alert in self.alerts.values() if alert.fired_s is not None]
         return sorted(found, key=lambda alert: (alert.rule.level != "critical", -alert.since_s))
 
+    def resume(self, rule: Rule, device: str, now_s: float, grace_s: float) -> None:
+        """It held when an earlier program ended, and does until it has not for `grace_s` and as
+        long as it takes to be over."""
+        key = (rule.name, device)
+        self.alerts[key] = Alert(rule, device, now_s, now_s + grace_s, now_s)
+
     def rule_told(self, text: str) -> Rule | None:
         """The rule behind the text of an event; None where it is none of these."""
         return next((rule for rule in self.rules if rule.told == text), None)

@@ -10,16 +10,17 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cohete.clock import Clock
 from cohete.config.thermal import ThermalPolicy
 from cohete.control.applying import Control, Runner
 from cohete.control.change import Action
+from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError
 from cohete.fleet.holding import BREAKER, Hold, Release
-from cohete.fleet.reactions import policy_of, reactions_of, works_of
+from cohete.fleet.reactions import policy_of, reactions_of
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
@@ -93,12 +94,13 @@ class BreakerKeeper:
 
     def __init__(
         self, store: FleetStore, control: Control, runner_of: RunnerOf, standing: Standing,
-        clock: Clock,
+        clock: Clock, gate: Gate | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._control = control
         self._runner_of = runner_of
         self._standing = standing
+        self._gate = gate or control.gate
         self._clock = clock
         now = clock.monotonic()
         self.by_id: dict[str, DeviceBreaker] = {}
@@ -122,6 +124,11 @@ class BreakerKeeper:
                 others.append(taken)
                 continue
             each.is_held = True
+            each.noted.add(taken.owner)
+            # It was open: it closes at its cooldown, and not because nobody remembers.
+            now = self._clock.monotonic()
+            reason = "it was open when the last Cohete ended"
+            each.breaker = Breaker(now, now, BreakerState.COOLING, reason)
             if taken.owner == FAN_OWNER:
                 each.fan_held = True
             else:
@@ -156,8 +163,8 @@ class BreakerKeeper:
         device = each.device
         each.next_check_s = now + each.policy.interval_s
         if device.stats is None:
-            # Never seen: nothing is known, and nothing of ours runs there.
-            each.breaker = Breaker(now, now)
+            # Never seen: nothing is known, and nothing of ours runs there but what was left.
+            each.breaker = replace(each.breaker, since_s=now, seen_s=now)
             return
         is_new = device.samples != each.samples
         each.samples = device.samples
@@ -264,7 +271,7 @@ class BreakerKeeper:
             return
         if each.written.on_open.is_empty and not each.is_held:
             return
-        if refusal := self._control.gate.refusal(each.device.spec):
+        if refusal := self._gate.refusal(each.device.spec):
             text = f"its breaker is open, and nothing is held: refused: {refusal}"
             self._tell_once(each, "change failed", wants_hold, text)
         elif wants_hold or each.is_held:
@@ -373,10 +380,11 @@ class BreakerKeeper:
     def _release(self, each: DeviceBreaker) -> list[Action]:
         actions: list[Action] = []
         if each.mode_before:
-            actions.append(SetMode(each.mode_before))
+            actions.append(SetMode(each.mode_before, only_from=each.written.on_open.mode or ""))
         if each.fan_held:
             actions.append(AutomaticFan())
-        if works_of(each.written.on_open):
+        if WORK_OWNER in each.noted:
+            # What this Cohete held; what another left is offered, and not begun by itself.
             actions.append(Release(BREAKER))
         return actions
 

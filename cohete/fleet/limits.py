@@ -19,6 +19,7 @@ from cohete.config.limits import Limit, LimitStep
 from cohete.control.applying import Control, Runner
 from cohete.control.change import Action
 from cohete.control.commands import FreeMemory, RestartUnit, RunCommand
+from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
 from cohete.fleet.holding import Hold, Kind, Release, Work
 from cohete.fleet.pressure import PressureKeeper
@@ -58,6 +59,8 @@ class DeviceLimit:
     done: dict[int, str] = field(default_factory=dict)
     """By step that was done, how it was before: only what was done is taken back."""
     failed: set[int] = field(default_factory=set)
+    unsure: dict[int, str] = field(default_factory=dict)
+    """Steps of which nobody knows whether they were taken, and how it was before."""
     task: asyncio.Task[None] | None = None
     told_all_taken: bool = False
 
@@ -91,13 +94,14 @@ class LimitKeeper:
     def __init__(
         self, store: FleetStore, limits: Mapping[str, Limit], control: Control,
         runner_of: RunnerOf, pressure: PressureKeeper, standing: Standing, clock: Clock,
-        profiles: Mapping[str, PowerProfile] | None = None,
+        profiles: Mapping[str, PowerProfile] | None = None, gate: Gate | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._control = control
         self._runner_of = runner_of
         self._pressure = pressure
         self._standing = standing
+        self._gate = gate or control.gate
         self._clock = clock
         self.limits = [
             DeviceLimit(device, name, limits[name], _rules(limits[name]))
@@ -179,6 +183,10 @@ class LimitKeeper:
             each.ladder = move(each.ladder, each.rules, now, each.value)
         elif now - each.ladder.moved_at_s >= OVER_S:
             each.ladder = replace(each.ladder, level=each.taken - 1, moved_at_s=now)
+        if each.taken in each.unsure and each.value is not None and each.value <= each.limit.low:
+            # It is needed no more: whatever came of it is given back.
+            each.done[each.taken] = each.unsure.pop(each.taken)
+            each.taken += 1
         if each.ladder.level != each.taken:
             each.task = asyncio.create_task(self._step(each))
             each.told_all_taken = False
@@ -191,7 +199,8 @@ class LimitKeeper:
 
     def _value(self, each: DeviceLimit, now: float) -> float | None:
         if each.limit.metric == "memory_pressure":
-            return _PRESSURE[self._pressure.by_id[each.device.id].told]
+            watched = self._pressure.by_id[each.device.id]
+            return _PRESSURE[watched.told] if watched.samples else None
         return mean(each.device, each.limit.metric, each.limit.window_s, now)
 
     @staticmethod
@@ -210,12 +219,19 @@ class LimitKeeper:
         step, owner, device = each.limit.steps[nth], each.owner(nth), each.device
         if down:
             action = taking(step, owner)
-            # Before it is changed: who is killed meanwhile finds out what to give back.
-            await self._note(each, nth, device.mode_name if step.mode is not None else "")
+            if refusal := self._gate.refusal(device.spec):
+                await self._refused(each, nth, refusal)
+                return
+            before = each.unsure.get(nth, device.mode_name if step.mode is not None else "")
+            if (before or step.stop is not None) and nth not in each.unsure:
+                # Before it is changed: who is killed meanwhile finds out what to give back. Only
+                # what is harmless to give back where it was never taken.
+                await self._note(each, nth, before)
         else:
             # What another power profile has set is not set back.
             sets = step.mode is not None or step.clocks is not None
             action = None if sets and not each.counts else giving_back(step, owner, each.done, nth)
+            before = ""
         if action is None:
             await self._moved(each, nth, "" if down else None)
             words = step.warn if down else "nothing to take back"
@@ -225,11 +241,20 @@ class LimitKeeper:
         if result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN, Outcome.INTERRUPTED):
             # Tried again once it has settled: nobody knows whether it was taken.
             self._stay(each)
-            if down and result.outcome is Outcome.UNREACHED:
+            if down and result.outcome is not Outcome.UNREACHED:
+                each.unsure.setdefault(nth, result.before.partition(" ")[0] or before)
+                await self._note(each, nth, each.unsure[nth])
+            elif down and nth not in each.unsure:
                 await self._standing.drop(device.id, owner)
         elif down:
-            before = result.before.partition(" ")[0] if step.mode is not None else ""
-            await self._moved(each, nth, before if result.outcome is Outcome.DONE else None)
+            was_taken = result.outcome is Outcome.DONE or (
+                # By the try of which nobody knew.
+                nth in each.unsure and result.outcome is Outcome.ALREADY
+            )
+            if step.mode is not None and nth not in each.unsure:
+                before = result.before.partition(" ")[0]
+            each.unsure.pop(nth, None)
+            await self._moved(each, nth, before if was_taken else None)
             each.taken = nth + 1
             if not result.outcome.is_well:
                 each.failed.add(nth)
@@ -238,6 +263,13 @@ class LimitKeeper:
         else:
             self._stay(each)
         self._tell(each, action, result)
+
+    async def _refused(self, each: DeviceLimit, nth: int, refusal: str) -> None:
+        """Nothing is done and nothing noted; it counts as tried."""
+        each.taken = nth + 1
+        each.failed.add(nth)
+        words = f"{each.words}; {step_words(each.limit.steps[nth])}: refused: {refusal}"
+        self._store.event(each.device, "change failed", words)
 
     def _stay(self, each: DeviceLimit) -> None:
         now = self._clock.monotonic()
@@ -312,7 +344,7 @@ def giving_back(step: LimitStep, owner: str, done: Mapping[int, str], nth: int) 
     if step.run:
         return RunCommand(tuple(step.back)) if step.back else None
     if step.mode is not None:
-        return SetMode(done[nth]) if done[nth] else None
+        return SetMode(done[nth], only_from=step.mode) if done[nth] else None
     return SetClocks(locked=True) if step.clocks is not None else None
 
 

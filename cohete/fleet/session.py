@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cohete.claim import DeviceClaims
 from cohete.clock import Clock, SystemClock
 from cohete.config.alerts import Alerts
 from cohete.config.control import Control, Power
@@ -28,6 +29,8 @@ from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.changing import Changes
 from cohete.fleet.garbage import keep_tidy
+from cohete.fleet.guarding import FILE as GUARDS_FILE
+from cohete.fleet.guarding import GuardGate
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.leaks import LeakKeeper
 from cohete.fleet.limits import LimitKeeper
@@ -155,10 +158,12 @@ class FleetSession:
         )
         gate = Gate(plan.control.read_only)
         kept_in = state_folder or default_state_folder()
+        self._claims = DeviceClaims(kept_in / GUARDS_FILE)
+        self._guard_gate = GuardGate(plan.control.read_only, self._claims)
         self.control = Applier(gate, AuditLog(kept_in, self.clock), self.clock)
         self.standing = Standing(kept_in, lambda text: self.store.event(None, "guard", text))
         self.breakers = BreakerKeeper(
-            self.store, self.control, self.runner, self.standing, self.clock
+            self.store, self.control, self.runner, self.standing, self.clock, self._guard_gate
         )
         self.changes = Changes(self.control, self.runner, plan.control, kept_in)
         self.pressure = PressureKeeper(self.store, self.clock)
@@ -166,11 +171,11 @@ class FleetSession:
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
         self.limits = LimitKeeper(
             self.store, plan.limits, self.control, self.runner, self.pressure, self.standing,
-            self.clock, plan.power.profiles,
+            self.clock, plan.power.profiles, self._guard_gate,
         )  # fmt: skip
         self.switches = SwitchKeeper(
             self.store, plan.switches, plan.power, plan.control,
-            self.control, self.runner, self.standing, self.clock,
+            self.control, self.runner, self.standing, self.clock, self._guard_gate,
         )  # fmt: skip
         self._guards = guards
         history = plan.telemetry.history
@@ -219,7 +224,8 @@ class FleetSession:
 
     async def _resume(self) -> None:
         """Go on from what an earlier Cohete took of these boards and did not give back."""
-        stands = await asyncio.to_thread(self.standing.of, [device.id for device in self.store])
+        guarded = [device.id for device in self.store if not self._guard_gate.refusal(device.spec)]
+        stands = await asyncio.to_thread(self.standing.of, guarded)
         for resume in (self.switches.resume, self.limits.resume, self.breakers.resume):
             stands = resume(stands)
         for taken in stands:
@@ -249,6 +255,7 @@ class FleetSession:
         for task in tasks:
             task.cancel()
             await asyncio.wait([task])
+        self._claims.drop()
         await self.connector.close()
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):

@@ -11,6 +11,7 @@ from cohete.config.control import Control as ControlSettings
 from cohete.config.control import Power
 from cohete.config.switches import Switch
 from cohete.control.applying import Control, Runner
+from cohete.control.gate import Gate
 from cohete.errors import ConfigError
 from cohete.fleet.alerts import AlertBook, Rule
 from cohete.fleet.desired import profile_named
@@ -21,6 +22,8 @@ from cohete.fleet.store import FleetStore
 
 PERIOD_S = 0.5
 RETRY_S = 30.0
+GRACE_S = 90.0
+"""After a start: facts are read once a minute."""
 
 RunnerOf = Callable[[Device], Runner]
 
@@ -45,7 +48,7 @@ class SwitchKeeper:
     def __init__(
         self, store: FleetStore, switches: Mapping[str, Switch], power: Power,
         settings: ControlSettings, control: Control, runner_of: RunnerOf, standing: Standing,
-        clock: Clock,
+        clock: Clock, gate: Gate | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._switches = dict(switches)
@@ -54,6 +57,7 @@ class SwitchKeeper:
         self._control = control
         self._runner_of = runner_of
         self._standing = standing
+        self._gate = gate or control.gate
         self._clock = clock
         self._book = AlertBook([_rule(name, switch) for name, switch in switches.items()])
         self.by_id = {
@@ -71,7 +75,12 @@ class SwitchKeeper:
             if kind != "switch" or name not in self._switches or each is None:
                 others.append(taken)
             else:
-                each.done = name
+                now = self._clock.monotonic()
+                each.done = each.wanted = name
+                each.since_s = now
+                # What it depends on is only known once the board has been read again.
+                rule = next(rule for rule in self._book.rules if rule.name == name)
+                self._book.resume(rule, taken.device, now, GRACE_S)
                 self._store[taken.device].profile_name = self._switches[name].profile
         return others
 
@@ -100,7 +109,7 @@ class SwitchKeeper:
             )
             if wanted != each.wanted:
                 each.wanted, each.since_s, each.next_try_s = wanted, now, now
-            refusal = self._control.gate.refusal(device.spec)
+            refusal = self._gate.refusal(device.spec)
             if refusal and each.wanted != each.done:
                 if not each.told_refusal:
                     each.told_refusal = True

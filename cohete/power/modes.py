@@ -51,6 +51,8 @@ class SetMode:
     name: str
     drain: tuple[str, ...] = ()
     finish: tuple[str, ...] = ()
+    only_from: str = ""
+    """Only where the board is in this mode: somebody who has set another one since keeps it."""
 
     @property
     def intent(self) -> str:
@@ -67,6 +69,8 @@ class SetMode:
         now = power.current_mode
         before = _named(now) if now else (power.current.name if power.current else "")
         change = Change(device, self.intent, before, _named(mode))
+        if self.only_from and now is not None and not _is(power, now, self.only_from):
+            return Change(device, self.intent, before, before)
         is_so = power.current is not None and power.current.name.casefold() == mode.name.casefold()
         if is_so:
             return change
@@ -85,6 +89,13 @@ class SetMode:
             else "It cannot be undone: the mode it is in now is not known.",
             settle_s=SETTLE_S,
         )  # fmt: skip
+
+
+def _is(power: BoardPower, mode: Mode, name: str) -> bool:
+    """Whether a mode has that name, or that meaning."""
+    if name.startswith("@"):
+        return by_meaning(power.conf, name) == mode
+    return mode.name.casefold() == name.casefold()
 
 
 def _wanted(power: BoardPower, name: str, device: str) -> Mode:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cohete.control.audit import default_folder
+from cohete.fleet.standing import Standing, Taken
 from tests.boards import simulated
 from tests.cli.test_commands import run_async
 
@@ -67,7 +69,9 @@ async def test_shown_run_and_let_go(tmp_path: Path) -> None:
         )
         (change,) = json.loads(out)["changes"]
         assert any("systemctl stop" in line for line in change["commands"])
-        status, out, _ = await run_async("standing", "orin-nano-8gb-0", "--forget")
+        assert (await run_async("standing", "--json"))[1] == "[]\n"
+        Standing(default_folder()).write(Taken("a", "limit:x:0", "w", "MAXN", 0))
+        status, out, _ = await run_async("standing", "a", "--forget")
         assert (status, out.splitlines()[-1]) == (0, "Forgotten: it stays as it is.")
         assert (await run_async("standing", "--json"))[1] == "[]\n"
         assert (await run_async("standing", "--forget"))[0] == 2

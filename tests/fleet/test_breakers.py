@@ -270,9 +270,15 @@ async def test_who_is_begun_anew_puts_mode_and_fan_back(tmp_path: Path) -> None:
         each.has_looked = True
         test.session.breakers.by_id.clear()
         assert again.resume([*test.session.standing.read(), other]) == [other]
-        test.heat(45)
+        assert each.breaker.state is BreakerState.COOLING
+        test.heat(60)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(again.run())
+            samples = each.device.samples
+            await until(lambda: each.device.samples > samples + 5)
+            # Below the threshold is not cool: what was done stays done.
+            assert (test.board.mode.name, test.board.fan_pwm) == ("15W", 255)
+            test.heat(45)
             await until(lambda: test.board.mode.name == before, 10)
             await until(lambda: test.board.fan_service_active)
             await until(lambda: not test.session.standing.read())

@@ -15,9 +15,11 @@ from cohete.config.control import PowerProfile
 from cohete.config.limits import Budget, Limit, LimitStep
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
-from cohete.control.applying import Control
+from cohete.control.applying import Control, Runner
 from cohete.control.audit import AuditLog
+from cohete.control.change import Action
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome, Result
 from cohete.fleet.limits import LimitKeeper, mean
 from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.standing import Standing, Taken
@@ -214,6 +216,57 @@ async def test_who_is_begun_anew_goes_on_and_gives_back(tmp_path: Path) -> None:
     assert loop.standing.read() == []
 
 
+@pytest.mark.claim("PM-04")
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_step_nobody_knows_of_is_given_back_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=4.9, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps({"mode": "15W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    real, calls = loop.control.apply, 0
+
+    async def cut(spec: DeviceSpec, runner: Runner, action: Action) -> Result:
+        nonlocal calls
+        calls += 1
+        result = await real(spec, runner, action)
+        return replace(result, outcome=Outcome.UNKNOWN) if calls == 1 else result
+
+    monkeypatch.setattr(loop.control, "apply", cut)
+    while not calls:
+        await loop.run(1)
+    assert (loop.board.mode.name, loop.each.taken) == ("15W", 0)
+    (stands,) = loop.standing.read()
+    assert stands.before == "25W"
+    if goes_on:
+        await loop.run(30)
+        assert (loop.each.taken, loop.each.done) == (1, {0: "25W"})
+        assert loop.standing.read()[0].before == "25W"
+    loop.board.workload = Workload.IDLE
+    loop.board.thermal.die_c = 40
+    await loop.run(120)
+    assert (loop.board.mode.name, loop.each.taken, loop.standing.read()) == ("25W", 0, [])
+
+
+@pytest.mark.claim("PM-04")
+async def test_a_mode_that_somebody_else_has_set_since_stays(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=4.9, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps({"mode": "15W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    await loop.run(30)
+    assert loop.board.mode.name == "15W"
+    other = next(mode for mode in loop.board.module.modes if mode.name not in ("15W", "25W"))
+    loop.board.set_mode(other)
+    loop.board.workload = Workload.IDLE
+    loop.board.thermal.die_c = 40
+    await loop.run(120)
+    assert (loop.board.mode, loop.each.taken, loop.standing.read()) == (other, 0, [])
+
+
 async def test_a_step_that_reads_otherwise_now_is_left_as_it_is(tmp_path: Path) -> None:
     def limit(mode: str) -> Limit:
         return Limit(
@@ -346,6 +399,8 @@ async def test_read_only_tells_and_does_nothing(tmp_path: Path) -> None:
     assert len(failed) == 1
     assert "refused: Cohete runs read-only" in failed[0].text
     assert loop.store["b"].limit_words["x"].endswith("step 1 of 1, 1 failed")
+    # Whoever may not change a board takes no note of another's steps away either.
+    assert loop.standing.read() == []
 
 
 @pytest.mark.parametrize(

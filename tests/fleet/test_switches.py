@@ -107,10 +107,31 @@ async def test_what_was_switched_before_a_restart_is_switched_back(tmp_path: Pat
     again.board.set_mode(test.board.mode)
     other = Taken("b", "switch:gone", "w", "", 0)
     assert again.keeper.resume([*Standing(tmp_path).read(), other]) == [other]
-    await again.run(10)
+    # The supply is only known once the facts were read: until then nothing is switched back.
+    await again.run(60)
+    assert again.board.mode.name == "15W"
+    await again.run(60)
     assert again.board.mode.name == "25W"
+    assert again.each.back_s[0] < 200
     assert again.store["b"].profile_name == "big"
     assert Standing(tmp_path).read() == []
+
+
+@pytest.mark.claim("PM-05")
+async def test_a_switch_that_still_holds_outlives_a_restart(tmp_path: Path) -> None:
+    switch = Switch(when="is:on-battery", profile="small", back="big", for_s=60, back_after_s=60)
+    test = Switched(tmp_path, battery=switch)
+    test.board.battery_percent, test.board.on_battery = 40, True
+    await test.run(90)
+    assert test.board.mode.name == "15W"
+    again = Switched(tmp_path, battery=switch)
+    again.board.battery_percent, again.board.on_battery = 40, True
+    again.board.set_mode(test.board.mode)
+    assert again.keeper.resume(Standing(tmp_path).read()) == []
+    await again.run(300)
+    assert again.board.mode.name == "15W"
+    assert not [event for event in again.store.events if event.kind == "switch"]
+    assert len(Standing(tmp_path).read()) == 1
 
 
 async def test_a_switch_that_was_refused_leaves_no_note(tmp_path: Path) -> None:
