@@ -272,7 +272,7 @@ class BreakerKeeper:
         if each.written.on_open.is_empty and not each.is_held:
             return
         if refusal := self._gate.refusal(each.device.spec):
-            text = f"its breaker is open, and nothing is held: refused: {refusal}"
+            text = f"its breaker is open, and this Cohete holds nothing: refused: {refusal}"
             self._tell_once(each, "change failed", wants_hold, text)
         elif wants_hold or each.is_held:
             each.next_try_s = now + RETRY_S
