@@ -25,6 +25,7 @@ class FiniteRange(click.FloatRange):
 
 
 config_option = click.option(
+    "-f",
     "--config",
     "config_path",
     metavar="FILE",

@@ -171,7 +171,7 @@ async def test_apply_makes_it_so_and_a_second_time_changes_nothing(tmp_path: Pat
         assert boards["nano-0"].mode.name == "5W"
         assert boards["orin-nano-8gb-1"].mode.name == "15W"
         assert boards["orin-nano-8gb-1"].fan_profile == "cool"
-        status, out, _ = await run_async("apply", *more, "--yes")
+        status, out, _ = await run_async("apply", "-f", str(path), "--yes")
         assert status == 0
         assert out.count("already so") == 4
         # Somebody changes it behind our back: it is shown, and made so again.
