@@ -19,6 +19,7 @@ from cohete.control.change import Action
 from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError
+from cohete.fleet.guarding import ANOTHER
 from cohete.fleet.holding import BREAKER, Hold, Release
 from cohete.fleet.reactions import policy_of, reactions_of
 from cohete.fleet.standing import Standing, Taken
@@ -126,9 +127,10 @@ class BreakerKeeper:
             each.is_held = True
             each.noted.add(taken.owner)
             # It was open: it closes at its cooldown, and not because nobody remembers.
-            now = self._clock.monotonic()
-            reason = "it was open when the last Cohete ended"
-            each.breaker = Breaker(now, now, BreakerState.COOLING, reason)
+            if each.breaker.state is BreakerState.CLOSED:
+                now = self._clock.monotonic()
+                reason = "it was open when the last Cohete ended"
+                each.breaker = Breaker(now, now, BreakerState.COOLING, reason)
             if taken.owner == FAN_OWNER:
                 each.fan_held = True
             else:
@@ -266,12 +268,13 @@ class BreakerKeeper:
             each.wish, each.failures, each.next_try_s = wants_hold, 0, now
         if each.task is not None or now < each.next_try_s or each.device.state is not State.LIVE:
             return
-        if not each.has_looked:
+        refusal = self._gate.refusal(each.device.spec)
+        if not each.has_looked and refusal != ANOTHER:
             each.task = asyncio.create_task(self._look_for_note(each))
             return
         if each.written.on_open.is_empty and not each.is_held:
             return
-        if refusal := self._gate.refusal(each.device.spec):
+        if refusal:
             text = f"its breaker is open, and this Cohete holds nothing: refused: {refusal}"
             self._tell_once(each, "change failed", wants_hold, text)
         elif wants_hold or each.is_held:
@@ -279,10 +282,14 @@ class BreakerKeeper:
             each.task = asyncio.create_task(self._react(each, hold=wants_hold))
 
     async def _look_for_note(self, each: DeviceBreaker) -> None:
-        """Whether an earlier Cohete was killed while it held work on this board."""
+        """Whether an earlier Cohete was killed while it held work on this board.
+
+        What the limits of this one have taken over is theirs to give back.
+        """
         device = each.device
+        left = Release(spared=self._standing.owners(device.id))
         try:
-            change = await self._control.look(device.spec, self._runner_of(device), Release())
+            change = await self._control.look(device.spec, self._runner_of(device), left)
         except CoheteError:
             each.next_try_s = self._clock.monotonic() + RETRY_S
             return
@@ -347,6 +354,11 @@ class BreakerKeeper:
                 await self._drop(each, WORK_OWNER)
         elif isinstance(action, SetMode):
             if not each.mode_before:
+                if outcome is Outcome.ALREADY and each.written.on_open.mode is not None:
+                    # Another one was set on top of it, which now gives back what was before both.
+                    await self._standing.hand_on(
+                        each.device.id, each.written.on_open.mode, action.name
+                    )
                 await self._drop(each, MODE_OWNER)
             elif MODE_OWNER not in each.noted:
                 each.noted.add(MODE_OWNER)
@@ -380,6 +392,8 @@ class BreakerKeeper:
     def _release(self, each: DeviceBreaker) -> list[Action]:
         actions: list[Action] = []
         if each.mode_before:
+            device = each.device.id
+            each.mode_before = self._standing.before(device, MODE_OWNER, each.mode_before)
             actions.append(SetMode(each.mode_before, only_from=each.written.on_open.mode or ""))
         if each.fan_held:
             actions.append(AutomaticFan())

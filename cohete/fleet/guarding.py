@@ -2,25 +2,75 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cohete.claim import DeviceClaims
+from cohete.clock import Clock
 from cohete.config.spec import DeviceSpec
 from cohete.control.gate import Gate
+from cohete.fleet.standing import Standing, Taken, taken_words
+from cohete.fleet.store import FleetStore
 
 FILE = "guards.lock"
+RETRY_S = 5.0
+ANOTHER = "another Cohete on this computer guards it"
+
+Resume = Callable[[Iterable[Taken]], list[Taken]]
 
 
 @dataclass(frozen=True, slots=True)
 class GuardGate(Gate):
     """For breakers, limits and switches: two programs would undo what the other has done."""
 
-    claims: DeviceClaims = field(default_factory=lambda: DeviceClaims(Path(FILE)))
+    guarded: set[str] = field(default_factory=set)
+    """Ids of the devices that are ours, and of which is known what an earlier Cohete left."""
 
     def refusal(self, spec: DeviceSpec) -> str:
         """As for any change; and one program guards a board at a time."""
-        refusal = Gate.refusal(self, spec)
-        if refusal or self.claims.take(spec.id):
-            return refusal
-        return "another Cohete on this computer guards it"
+        return Gate.refusal(self, spec) or ("" if spec.id in self.guarded else ANOTHER)
+
+
+class Guards:
+    """Takes the boards that nobody else guards, and goes on from what was left there."""
+
+    def __init__(
+        self, store: FleetStore, gate: GuardGate, claims: DeviceClaims, standing: Standing,
+        resume: Sequence[Resume], clock: Clock,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._gate = gate
+        self._claims = claims
+        self._standing = standing
+        self._resume = resume
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled: a board whose Cohete ends is taken over from it."""
+        while True:
+            await self._clock.sleep(RETRY_S)
+            await self.take()
+
+    async def take(self) -> None:
+        """Those that are free now. What an earlier Cohete took of them is resumed first."""
+        new = [
+            device.id
+            for device in self._store
+            if device.id not in self._gate.guarded
+            and not Gate.refusal(self._gate, device.spec)
+            and self._claims.take(device.id)
+        ]
+        if not new:
+            return
+        stands = await asyncio.to_thread(self._standing.of, new)
+        self._standing.adopt(stands)
+        for resume in self._resume:
+            stands = resume(stands)
+        self._gate.guarded.update(new)
+        for taken in stands:
+            device, words = self._store[taken.device], taken_words(taken)
+            self._store.event(
+                device, "held", f"left by an earlier Cohete: {words}",
+                "Nothing configured gives it back; see `cohete standing`.",
+            )  # fmt: skip

@@ -259,11 +259,14 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Whatever the board's note says `owner` holds, let go; without one, all of it."""
+    """Whatever the board's note says `owner` holds, let go; without one, all of it but what is
+    `spared`."""
 
     LANE: ClassVar[str] = HELD_LANE
 
     owner: str = ""
+    spared: tuple[str, ...] = ()
+    """Owners of what stays held."""
 
     def __post_init__(self) -> None:
         if self.owner:
@@ -280,7 +283,11 @@ class Release:
     def plan(self, device: str, board: Sections) -> Change:
         """Without a line of its own in the note nothing is left to do."""
         noted = parse_note(board)
-        mine = [held for held in noted if self.owner in ("", held.owner)]
+        mine = [
+            held
+            for held in noted
+            if self.owner in ("", held.owner) and held.owner not in self.spared
+        ]
         if not mine:
             return Change(device, self.intent, "nothing is held", "nothing is held")
         theirs = {held.work for held in noted if held not in mine}

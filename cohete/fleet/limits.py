@@ -63,6 +63,10 @@ class DeviceLimit:
     """Steps of which nobody knows whether they were taken, and how it was before."""
     task: asyncio.Task[None] | None = None
     told_all_taken: bool = False
+    refused: str = ""
+    """Why a step is not taken."""
+    refused_step: tuple[int, bool] | None = None
+    """Which one that is, and whether down: told once."""
 
     @property
     def words(self) -> str:
@@ -70,6 +74,8 @@ class DeviceLimit:
         of = f"step {self.taken} of {len(self.limit.steps)}" if self.taken else "no step taken"
         if self.failed:
             of += f", {len(self.failed)} failed"
+        if self.refused:
+            of += f", refused: {self.refused}"
         if self.limit.metric == "memory_pressure":
             levels = [str(level) for level in _PRESSURE]
             value = "unknown" if self.value is None else levels[int(self.value)]
@@ -183,11 +189,13 @@ class LimitKeeper:
             each.ladder = move(each.ladder, each.rules, now, each.value)
         elif now - each.ladder.moved_at_s >= OVER_S:
             each.ladder = replace(each.ladder, level=each.taken - 1, moved_at_s=now)
-        if each.taken in each.unsure and each.value is not None and each.value <= each.limit.low:
+        if each.taken in each.unsure and _is_low(each):
             # It is needed no more: whatever came of it is given back.
             each.done[each.taken] = each.unsure.pop(each.taken)
             each.taken += 1
-        if each.ladder.level != each.taken:
+        if each.refused_step == (each.taken, True) and _is_low(each):
+            each.refused, each.refused_step = "", None
+        if each.ladder.level != each.taken and not self._is_refused(each):
             each.task = asyncio.create_task(self._step(each))
             each.told_all_taken = False
         elif self._is_out_of_steps(each, now) and not each.told_all_taken:
@@ -219,9 +227,6 @@ class LimitKeeper:
         step, owner, device = each.limit.steps[nth], each.owner(nth), each.device
         if down:
             action = taking(step, owner)
-            if refusal := self._gate.refusal(device.spec):
-                await self._refused(each, nth, refusal)
-                return
             before = each.unsure.get(nth, device.mode_name if step.mode is not None else "")
             if (before or step.stop is not None) and nth not in each.unsure:
                 # Before it is changed: who is killed meanwhile finds out what to give back. Only
@@ -230,6 +235,10 @@ class LimitKeeper:
         else:
             # What another power profile has set is not set back.
             sets = step.mode is not None or step.clocks is not None
+            each.done = {
+                at: self._standing.before(device.id, each.owner(at), kept)
+                for at, kept in each.done.items()
+            }
             action = None if sets and not each.counts else giving_back(step, owner, each.done, nth)
             before = ""
         if action is None:
@@ -259,17 +268,31 @@ class LimitKeeper:
             if not result.outcome.is_well:
                 each.failed.add(nth)
         elif result.outcome.is_well:
+            if step.mode is not None and result.outcome is Outcome.ALREADY:
+                # Another one was set on top of it, which now gives back what was before both.
+                await self._standing.hand_on(device.id, step.mode, each.done.get(nth, ""))
             await self._moved(each, nth, None)
         else:
             self._stay(each)
         self._tell(each, action, result)
 
-    async def _refused(self, each: DeviceLimit, nth: int, refusal: str) -> None:
-        """Nothing is done and nothing noted; it counts as tried."""
-        each.taken = nth + 1
-        each.failed.add(nth)
-        words = f"{each.words}; {step_words(each.limit.steps[nth])}: refused: {refusal}"
-        self._store.event(each.device, "change failed", words)
+    def _is_refused(self, each: DeviceLimit) -> bool:
+        """Whether its next step may not be taken now; it is tried again, and told once."""
+        down = each.ladder.level > each.taken
+        nth = each.taken if down else each.taken - 1
+        step = each.limit.steps[nth]
+        refusal = self._gate.refusal(each.device.spec)
+        if not refusal or (down and taking(step, each.owner(nth)) is None):
+            each.refused, each.refused_step = "", None
+            return False
+        self._stay(each)
+        if each.refused_step != (nth, down):
+            each.refused_step = nth, down
+            words = step_words(step) if down else f"take back: {step_words(step)}"
+            text = f"{each.words}; {words}: refused: {refusal}"
+            self._store.event(each.device, "change failed", text)
+        each.refused = refusal
+        return True
 
     def _stay(self, each: DeviceLimit) -> None:
         now = self._clock.monotonic()
@@ -296,6 +319,11 @@ class LimitKeeper:
         words = f": {result.words}" if result.words else ""
         text = f"{each.words}; {action.intent}: {result.outcome}{words}"
         self._store.event(each.device, kind, text)
+
+
+def _is_low(each: DeviceLimit) -> bool:
+    """Whether none of its steps is needed."""
+    return each.value is not None and each.value <= each.limit.low
 
 
 def mean(device: Device, metric: str, window_s: float, now_s: float) -> float | None:

@@ -30,12 +30,12 @@ from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.changing import Changes
 from cohete.fleet.garbage import keep_tidy
 from cohete.fleet.guarding import FILE as GUARDS_FILE
-from cohete.fleet.guarding import GuardGate
+from cohete.fleet.guarding import GuardGate, Guards
 from cohete.fleet.keeper import HistoryKeeper
 from cohete.fleet.leaks import LeakKeeper
 from cohete.fleet.limits import LimitKeeper
 from cohete.fleet.pressure import PressureKeeper
-from cohete.fleet.standing import Standing, taken_words
+from cohete.fleet.standing import Standing
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
@@ -159,11 +159,11 @@ class FleetSession:
         gate = Gate(plan.control.read_only)
         kept_in = state_folder or default_state_folder()
         self._claims = DeviceClaims(kept_in / GUARDS_FILE)
-        self._guard_gate = GuardGate(plan.control.read_only, self._claims)
+        guard_gate = GuardGate(plan.control.read_only)
         self.control = Applier(gate, AuditLog(kept_in, self.clock), self.clock)
         self.standing = Standing(kept_in, lambda text: self.store.event(None, "guard", text))
         self.breakers = BreakerKeeper(
-            self.store, self.control, self.runner, self.standing, self.clock, self._guard_gate
+            self.store, self.control, self.runner, self.standing, self.clock, guard_gate
         )
         self.changes = Changes(self.control, self.runner, plan.control, kept_in)
         self.pressure = PressureKeeper(self.store, self.clock)
@@ -171,11 +171,15 @@ class FleetSession:
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
         self.limits = LimitKeeper(
             self.store, plan.limits, self.control, self.runner, self.pressure, self.standing,
-            self.clock, plan.power.profiles, self._guard_gate,
+            self.clock, plan.power.profiles, guard_gate,
         )  # fmt: skip
         self.switches = SwitchKeeper(
             self.store, plan.switches, plan.power, plan.control,
-            self.control, self.runner, self.standing, self.clock, self._guard_gate,
+            self.control, self.runner, self.standing, self.clock, guard_gate,
+        )  # fmt: skip
+        self.guards = Guards(
+            self.store, guard_gate, self._claims, self.standing,
+            (self.switches.resume, self.limits.resume, self.breakers.resume), self.clock,
         )  # fmt: skip
         self._guards = guards
         history = plan.telemetry.history
@@ -210,6 +214,7 @@ class FleetSession:
             ("memory", self.pressure.run),
             ("leaks", self.leaks.run),
             ("alerts", self.alerts.run),
+            ("guards", self.guards.run),
         ]
         if self.switches.by_id:
             keepers.append(("switches", self.switches.run))
@@ -217,23 +222,10 @@ class FleetSession:
             keepers.append(("limits", self.limits.run))
         if self.breakers.by_id:
             keepers.append(("breakers", self.breakers.run))
-        await self._resume()
+        await self.guards.take()
         async with asyncio.TaskGroup() as group:
             for name, run in keepers:
                 group.create_task(self._keep_going(name, run))
-
-    async def _resume(self) -> None:
-        """Go on from what an earlier Cohete took of these boards and did not give back."""
-        guarded = [device.id for device in self.store if not self._guard_gate.refusal(device.spec)]
-        stands = await asyncio.to_thread(self.standing.of, guarded)
-        for resume in (self.switches.resume, self.limits.resume, self.breakers.resume):
-            stands = resume(stands)
-        for taken in stands:
-            device, words = self.store[taken.device], taken_words(taken)
-            self.store.event(
-                device, "held", f"left by an earlier Cohete: {words}",
-                "Nothing configured gives it back; see `cohete standing`.",
-            )  # fmt: skip
 
     async def _keep_going(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """A guard that fails is told, and begun anew."""

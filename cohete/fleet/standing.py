@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -55,6 +55,7 @@ class Standing:
         self.folder = folder / FOLDER
         self._tell = tell
         self._lock = asyncio.Lock()
+        self._known: dict[tuple[str, str], Taken] = {}
 
     def of(self, devices: Iterable[str]) -> list[Taken]:
         """What stands of these devices. Blocking. Never raises."""
@@ -75,12 +76,37 @@ class Standing:
                         found.append(taken)
         return sorted(found, key=lambda each: (each.since_s, each.device, each.owner))
 
+    def adopt(self, stands: Iterable[Taken]) -> None:
+        """Know what an earlier Cohete noted as if it were our own."""
+        for taken in stands:
+            self._known[taken.device, taken.owner] = taken
+
+    def before(self, device: str, owner: str, otherwise: str) -> str:
+        """How it was before this owner changed it, as far as that was ever known."""
+        taken = self._known.get((device, owner))
+        return otherwise if taken is None or not taken.before else taken.before
+
+    def owners(self, device: str) -> tuple[str, ...]:
+        """Who has changed something of a device, and gives it back."""
+        return tuple(owner for name, owner in self._known if name == device)
+
+    async def hand_on(self, device: str, was: str, now: str) -> None:
+        """What would be given back to `was` is given back to `now` instead.
+
+        For whoever had set `was` and gives it back while others have set something on top of it.
+        """
+        for taken in list(self._known.values()):
+            if taken.device == device and taken.before.casefold() == was.casefold() != "":
+                await self.note(replace(taken, before=now))
+
     async def note(self, taken: Taken) -> None:
         """Keep it, all or nothing, for nobody else to read."""
+        self._known[taken.device, taken.owner] = taken
         await self._do(lambda: self.write(taken))
 
     async def drop(self, device: str, owner: str) -> None:
         """It was given back."""
+        self._known.pop((device, owner), None)
         await self._do(lambda: self.remove(device, owner))
 
     def write(self, taken: Taken) -> None:

@@ -12,6 +12,7 @@ from cohete.config.control import Power
 from cohete.config.switches import Switch
 from cohete.control.applying import Control, Runner
 from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome
 from cohete.errors import ConfigError
 from cohete.fleet.alerts import AlertBook, Rule
 from cohete.fleet.desired import profile_named
@@ -34,6 +35,10 @@ class DeviceSwitch:
 
     wanted: str = ""
     done: str = ""
+    is_unsure: bool = False
+    """Whether it was noted by an earlier Cohete, which may have ended before it was done."""
+    stood: set[str] = field(default_factory=set)
+    """Switches that are noted for it."""
     since_s: float = 0.0
     next_try_s: float = 0.0
     task: asyncio.Task[None] | None = None
@@ -77,6 +82,8 @@ class SwitchKeeper:
             else:
                 now = self._clock.monotonic()
                 each.done = each.wanted = name
+                each.is_unsure = True
+                each.stood.add(name)
                 each.since_s = now
                 # What it depends on is only known once the board has been read again.
                 rule = next(rule for rule in self._book.rules if rule.name == name)
@@ -110,14 +117,15 @@ class SwitchKeeper:
             if wanted != each.wanted:
                 each.wanted, each.since_s, each.next_try_s = wanted, now, now
             refusal = self._gate.refusal(device.spec)
-            if refusal and each.wanted != each.done:
+            is_due = each.wanted != each.done or each.is_unsure
+            if refusal and is_due:
                 if not each.told_refusal:
                     each.told_refusal = True
                     text = f"{wanted}: its power profile is left: refused: {refusal}"
                     self._store.event(device, "change failed", text)
                 continue
             if (
-                each.wanted != each.done
+                is_due
                 and device.state is State.LIVE
                 and now >= each.next_try_s
                 and (each.task is None or each.task.done())
@@ -128,10 +136,11 @@ class SwitchKeeper:
     async def _switch(self, device: Device, each: DeviceSwitch, wanted: str) -> None:
         name = self._profile(device, wanted or each.done, back=not wanted)
         profile = profile_named(name, self._power, self._settings, [device.spec])
-        stood, owner = each.done, f"switch:{wanted}"
+        was, owner = each.done, f"switch:{wanted}"
         if wanted:
             words = f"{profile.intent}, while {self._switches[wanted].when}"
             await self._standing.note(Taken(device.id, owner, words, "", self._clock.time()))
+            each.stood.add(wanted)
         result = await self._control.apply(device.spec, self._runner_of(device), profile)
         took_s = self._clock.monotonic() - each.since_s
         why = wanted or f"{each.done} is over"
@@ -139,14 +148,18 @@ class SwitchKeeper:
             if not wanted:
                 each.back_s.append(took_s)
             each.done = wanted
+            each.is_unsure = False
             device.profile_name = name
-            if stood and stood != wanted:
-                await self._standing.drop(device.id, f"switch:{stood}")
-            text = f"{why}: power profile {name} after {took_s:.1f} s"
-            self._store.event(device, "switch", text)
+            for old in sorted(each.stood - {wanted}):
+                await self._standing.drop(device.id, f"switch:{old}")
+                each.stood.discard(old)
+            if was != wanted or result.outcome is not Outcome.ALREADY:
+                text = f"{why}: power profile {name} after {took_s:.1f} s"
+                self._store.event(device, "switch", text)
         else:
-            if wanted and wanted != stood and result.outcome.changed_nothing:
+            if wanted and wanted != was and result.outcome.changed_nothing:
                 await self._standing.drop(device.id, owner)
+                each.stood.discard(wanted)
             text = f"{why}: {profile.intent}: {result.outcome}: {result.words}"
             self._store.event(device, "change failed", text)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from cohete.claim import DeviceClaims
+from cohete.clock import ManualClock
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
-from cohete.fleet.guarding import GuardGate
+from cohete.fleet.guarding import ANOTHER, FILE, RETRY_S, GuardGate, Guards
+from cohete.fleet.standing import Standing, Taken
+from cohete.fleet.store import FleetStore
 
 OTHER = """
 import sys
@@ -19,6 +24,7 @@ claims = DeviceClaims(Path(sys.argv[1]))
 print(*[claims.take(name) for name in sys.argv[2:]], flush=True)
 sys.stdin.read()
 """
+TAKEN = Taken("a", "limit:x:0", "set the power mode to 15W", "MAXN", 1.0)
 
 
 def other(path: Path, *names: str) -> subprocess.Popen[bytes]:
@@ -28,37 +34,91 @@ def other(path: Path, *names: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
+def line_of(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
 def test_the_first_guards_until_it_ends(tmp_path: Path) -> None:
     path = tmp_path / "state" / "guards.lock"
     first = other(path, "a", "b")
-    assert first.stdout is not None
-    assert first.stdout.readline() == b"True True\n"
+    assert line_of(first) == b"True True\n"
     claims = DeviceClaims(path)
-    gate = GuardGate(claims=claims)
-    a, c = (DeviceSpec(name, Target("10.0.0.1")) for name in ("a", "c"))
-    assert gate.refusal(a) == "another Cohete on this computer guards it"
-    assert gate.refusal(c) == ""
+    assert [claims.take("a"), claims.take("c")] == [False, True]
     # Killed: the next one may.
     first.kill()
     first.communicate()
-    assert gate.refusal(a) == ""
+    assert claims.take("a")
     second = other(path, "a", "b", "c")
-    assert second.stdout is not None
-    assert second.stdout.readline() == b"False True False\n"
+    assert line_of(second) == b"False True False\n"
     claims.drop()
     third = other(path, "a", "b", "c")
-    assert third.stdout is not None
-    assert third.stdout.readline() == b"True False True\n"
+    assert line_of(third) == b"True False True\n"
     for process in (second, third):
         process.kill()
         process.communicate()
 
 
-def test_who_only_reads_keeps_nobody_else_from_it(tmp_path: Path) -> None:
-    path = tmp_path / "guards.lock"
-    gate = GuardGate(read_only=True, claims=DeviceClaims(path))
-    assert gate.refusal(DeviceSpec("a", Target("10.0.0.1"))) == "Cohete runs read-only"
-    assert not path.exists()
+class Watched:
+    """Two boards somebody wants to guard, and what the keepers were told to resume."""
+
+    def __init__(self, folder: Path, gate: GuardGate) -> None:
+        self.clock = ManualClock()
+        self.specs = [DeviceSpec(name, Target("10.0.0.1")) for name in ("a", "b")]
+        self.store = FleetStore(self.specs, self.clock)
+        self.gate, self.standing = gate, Standing(folder)
+        self.claims = DeviceClaims(folder / FILE)
+        self.resumed: list[list[Taken]] = []
+        self.guards = Guards(
+            self.store, gate, self.claims, self.standing, (self._resume,), self.clock
+        )
+
+    def _resume(self, stands: Iterable[Taken]) -> list[Taken]:
+        found = list(stands)
+        self.resumed.append(found)
+        # Nothing is done on a board before it is known what was left there.
+        assert not self.gate.guarded & {taken.device for taken in found}
+        return [taken for taken in found if taken.owner == "switch:gone"]
+
+    @property
+    def refusals(self) -> list[str]:
+        return [self.gate.refusal(spec) for spec in self.specs]
+
+
+async def test_a_board_is_taken_over_with_what_was_left_there(tmp_path: Path) -> None:
+    first = other(tmp_path / FILE, "a")
+    assert line_of(first) == b"True\n"
+    watched = Watched(tmp_path, GuardGate())
+    await watched.guards.take()
+    assert watched.refusals == [ANOTHER, ""]
+    assert watched.resumed == [[]]
+    gone = Taken("a", "switch:gone", "w", "", 2.0)
+    for taken in (TAKEN, gone):
+        watched.standing.write(taken)
+    running = asyncio.create_task(watched.guards.run())
+    await watched.clock.advance(RETRY_S)
+    assert watched.refusals == [ANOTHER, ""]
+    first.kill()
+    first.communicate()
+    async with asyncio.timeout(5):
+        while watched.gate.refusal(watched.specs[0]):
+            await watched.clock.advance(RETRY_S)
+            # The notes are read in a thread.
+            await asyncio.to_thread(lambda: None)
+    assert watched.resumed[1:] == [[TAKEN, gone]]
+    assert watched.standing.before("a", TAKEN.owner, "") == "MAXN"
+    (event,) = watched.store.events
+    assert event.text == "left by an earlier Cohete: w (switch:gone)"
+    running.cancel()
+    await asyncio.wait([running])
+    watched.claims.drop()
+
+
+async def test_who_only_reads_keeps_nobody_else_from_it(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, GuardGate(read_only=True))
+    await watched.guards.take()
+    assert watched.refusals == ["Cohete runs read-only"] * 2
+    assert not (tmp_path / FILE).exists()
 
 
 def test_a_folder_that_cannot_be_written_guards_nobody_less(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from cohete.control.audit import AuditLog
 from cohete.control.change import Action
 from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
+from cohete.fleet.guarding import ANOTHER, GuardGate
 from cohete.fleet.limits import LimitKeeper, mean
 from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.standing import Standing, Taken
@@ -81,11 +82,11 @@ class Loop:
         self.taken: list[int] = []
         self.die_c: list[float] = []
 
-    def restart(self, limit: Limit | None = None) -> None:
+    def restart(self, limit: Limit | None = None, gate: Gate | None = None) -> None:
         """As if the program had been killed and begun anew."""
         self.keeper = LimitKeeper(
             self.store, {"x": limit or self._limit}, self.control, lambda _: self.runner,
-            self.pressure, self.standing, self.clock,
+            self.pressure, self.standing, self.clock, gate=gate,
         )  # fmt: skip
         (self.each,) = self.keeper.limits
         self.left = self.keeper.resume(self.standing.read())
@@ -398,9 +399,46 @@ async def test_read_only_tells_and_does_nothing(tmp_path: Path) -> None:
     failed = [event for event in loop.store.events if event.kind == "change failed"]
     assert len(failed) == 1
     assert "refused: Cohete runs read-only" in failed[0].text
-    assert loop.store["b"].limit_words["x"].endswith("step 1 of 1, 1 failed")
+    words = "no step taken, refused: Cohete runs read-only"
+    assert loop.store["b"].limit_words["x"].endswith(words)
     # Whoever may not change a board takes no note of another's steps away either.
     assert loop.standing.read() == []
+
+
+@pytest.mark.claim("PM-04")
+async def test_what_was_refused_is_done_once_it_may_be(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=4.9, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps({"warn": "too much power"}, {"mode": "15W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    gate = GuardGate()
+    loop.restart(gate=gate)
+    await loop.run(60)
+    kinds = ("limit", "change failed")
+    told = [event.text for event in loop.store.events if event.kind in kinds]
+    # A warning needs nobody's leave.
+    assert told[0].endswith("step 1 of 2; too much power")
+    (refused,) = told[1:]
+    assert refused.endswith(f"set the power mode to 15W: refused: {ANOTHER}")
+    assert loop.store["b"].limit_words["x"].endswith(f"step 1 of 2, refused: {ANOTHER}")
+    gate.guarded.add("b")
+    await loop.run(10)
+    assert loop.board.mode.name == "15W"
+    assert loop.store["b"].limit_words["x"].endswith("step 2 of 2")
+    # The way back is refused as well, told once, and gone once it may be.
+    gate.guarded.clear()
+    loop.board.workload = Workload.IDLE
+    loop.board.thermal.die_c = 40
+    await loop.run(120)
+    assert loop.board.mode.name == "15W"
+    told = [event.text for event in loop.store.events if event.kind == "change failed"]
+    assert len(told) == 2
+    assert "take back: set the power mode to 15W: refused" in told[1]
+    gate.guarded.add("b")
+    await loop.run(60)
+    assert loop.board.mode.name == "25W"
+    assert loop.store["b"].limit_words["x"].endswith("no step taken")
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,20 @@ async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert told
     assert all(text.startswith("what is taken of boards cannot be noted: ") for text in told)
     assert standing.read() == []
+
+
+async def test_who_was_beneath_hands_on_what_was_before_it(tmp_path: Path) -> None:
+    standing = Standing(tmp_path)
+    standing.adopt([TAKEN])
+    on_top = Taken("cam/1", "breaker:mode", "set the power mode 10W", "15W", 13.0)
+    elsewhere = Taken("cam/2", "breaker:mode", "set the power mode 10W", "15W", 13.0)
+    for taken in (on_top, elsewhere):
+        await standing.note(taken)
+    assert standing.owners("cam/1") == ("limit:x:0", "breaker:mode")
+    await standing.hand_on("cam/1", "15w", "MAXN")
+    await standing.hand_on("cam/1", "", "never")
+    await standing.drop("cam/1", "limit:x:0")
+    assert standing.before("cam/1", "breaker:mode", "") == "MAXN"
+    assert standing.before("cam/1", "limit:x:0", "what is known") == "what is known"
+    found = {taken.device: taken.before for taken in Standing(tmp_path).read()}
+    assert found == {"cam/1": "MAXN", "cam/2": "15W"}

@@ -134,6 +134,29 @@ async def test_a_switch_that_still_holds_outlives_a_restart(tmp_path: Path) -> N
     assert len(Standing(tmp_path).read()) == 1
 
 
+@pytest.mark.claim("PM-05")
+async def test_what_was_noted_and_not_done_is_done_after_a_restart(tmp_path: Path) -> None:
+    # Killed while it went from one to the other: both are noted, and nothing was set.
+    standing = Standing(tmp_path)
+    for since_s, name in enumerate(("idle", "battery")):
+        standing.write(Taken("b", f"switch:{name}", "w", "", since_s))
+    again = Switched(
+        tmp_path,
+        battery=Switch(when="is:on-battery", profile="small", back="big", for_s=5),
+        idle=Switch(when="gpu<5 cpu<10", profile="big", for_s=5),
+    )
+    again.board.battery_percent, again.board.on_battery = 40, True
+    assert again.board.mode.name == "25W"
+    assert again.keeper.resume(standing.read()) == []
+    await again.run(5)
+    assert again.board.mode.name == "15W"
+    assert [taken.owner for taken in standing.read()] == ["switch:battery"]
+    again.board.on_battery = False
+    await again.run(120)
+    assert again.board.mode.name == "25W"
+    assert standing.read() == []
+
+
 async def test_a_switch_that_was_refused_leaves_no_note(tmp_path: Path) -> None:
     test = Switched(tmp_path, battery=Switch(when="is:on-battery", profile="none", for_s=0))
     test.board.battery_percent, test.board.on_battery = 40, True
