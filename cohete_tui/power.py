@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cohete.config.control import Control
@@ -13,6 +13,7 @@ from cohete.power.clocks import HOT_C, SetClocks
 from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile
 from cohete.power.modes import SetMode, lowered
 from cohete.power.nvpmodel import Mode, PowerConf
+from cohete.power.profiles import Profile
 from cohete.power.state import PowerState
 from cohete.thermal.breaker import GLYPHS
 from cohete_tui.draw import Line, fit, wrap
@@ -38,11 +39,25 @@ class Offer:
 
 
 def offers(
-    boards: Mapping[str, BoardState], settings: Control, limit_c: float | None, cells: int
+    boards: Mapping[str, BoardState],
+    settings: Control,
+    limit_c: float | None,
+    cells: int,
+    profiles: Sequence[Profile] = (),
+    chosen: Collection[str] = (),
 ) -> list[Offer]:
-    """Everything that can be set on these boards, the active one marked."""
+    """Everything that can be set on these boards, the active one marked.
+
+    `chosen` are the names of the profiles these boards should have now.
+    """
     found = [*_mode_rows(boards, settings, cells), *_clock_rows(boards, limit_c or HOT_C)]
     found += _fan_rows(boards)
+    if profiles:
+        found.append(_heading("Power profile", "  all of it at once"))
+        wide = max(len(profile.name) for profile in profiles)
+        found += [
+            _profile_row(profile, wide, is_chosen=profile.name in chosen) for profile in profiles
+        ]
     if any(board.held for board in boards.values()):
         found.append(_heading("Held because of heat"))
         found.append(Offer("release", [("  let go what was held", "")], Release()))
@@ -50,11 +65,11 @@ def offers(
 
 
 def only_shown(found: Sequence[Offer]) -> list[Offer]:
-    """Where nothing may be changed: modes as they are, and no offer."""
+    """Where nothing may be changed: modes and profiles as they are, and no offer."""
     return [
         replace(offer, action=None)
         for offer in found
-        if offer.action is None or isinstance(offer.action, SetMode)
+        if offer.action is None or isinstance(offer.action, SetMode | Profile)
     ]
 
 
@@ -161,6 +176,15 @@ def _fan_rows(boards: Mapping[str, BoardState]) -> list[Offer]:
         for pwm in FAN_STEPS
     ]
     return rows
+
+
+def _profile_row(profile: Profile, wide: int, *, is_chosen: bool) -> Offer:
+    line: Line = [
+        ("● " if is_chosen else "  ", "good"),
+        (fit(profile.name, min(wide, 32)), "title" if is_chosen else ""),
+        (f"  {profile.words}", "dim"),
+    ]
+    return Offer(f"profile {profile.name}", line, profile)
 
 
 def state_lines(

@@ -29,14 +29,34 @@ def fleet(
     plan = require_fleet(
         plan_fleet(targets, config_path, accept_new=accept_new, interval_ms=interval_ms)
     )
-    context = click.get_current_context(silent=True)
-    text = context.meta.get(FILTER) if context is not None else None
+    text = _filter()
     return filtered(plan, text) if text else plan
+
+
+def asleep(targets: Sequence[str], config_path: str | None) -> FleetPlan:
+    """As `fleet`, with nobody asked: a filter knows what the configuration says, and no more."""
+    from cohete.clock import SystemClock
+    from cohete.fleet.query import parse_query
+    from cohete.fleet.session import plan_fleet, require_fleet
+    from cohete.fleet.store import FleetStore
+
+    plan = require_fleet(plan_fleet(targets, config_path))
+    text = _filter()
+    if not text:
+        return plan
+    store = FleetStore(plan.specs, SystemClock())
+    found = parse_query(text).of(store, store.clock.monotonic())
+    return _only(plan, {device.id for device in found})
+
+
+def _filter() -> str | None:
+    context = click.get_current_context(silent=True)
+    text: str | None = context.meta.get(FILTER) if context is not None else None
+    return text
 
 
 def filtered(plan: FleetPlan, text: str) -> FleetPlan:
     """The boards for which the terms hold now. Raises ConfigError where they hold for none."""
-    from cohete.errors import ConfigError
     from cohete.fleet.query import parse_query
     from cohete.fleet.session import FleetSession
     from cohete.loop import run
@@ -51,7 +71,13 @@ def filtered(plan: FleetPlan, text: str) -> FleetPlan:
             found = query.of(session.store, session.clock.monotonic())
             return {device.id for device in found}
 
-    meant = run(look())
+    return _only(plan, run(look()))
+
+
+def _only(plan: FleetPlan, meant: set[str]) -> FleetPlan:
+    """These boards. Raises ConfigError where there are none."""
+    from cohete.errors import ConfigError
+
     if not meant:
         raise ConfigError("no board is meant", hint="The filter holds for none of them.")
-    return replace(plan, specs=[spec for spec in specs if spec.id in meant])
+    return replace(plan, specs=[spec for spec in plan.specs if spec.id in meant])

@@ -50,19 +50,24 @@ def _keep_filter(ctx: click.Context, _: click.Parameter, text: str | None) -> No
     ctx.meta[FILTER] = text
 
 
+def filter_option(function: _F) -> _F:
+    """--filter, applied by `cohete.cli.meant`."""
+    return click.option(
+        "--filter",
+        metavar="TERMS",
+        expose_value=False,
+        callback=_keep_filter,
+        help="Only boards for which these hold: 'tag:lab temp<70'.",
+    )(function)
+
+
 def fleet_options(function: _F) -> _F:
     """TARGETS, --filter, --config and --accept-new: which devices, and whom to trust.
 
     The filter is applied by `cohete.cli.meant.fleet`.
     """
     for decorate in (
-        click.option(
-            "--filter",
-            metavar="TERMS",
-            expose_value=False,
-            callback=_keep_filter,
-            help="Only boards for which these hold: 'tag:lab temp<70'.",
-        ),
+        filter_option,
         click.option(
             "--accept-new",
             is_flag=True,

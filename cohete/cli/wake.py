@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cohete.cli.options import config_option
+from cohete.cli.meant import asleep
+from cohete.cli.options import FILTER, config_option, filter_option
 
 if TYPE_CHECKING:
     from cohete.clock import Clock
@@ -21,7 +22,8 @@ SSH_PORT = 22
 
 
 @click.command()
-@click.argument("targets", nargs=-1, required=True, metavar="DEVICE...")
+@click.argument("targets", nargs=-1, metavar="[DEVICE]...")
+@filter_option
 @config_option
 @click.option("--mac", help="Its MAC address. Else the device's `mac` in the configuration.")
 @click.option(
@@ -55,14 +57,17 @@ def command(
 ) -> None:
     """Wake DEVICEs by magic packet, and say whether they can be reached after it.
 
+    Without a name all that --filter means, from what the configuration says of them (tag, site,
+    name): a board that sleeps tells nothing.
     Exit code 1 where any cannot, or is read-only. The board has to have wake-on-LAN switched on.
     """
     from cohete.errors import ConfigError
-    from cohete.fleet.session import plan_fleet, require_fleet
     from cohete.loop import run
     from cohete.power.wake import parse_mac
 
-    plan = require_fleet(plan_fleet(targets, config_path))
+    if not targets and not click.get_current_context().meta.get(FILTER):
+        raise click.UsageError("Name the boards to wake, or which with --filter.")
+    plan = asleep(targets, config_path)
     wakings: list[_Waking] = []
     for spec in plan.specs:
         address = mac or spec.mac

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cohete.config.control import Control as ControlSettings
+from cohete.config.control import Power
 from cohete.control.applying import Control, Progress, Runner
 from cohete.control.change import Action, Change
 from cohete.control.outcome import Result
+from cohete.fleet.desired import profile_named
 from cohete.fleet.rollout import Rules, Window
 from cohete.fleet.state import Device
+from cohete.power.profiles import BUILT_IN, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,14 @@ class Changes:
     settings: ControlSettings
     folder: Path
     """Where the audit log and the rollouts are kept."""
+    power: Power = field(default_factory=Power)
+    """The profiles of the configuration."""
+
+    def profiles(self, devices: Iterable[Device]) -> list[Profile]:
+        """What can be set at once: the profiles of the configuration, then the built-in ones."""
+        specs = [device.spec for device in devices]
+        names = dict.fromkeys([*self.power.profiles, *BUILT_IN])
+        return [profile_named(name, self.power, self.settings, specs) for name in names]
 
     @property
     def rules(self) -> Rules:
@@ -47,10 +58,14 @@ class Changes:
         progress: Progress | None = None,
     ) -> Result:
         """Make it so, or say why not."""
-        return await self.control.apply(
+        result = await self.control.apply(
             device.spec, self.runner_of(device), action,
             shown=shown, reboot=reboot, progress=progress,
         )  # fmt: skip
+        if isinstance(action, Profile) and result.outcome.is_well:
+            # From now on its budget counts.
+            device.profile_name = action.name
+        return result
 
 
 def rules_from(settings: ControlSettings) -> Rules:

@@ -124,7 +124,7 @@ class LimitKeeper:
             DeviceLimit(device, f"budget-{name}", limit, _rules(limit), profile=name)
             for device in store
             for name, limit in budgets.items()
-            if device.spec.enabled and (device.spec.power_profile == name or device.spec.switches)
+            if device.spec.enabled
         ]
 
     def resume(self, stands: Iterable[Taken]) -> list[Taken]:

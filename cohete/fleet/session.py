@@ -165,7 +165,7 @@ class FleetSession:
         self.breakers = BreakerKeeper(
             self.store, self.control, self.runner, self.standing, self.clock, guard_gate
         )
-        self.changes = Changes(self.control, self.runner, plan.control, kept_in)
+        self.changes = Changes(self.control, self.runner, plan.control, kept_in, plan.power)
         self.pressure = PressureKeeper(self.store, self.clock)
         self.leaks = LeakKeeper(self.store, self.clock)
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)

@@ -39,6 +39,20 @@ class Profile:
         return f"set the power profile {self.name}"
 
     @property
+    def words(self) -> str:
+        """What it sets: "least power, clocks free, fan auto"."""
+        parts: list[str] = []
+        if self.mode is not None:
+            parts.append(_MEANINGS.get(self.mode, self.mode))
+        if self.clocks is not None:
+            parts.append("clocks locked" if self.clocks else "clocks free")
+        if self.fan is not None:
+            parts.append(
+                f"fan {self.fan} of 255" if isinstance(self.fan, int) else f"fan {self.fan}"
+            )
+        return ", ".join(parts) or "sets nothing"
+
+    @property
     def probes(self) -> tuple[Probe, ...]:
         found = {probe.name: probe for part in self._parts() for probe in part.probes}
         return tuple(found.values())
@@ -104,6 +118,9 @@ BUILT_IN: Mapping[str, Profile] = {
     "balanced": Profile("balanced", DEFAULT, clocks=False, fan="auto"),
     "power_saver": Profile("power_saver", LEAST, clocks=False, fan="auto"),
 }
+
+
+_MEANINGS = {MOST: "most power", DEFAULT: "the mode it starts with", LEAST: "least power"}
 
 
 def _is_no_mode(part: Action) -> bool:

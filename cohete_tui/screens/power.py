@@ -43,12 +43,16 @@ class PowerScreen(ChartedScreen[None]):
 
     SCOPE = Scope.POWER
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.POWER)]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as its base
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as its base
+        (0, "-narrow"), (110, "-wide"), (150, "-widest"),
+    ]  # fmt: skip
     CSS = """
     PowerScreen { background: $background; }
     PowerScreen #below { display: none; height: auto; max-height: 8; }
     PowerScreen #beside { width: 46; height: 1fr; }
     PowerScreen HistoryChart { height: 1fr; min-height: 8; }
+    PowerScreen.-widest RowList { width: 84; }
+    PowerScreen.-widest #beside { width: 1fr; }
     PowerScreen.-narrow #beside { display: none; }
     PowerScreen.-narrow #below { display: block; }
     """
@@ -118,7 +122,12 @@ class PowerScreen(ChartedScreen[None]):
         rows = self.query_one(RowList)
         warnings_c = [each.limits.warning_c for each in map(self._breaker, self.devices) if each]
         limit_c = min(warnings_c, default=None)
-        found = offers(self._boards, self._settings(), limit_c, max(30, rows.size.width - 1))
+        changes = self._app.changes
+        found = offers(
+            self._boards, self._settings(), limit_c, max(30, rows.size.width - 1),
+            changes.profiles(self.devices) if changes is not None else (),
+            {device.profile_name for device in self.devices},
+        )  # fmt: skip
         if not self._boards:
             found = []
         elif self._refusal():

@@ -87,6 +87,25 @@ async def test_the_command(tmp_path: Path) -> None:
         assert out.startswith("a: reached after ")
 
 
+async def test_boards_that_sleep_are_meant_by_what_is_written_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "cohete.yaml"
+    path.write_text(
+        "fleet: {devices: ["
+        "{id: a, ip: 127.0.0.1, mac: '48:b0:2d:11:22:33', tags: [lab]}, "
+        "{id: b, ip: 127.0.0.1, mac: '48:b0:2d:11:22:34', tags: [field]}]}\n"
+    )
+    more = ("--config", str(path), "--dry-run")
+    status, out, _ = await run_async("wake", "--filter", "tag:lab", *more)
+    assert (status, out.partition(":")[0]) == (0, "a")
+    status, _, err = await run_async("wake", "--filter", "tag:none", *more)
+    assert status == 2
+    assert "no board is meant" in err
+    # Nobody wakes a whole fleet by forgetting a name.
+    status, _, err = await run_async("wake", *more)
+    assert status == 2
+    assert "Name the boards to wake, or which with --filter." in err
+
+
 @pytest.mark.parametrize("how", ["option", "everything", "device"])
 async def test_read_only_wakes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from cohete.config.control import Control
+from cohete.config.control import Control, Power, PowerProfile
+from cohete.config.limits import Budget
 from cohete.config.thermal import ThermalPolicy
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.state import State
@@ -67,6 +68,7 @@ async def cockpit(
     size: tuple[int, int] = (120, 36),
     control: Control | None = None,
     policy: ThermalPolicy | None = None,
+    power: Power | None = None,
     sudo: bool = True,
 ) -> AsyncIterator[Cockpit]:
     async with simulated(*modules, folder=folder, sudo=sudo) as (fleet, config, specs):
@@ -78,10 +80,13 @@ async def cockpit(
             dataclasses.replace(spec, thermal=policy, thermal_name="lab" if policy else "")
             for spec in specs
         ]
-        plan = FleetPlan(specs, "lab", ssh=config.ssh, control=control or Control())
-        session = FleetSession(
-            plan, connector=connector, guards=policy is not None, state_folder=folder / "state"
+        plan = FleetPlan(
+            specs, "lab", ssh=config.ssh, control=control or Control(), power=power or Power()
         )
+        session = FleetSession(
+            plan, connector=connector, guards=policy is not None or power is not None,
+            state_folder=folder / "state",
+        )  # fmt: skip
         app = CoheteApp(Launch(), session=PlannedSession(session))
         async with app.run_test(size=size, notifications=True) as pilot:
             session.start()
@@ -144,6 +149,23 @@ async def test_a_mode_is_set_from_the_keyboard(tmp_path: Path) -> None:
         await test.wait_for_screen(AuditScreen)
         await test.wait_for("nano-0: set the power mode to 5W")
         assert "was MAXN (id 0), then 5W (id 1)" in text_of(test.app)
+
+
+@pytest.mark.claim("PM-08")
+async def test_a_profile_is_set_at_once_and_its_budget_counts_from_then_on(tmp_path: Path) -> None:
+    small = PowerProfile(mode="15W", fan="auto", budget=Budget(most_w=14))
+    async with cockpit(tmp_path, "orin-nano-8gb", power=Power(profiles={"small": small})) as test:
+        await test.open_power()
+        await test.wait_for("power_saver      least power, clocks free, fan auto")
+        assert "budget-small" not in text_of(test.app)
+        await test.choose("small  ")
+        assert "Set the power profile small on 1 board?" in text_of(test.app)
+        await test.pilot.press("tab", "enter")
+        await test.wait_for("over, all well")
+        await test.pilot.press("escape")
+        await test.wait_for("● small            15W, fan auto")
+        await test.wait_for("limit budget-small: ")
+        assert test.fleet.hosts["orin-nano-8gb-0"].board.mode.name == "15W"
 
 
 async def test_many_boards_need_their_number_typed(tmp_path: Path) -> None:
