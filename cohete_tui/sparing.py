@@ -70,6 +70,9 @@ class Pen:
             self._out.append(_RESET + style.render(text, color_system=self._colours))
             self._drawn = ("", "", "")
             return
+        if style is not None and style.link_id:
+            # Textual marks each piece of text with its place; looks are the same anywhere.
+            style = style.clear_meta_and_links()
         wanted = ("", "", "") if style is None else _codes(style, self._colours)
         if wanted != self._drawn:
             _, colour, ground = wanted
