@@ -60,6 +60,8 @@ class Sshd:
     host_key: asyncssh.SSHKey
     client_key: Path
     extra: str = ""
+    inside: tuple[str, ...] = ()
+    """A program that begins the server in a world of its own, and becomes it."""
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
@@ -103,7 +105,7 @@ Subsystem sftp internal-sftp
         )
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen(
-            [require_sshd(), "-D", "-e", "-f", str(config)], stdout=log, stderr=log,
+            [*self.inside, require_sshd(), "-D", "-e", "-f", str(config)], stdout=log, stderr=log,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         log.close()
@@ -134,7 +136,13 @@ Subsystem sftp internal-sftp
 
 
 @contextlib.contextmanager
-def openssh(folder: Path, *, extra: str = "", client_key: Path | None = None) -> Iterator[Sshd]:
+def openssh(
+    folder: Path,
+    *,
+    extra: str = "",
+    client_key: Path | None = None,
+    inside: tuple[str, ...] = (),
+) -> Iterator[Sshd]:
     """A server of its own with its own host key."""
     require_sshd()
     if os.geteuid() == 0:
@@ -154,7 +162,7 @@ def openssh(folder: Path, *, extra: str = "", client_key: Path | None = None) ->
         _write_private(client_key, asyncssh.generate_private_key("ssh-ed25519"))
     public = asyncssh.read_private_key(client_key).export_public_key()
     (folder / "authorized_keys").write_bytes(public)
-    server = Sshd(folder, free_port(), host_key, client_key, extra)
+    server = Sshd(folder, free_port(), host_key, client_key, extra, inside)
     server.start()
     try:
         yield server

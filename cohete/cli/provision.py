@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from cohete.config.schema import Provision
-    from cohete.control.change import Action
     from cohete.fleet.session import FleetPlan
     from cohete.links.handshake import Ask
     from cohete.links.reopening import ReopeningLink
@@ -45,16 +44,18 @@ if TYPE_CHECKING:
 def command(
     key_file: Path | None, password: bool, ssh_config: Path, **given: Unpack[Given]
 ) -> None:
-    """Make boards as `provision:` of cohete.yaml says: key, packages, swappiness, CUDA variables.
+    """Make boards as `provision:` of cohete.yaml says: key, packages, CUDA variables, disk, swap.
 
     First each board's release is read and judged. Then a step at a time, on all boards: looked at,
     shown with its exact commands, asked about, applied, read back. What is so already is left
-    alone. No disk is formatted or mounted: `provision.nvme` and `provision.zram` are told, and left
-    to you. Exit code 1 where anything is not as wanted at the end.
+    alone. A disk that holds something is never erased, and a blank one only where
+    `provision.nvme.erase` names the board, the disk and its size. Exit code 1 where anything is not
+    as wanted at the end.
     """
     from cohete.cli.meant import fleet
     from cohete.config.loading import find_config, load
     from cohete.errors import ConfigError
+    from cohete.provision.wanted import all_wanted
 
     options = Options(**given, ask=_asker() if password else None)
     path = find_config(options.config_path)
@@ -67,17 +68,16 @@ def command(
     wanted = config.provision
     plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
     well = _releases(plan, options.ask)
-    for action in _actions(wanted, key_file):
+    for part in all_wanted(wanted, lambda: _public_key(key_file)):
         if not options.as_json:
-            click.echo(f"== {action.intent}")
-        well = acted(options, plan, lambda _, one=action: one, action.intent) and well  # type: ignore[misc]
+            click.echo(f"== {part.intent}")
+        well = acted(options, plan, part.wish, part.intent) and well
     if wanted.ssh is not None:
         refused = options.read_only or plan.control.read_only
         only_told = options.dry_run or refused
         _entries(plan, wanted, ssh_config.expanduser(), only_told=only_told, yes=options.yes)
-    for name, part in (("nvme", wanted.nvme), ("zram", wanted.zram)):
-        if part is not None and part.enabled:
-            click.echo(f"provision.{name}: not carried out: disks and swap are yours.", err=True)
+    if wanted.zram is not None and wanted.zram.enabled:
+        click.echo("provision.zram: not carried out: it is as NVIDIA's service makes it.", err=True)
     sys.exit(0 if well else 1)
 
 
@@ -126,26 +126,6 @@ def _releases(plan: FleetPlan, password: Ask | None) -> bool:
         advice = f". {judged.advice}" if judged.advice else ""
         click.echo(f"{spec.id}: {judged.words}{advice}", err=True)
     return well
-
-
-def _actions(wanted: Provision, key_file: Path | None) -> list[Action]:
-    from cohete.provision.steps import (
-        InstallKey,
-        InstallPackages,
-        SetCudaEnvironment,
-        SetSwappiness,
-    )
-
-    found: list[Action] = []
-    if wanted.ssh is not None and wanted.ssh.copy_id:
-        found.append(InstallKey(_public_key(key_file)))
-    if wanted.packages:
-        found.append(InstallPackages(tuple(wanted.packages)))
-    if wanted.swappiness is not None:
-        found.append(SetSwappiness(wanted.swappiness))
-    if wanted.cuda_environment:
-        found.append(SetCudaEnvironment())
-    return found
 
 
 def _public_key(named: Path | None) -> str:

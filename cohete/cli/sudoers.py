@@ -41,16 +41,16 @@ def _held(config_path: str | None) -> tuple[str, ...]:
     return (*rules_for(works), *restarts)
 
 
-def _setup(config_path: str | None) -> tuple[str, ...]:
+def _setup(config_path: str | None, user: str) -> tuple[str, ...]:
     """The rules for what a configuration provisions."""
     from cohete.config.loading import find_config, load
-    from cohete.provision.steps import rules_for
+    from cohete.provision.wanted import rules_for
 
     path = find_config(config_path)
     wanted = load(path).provision if path is not None else None
     if wanted is None:
         return ()
-    return rules_for(tuple(wanted.packages), wanted.swappiness, cuda=wanted.cuda_environment)
+    return rules_for(wanted, (user,))
 
 
 @click.command()
@@ -77,7 +77,7 @@ def command(
     every = power_features(units, _held(config_path))
     rules = tuple(rule for device in DEVICES for rule in rules_for(device))
     every["storage"] = Feature("storage", "read the health of disks", rules)
-    if rules := _setup(config_path):
+    if rules := _setup(config_path, user):
         every["provision"] = Feature("provision", "set boards up as configured", rules)
     text = drop_in(user, chosen(every, features))
     visudo = shutil.which("visudo") or shutil.which("visudo", path="/usr/sbin:/sbin")

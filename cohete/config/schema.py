@@ -160,8 +160,16 @@ class Nvme(Strict):
     """The NVMe disk of a board."""
 
     enabled: bool = True
+    disk: Annotated[str, Field(pattern=r"^nvme\d{1,3}n\d{1,4}$")] = Field(
+        default="nvme0n1", description="Which one, as `cohete storage show` names it."
+    )
     mount_point: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]*$")] = "/mnt/nvme"
     swap_size_gb: Annotated[int, Field(ge=0, le=512)] = 16
+    erase: dict[Name, Annotated[str, Field(max_length=64)]] = Field(
+        default={},
+        description="By device: the blank disk that may be partitioned, by name and size, as in "
+        "{cam-01: 'nvme0n1 500 GB'}. Without it a blank disk is left alone.",
+    )
 
 
 class ProvisionSsh(Strict):
