@@ -71,15 +71,16 @@ class DeviceClaims:
             if self._descriptor is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-            place = int.from_bytes(hashlib.sha256(device.encode()).digest()[:6])
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-        except BlockingIOError:
-            return False
-        except PermissionError:
-            # As some systems say that somebody else has it.
-            return False
         except OSError:
             # Without a place to agree in, a board is rather guarded twice than by nobody.
+            return True
+        place = int.from_bytes(hashlib.sha256(device.encode()).digest()[:6])
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except (BlockingIOError, PermissionError):
+            # The second is how some systems say that somebody else has it.
+            return False
+        except OSError:
             return True
         self._taken.add(device)
         return True

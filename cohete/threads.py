@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -26,3 +26,19 @@ class OneThread:
     def close(self, *, wait: bool = False) -> None:
         """No more jobs; those that were given are finished."""
         self._executor.shutdown(wait=wait)
+
+
+async def to_its_end(work: Coroutine[None, None, T]) -> T:
+    """What has to be done also by somebody who is being cancelled."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.done():
+                break
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return task.result()

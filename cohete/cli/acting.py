@@ -229,9 +229,23 @@ class _Acting:
             outcome = Outcome.REFUSED if _is_refusal(looked) else Outcome.UNREACHED
             return Result(name, action.intent, outcome, _sentence(looked))
         shown = None if isinstance(looked, CoheteError) else looked
-        return await self._control.apply(
+        result = await self._control.apply(
             spec, link, action, shown=shown, reboot=self._options.reboot, progress=progress
         )
+        if result.outcome.is_well:
+            await self._remember(name, action)
+        return result
+
+    async def _remember(self, name: str, action: Action) -> None:
+        """A power profile, for whoever keeps its budget."""
+        from cohete.control.audit import default_folder
+        from cohete.fleet.chosen import ChosenProfiles
+        from cohete.power.profiles import Profile
+
+        if isinstance(action, Profile):
+            places = {name: self._specs[name].place}
+            chosen = ChosenProfiles(default_folder(), self._control.clock, places)
+            await chosen.choose(name, action.name)
 
     def _changes(self) -> list[Change]:
         return [

@@ -104,21 +104,21 @@ def release(**given: Unpack[Given]) -> None:
     from cohete.control.audit import default_folder
     from cohete.fleet.breakers import WORK_OWNER
     from cohete.fleet.holding import Release
-    from cohete.fleet.standing import Standing
+    from cohete.fleet.standing import Standing, Taken
 
     options = Options(**given)
-    meant: list[str] = []
+    meant: dict[str, str] = {}
 
     def make(plan: FleetPlan) -> Release:
-        meant.extend(spec.id for spec in plan.specs if spec.enabled)
+        meant.update({spec.id: spec.place for spec in plan.specs if spec.enabled})
         return Release()
 
     try:
         act(options, make)
     except SystemExit as done:
         if done.code == 0 and not options.dry_run:
-            for name in meant:
-                Standing(default_folder()).remove(name, WORK_OWNER)
+            for name, place in meant.items():
+                Standing(default_folder()).remove(Taken(name, WORK_OWNER, "", "", 0.0, place))
         raise
 
 

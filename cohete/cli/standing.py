@@ -31,7 +31,7 @@ def command(devices: tuple[str, ...], forget: bool, as_json: bool) -> None:
             raise click.UsageError("--forget takes the names of devices.")
         try:
             for taken in found:
-                standing.remove(taken.device, taken.owner)
+                standing.remove(taken)
         except OSError as error:
             text = f"it cannot be forgotten: {error.strerror}"
             raise ConfigError(text, path=str(standing.folder)) from error

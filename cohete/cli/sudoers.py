@@ -8,7 +8,7 @@ import subprocess
 import click
 
 from cohete.cli.options import config_option
-from cohete.control.services import unit_name
+from cohete.control.services import unit_name, unit_rule
 
 VISUDO_LIMIT_S = 20
 
@@ -23,22 +23,27 @@ def _held(config_path: str | None) -> tuple[str, ...]:
     if path is None:
         return ()
     config = load(path)
+    limits = [
+        *config.limits.values(),
+        *(each.budget.limit for each in config.power.profiles.values() if each.budget is not None),
+    ]
     works = [work for policy in config.thermal.values() for work in works_of(policy.on_open)]
     works += [
         Work(Kind.UNIT, unit)
-        for limit in config.limits.values()
+        for limit in limits
         for step in limit.steps
         for unit in (step.stop,)
         if unit is not None
     ]
-    works += [Work(Kind.UNIT, unit) for unit in config.control.drain]
+    # Who is drained for a reboot has to have ended before it.
+    drains = [unit_rule(verb, unit) for unit in config.control.drain for verb in ("stop", "start")]
     restarts = [
         f"/bin/systemctl restart {unit_name(step.restart)}"
-        for limit in config.limits.values()
+        for limit in limits
         for step in limit.steps
         if step.restart is not None
     ]
-    return (*rules_for(works), *restarts)
+    return (*rules_for(works), *drains, *restarts)
 
 
 def _setup(config_path: str | None, user: str) -> tuple[str, ...]:

@@ -45,3 +45,11 @@ class DeviceSpec:
     thermal_name: str = ""
     thermal: ThermalPolicy | None = None
     """The policy of its circuit breaker; None where nobody asked for one."""
+
+    @property
+    def place(self) -> str:
+        """Where the board is, whatever it is called and whoever logs in."""
+        if self.reach is not Reach.SSH:
+            return str(self.reach)
+        hops = [self.target, *(self.jumps or ())]
+        return " via ".join(f"{hop.host.casefold()} {hop.port or 22}" for hop in hops)

@@ -23,6 +23,7 @@ from cohete.errors import AuditError, ChangeRefused, CommandError, LinkError
 from cohete.links.base import Completed, put_over
 from cohete.links.commands import PROBE_LIMIT_S, Probe, look, split_sections
 from cohete.text import decode
+from cohete.threads import to_its_end
 
 
 class Runner(Protocol):
@@ -47,6 +48,8 @@ BOOT_ID = Probe("boot_id", ("cat", "/proc/sys/kernel/random/boot_id"))
 class _Trouble:
     words: str
     reboot: bool = False
+    is_sure: bool = True
+    """Whether a command ended, and said so; a cut connection says nothing."""
 
 
 Progress = Callable[[str], None]
@@ -155,6 +158,8 @@ class _Run:
         self._number = ""
         self._audit_words = ""
         self._boot_id = ""
+        self._left = ""
+        """What was stopped for a reboot and could not be started again."""
 
     def result(
         self, outcome: Outcome, words: str = "", *, before: str = "", found: str = ""
@@ -198,7 +203,7 @@ class _Run:
         if change.is_blind:
             if trouble is None:
                 return self.result(Outcome.DONE, "its exit status is all there is to know")
-            return self.result(Outcome.UNKNOWN, words)
+            return self.result(Outcome.BROKE if trouble.is_sure else Outcome.UNKNOWN, words)
         self._progress("reading back")
         settle_s = change.settle_s if trouble is None else 0.0
         now = await self._read_back(self._action, settle_s, patience_s)
@@ -207,6 +212,9 @@ class _Run:
             return self.result(
                 Outcome.UNKNOWN, f"{words}; it was: {change.before}", before=change.before
             )
+        if self._left:
+            # Not as it was, whatever the board says of what was wanted.
+            return self.result(Outcome.FAILED, words, before=change.before, found=now.before)
         if now.is_done:
             words = f"{words}, yet it is in" if words else now.readings
             return self.result(Outcome.DONE, words, before=change.before, found=now.before)
@@ -250,7 +258,10 @@ class _Run:
         if not troubles:
             return None
         words = "; ".join(trouble.words for trouble in troubles)
-        return _Trouble(words, any(trouble.reboot for trouble in troubles))
+        return _Trouble(
+            words, any(trouble.reboot for trouble in troubles),
+            all(trouble.is_sure for trouble in troubles),
+        )  # fmt: skip
 
     async def _step(self, step: Step) -> _Trouble | None:
         audit = self._control._audit  # noqa: SLF001
@@ -261,13 +272,16 @@ class _Run:
             await self._note(audit.ran, self._number, self._spec.id, step.line, None, error.what)
             if step.ends_connection and isinstance(error, LinkError):
                 return None
-            return _Trouble(f"{step.title}: {error.what}")
+            return _Trouble(f"{step.title}: {error.what}", is_sure=False)
         said = output_of(done, 1_000)
         await self._note(audit.ran, self._number, self._spec.id, step.line, done.exit_status, said)
         if step.ends_connection and done.exit_status is None:
             return None
         verdict = step.verdict(done)
-        return None if verdict.ok else _Trouble(f"{step.title}: {verdict.words}", verdict.reboot)
+        if verdict.ok:
+            return None
+        is_sure = done.exit_status is not None
+        return _Trouble(f"{step.title}: {verdict.words}", verdict.reboot, is_sure)
 
     async def _carry_out(self, step: Step) -> Completed:
         upload = step.upload
@@ -286,15 +300,31 @@ class _Run:
 
     async def _reboot(self, change: Change) -> _Trouble | None:
         """Drain, reboot, go on; what was drained is started again on every way out."""
-        trouble = await self._steps(change.reboot_steps)
-        if trouble is None:
-            self._progress("rebooting")
-            trouble = await self._rebooted() or await self._steps(change.after_reboot)
-        left = await self._steps(change.undrain)
+        trouble: _Trouble | None = None
+        try:
+            trouble = await self._steps(change.reboot_steps)
+            if trouble is None:
+                self._progress("rebooting")
+                trouble = await self._rebooted() or await self._steps(change.after_reboot)
+        finally:
+            left = await to_its_end(self._undrain(change.undrain))
         if left is None:
             return trouble
+        self._left = left.words
         words = f"{trouble.words}; {left.words}" if trouble is not None else left.words
         return _Trouble(words)
+
+    async def _undrain(self, steps: tuple[Step, ...]) -> _Trouble | None:
+        """Start what was stopped; a connection that was lost meanwhile is waited for."""
+        if not steps:
+            return None
+        clock = self._control.clock
+        give_up_at = clock.monotonic() + BACK_WITHIN_S
+        while True:
+            left = await self._steps(steps)
+            if left is None or left.is_sure or clock.monotonic() >= give_up_at:
+                return left
+            await clock.sleep(_RETRY_S)
 
     async def _rebooted(self) -> _Trouble | None:
         """Until the board is back and says that it has started anew."""

@@ -17,6 +17,8 @@ class Outcome(StrEnum):
     UNCHANGED = "failed, nothing changed"
     UNDONE = "failed, put back as it was"
     FAILED = "failed, not as it was"
+    BROKE = "failed"
+    """A command that nothing reads back ended badly."""
     UNKNOWN = "not known"
     INTERRUPTED = "interrupted"
 

@@ -21,20 +21,24 @@ def unit_name(text: str) -> str:
     return text if "." in text else f"{text}.service"
 
 
-def unit_step(verb: str, unit: str, title: str = "") -> Step:
-    """`systemctl verb unit`, as root. Verbs: start, stop, restart, freeze, thaw."""
+def unit_step(verb: str, unit: str, title: str = "", *, waits: bool = True) -> Step:
+    """`systemctl verb unit`, as root. Verbs: start, stop, restart, freeze, thaw.
+
+    Where it does not wait, it is begun: what takes long to start or to end holds nobody up.
+    """
     name = unit_name(unit)
+    words = () if waits else ("--no-block",)
     return Step(
         title or f"{verb} {name}",
-        as_root(SYSTEMCTL, verb, name),
-        rule=unit_rule(verb, name),
+        as_root(SYSTEMCTL, verb, *words, name),
+        rule=unit_rule(verb, name, waits=waits),
         limit_s=100.0,
     )
 
 
-def unit_rule(verb: str, unit: str) -> str:
+def unit_rule(verb: str, unit: str, *, waits: bool = True) -> str:
     """The line a sudoers file needs for it."""
-    return f"{SYSTEMCTL} {verb} {unit_name(unit)}"
+    return f"{SYSTEMCTL} {verb} {'' if waits else '--no-block '}{unit_name(unit)}"
 
 
 def active_probe(unit: str) -> Probe:

@@ -16,6 +16,8 @@ from cohete.fleet.state import Device, State
 
 FLAP_WINDOW_S = 600.0
 FLAP_CHANGES = 6
+STEADY_S = 300.0
+"""What flapped, and has been so without a break for so long, is told after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Rule:
     level: str = "warning"
     for_s: float = 10.0
     clear_s: float = 30.0
+    is_news: bool = False
+    """Something that happened: it is told, and its end is not, for nothing says that it is over."""
 
     @property
     def text(self) -> str:
@@ -70,14 +74,14 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule("breaker-open", _flag("breaker-open"), "critical", 0.0, 5.0),
     Rule("over-budget", _flag("over-budget"), "warning", 10.0, 30.0),
     Rule("memory-low", parse_query("ram>95"), "warning", 10.0, 30.0),
-    Rule("heat-warning", _told("warm"), "warning", 0.0, 0.0),
-    Rule("heat-ahead", _told("forecast"), "warning", 0.0, 0.0),
-    Rule("memory-pressure", _told("memory"), "warning", 0.0, 0.0),
-    Rule("leak", _told("leak"), "warning", 0.0, 0.0),
-    Rule("throttled", _told("throttled"), "warning", 0.0, 0.0),
-    Rule("limit-not-held", _told("limit not held"), "warning", 0.0, 0.0),
-    Rule("still-held", _told("held"), "warning", 0.0, 0.0),
-    Rule("change-failed", _told("change failed"), "warning", 0.0, 0.0),
+    Rule("heat-warning", _told("warm"), "warning", 0.0, 0.0, is_news=True),
+    Rule("heat-ahead", _told("forecast"), "warning", 0.0, 0.0, is_news=True),
+    Rule("memory-pressure", _told("memory"), "warning", 0.0, 0.0, is_news=True),
+    Rule("leak", _told("leak"), "warning", 0.0, 0.0, is_news=True),
+    Rule("throttled", _told("throttled"), "warning", 0.0, 0.0, is_news=True),
+    Rule("limit-not-held", _told("limit not held"), "warning", 0.0, 0.0, is_news=True),
+    Rule("still-held", _told("held"), "warning", 0.0, 0.0, is_news=True),
+    Rule("change-failed", _told("change failed"), "warning", 0.0, 0.0, is_news=True),
 )
 """What is worth telling on every fleet."""
 
@@ -105,6 +109,7 @@ class Alert:
     met_s: float
     fired_s: float | None = None
     is_flapping: bool = False
+    is_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class AlertBook:
         """It held when an earlier program ended, and does until it has not for `grace_s` and as
         long as it takes to be over."""
         key = (rule.name, device)
-        self.alerts[key] = Alert(rule, device, now_s, now_s + grace_s, now_s)
+        self.alerts[key] = Alert(rule, device, now_s, now_s + grace_s, now_s, is_told=True)
 
     def rule_told(self, text: str) -> Rule | None:
         """The rule behind the text of an event; None where it is none of these."""
@@ -150,34 +155,43 @@ class AlertBook:
             meeting = {device.id for device in rule.query.of(kept, now_s)}
             known = {device for name, device in self.alerts if name == rule.name}
             for device in sorted(meeting | known):
-                notice = self._one(rule, device, now_s, meets=device in meeting)
+                silenced = any(
+                    silence.covers(rule.name, device, now_wall_s) for silence in self.silences
+                )
+                meets = device in meeting
+                notice = self._one(rule, device, now_s, meets=meets, silenced=silenced)
                 if notice is not None:
-                    silenced = any(
-                        silence.covers(rule.name, device, now_wall_s) for silence in self.silences
-                    )
                     notices.append(replace(notice, silenced=silenced))
         return notices
 
-    def _one(self, rule: Rule, device: str, now_s: float, *, meets: bool) -> Notice | None:
+    def _one(
+        self, rule: Rule, device: str, now_s: float, *, meets: bool, silenced: bool
+    ) -> Notice | None:
         key = (rule.name, device)
         alert = self.alerts.get(key)
         if alert is None:
             alert = Alert(rule, device, now_s, now_s)
         if meets:
             alert = replace(alert, met_s=now_s)
-            if alert.fired_s is None and now_s - alert.since_s >= rule.for_s:
+            is_new = alert.fired_s is None and now_s - alert.since_s >= rule.for_s
+            if is_new:
                 flaps = self._flaps(key, now_s)
                 alert = replace(alert, fired_s=now_s, is_flapping=flaps)
-                self.alerts[key] = alert
-                return None if flaps else Notice(alert)
+            elif alert.is_flapping and now_s - (alert.fired_s or now_s) >= STEADY_S:
+                alert = replace(alert, is_flapping=False)
+            # What was kept quiet is told once nobody keeps it so and it still holds.
+            is_due = alert.fired_s is not None and not alert.is_told and not alert.is_flapping
+            if is_due and not silenced:
+                alert = replace(alert, is_told=True)
             self.alerts[key] = alert
-            return None
+            return Notice(alert) if is_due and (alert.is_told or is_new) else None
         if alert.fired_s is None:
             self.alerts.pop(key, None)
             return None
         if now_s - alert.met_s >= rule.clear_s:
             del self.alerts[key]
-            return None if self._flaps(key, now_s) else Notice(alert, over=True)
+            self._flaps(key, now_s)
+            return Notice(alert, over=True) if alert.is_told and not rule.is_news else None
         return None
 
     def _flaps(self, key: tuple[str, str], now_s: float) -> bool:

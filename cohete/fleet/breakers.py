@@ -19,6 +19,7 @@ from cohete.control.change import Action
 from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError
+from cohete.fleet.ambient import IDLE_SAMPLES, ambient_c
 from cohete.fleet.guarding import ANOTHER
 from cohete.fleet.holding import BREAKER, Hold, Release
 from cohete.fleet.reactions import policy_of, reactions_of
@@ -29,7 +30,7 @@ from cohete.power.fan import AutomaticFan, HoldFan
 from cohete.power.modes import SetMode
 from cohete.thermal.breaker import BLIND_S, Breaker, BreakerState, step
 from cohete.thermal.forecast import NEAR_C, Forecast, forecast
-from cohete.thermal.policy import Limits, Policy, estimated_ambient_c, limits_of
+from cohete.thermal.policy import Limits, Policy, limits_of
 
 PERIOD_S = 0.1
 """How soon after a sample it is decided: what crosses the threshold is stopped within 2 s of it,
@@ -38,9 +39,6 @@ RETRY_S = 5.0
 FORECAST_PERIOD_S = 2.0
 FORECAST_SAMPLES = 300
 MODE_OWNER, FAN_OWNER, WORK_OWNER = "breaker:mode", "breaker:fan", "breaker:work"
-IDLE_GPU_PERCENT = 5
-IDLE_SAMPLES, IDLE_EVERY_S, IDLE_FORGET_S, IDLE_LEAST = 120, 30.0, 3600.0, 4
-"""Of an idle board: how many temperatures are kept, how often, for how long, and are enough."""
 REAPPLY_S = 30.0
 """While it is open, held work is looked at again so often: a board that restarts starts it."""
 MOST_RETRY_S = 300.0
@@ -76,6 +74,7 @@ class DeviceBreaker:
     told: set[str] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     has_looked: bool = False
+    was_live: bool = False
     idle: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=IDLE_SAMPLES))
     """When it was idle lately, and how warm then."""
 
@@ -118,10 +117,7 @@ class BreakerKeeper:
         others: list[Taken] = []
         for taken in stands:
             each = self.by_id.get(taken.device)
-            if taken.owner == WORK_OWNER:
-                # The board's own note says better what is held; it is looked at, and offered.
-                continue
-            if each is None or taken.owner not in (MODE_OWNER, FAN_OWNER):
+            if each is None or taken.owner not in (MODE_OWNER, FAN_OWNER, WORK_OWNER):
                 others.append(taken)
                 continue
             each.is_held = True
@@ -133,7 +129,7 @@ class BreakerKeeper:
                 each.breaker = Breaker(now, now, BreakerState.COOLING, reason)
             if taken.owner == FAN_OWNER:
                 each.fan_held = True
-            else:
+            elif taken.owner == MODE_OWNER:
                 each.mode_before = taken.before
         return others
 
@@ -192,36 +188,9 @@ class BreakerKeeper:
         return limits_of(
             each.policy,
             mode=device.mode_name,
-            ambient_c=self._ambient_c(each),
+            ambient_c=ambient_c(each.device, each.written.ambient, each.idle),
             trip_c=min((each_c for each_c in known if each_c is not None), default=None),
         )
-
-    @staticmethod
-    def _ambient_c(each: DeviceBreaker) -> float | None:
-        """The air around the board from what the policy names: a number, a zone, the idle board."""
-        source = each.written.ambient
-        stats, reading = each.device.stats, each.device.reading
-        if source is None or stats is None or reading is None:
-            return None
-        if source.temperature_c is not None:
-            return source.temperature_c
-        if source.zone is not None:
-            wanted = source.zone.casefold()
-            found = (zone.celsius for zone in stats.zones if zone.name.casefold() == wanted)
-            return next(found, None)
-        if source.idle_rise_c is None:
-            return None
-        now = each.device.stats_at
-        is_idle = reading.gpu_percent is not None and reading.gpu_percent <= IDLE_GPU_PERCENT
-        is_due = not each.idle or now - each.idle[-1][0] >= IDLE_EVERY_S
-        if is_idle and is_due and reading.hottest_c is not None:
-            each.idle.append((now, reading.hottest_c))
-        lately = [celsius for at, celsius in each.idle if now - at <= IDLE_FORGET_S]
-        if len(lately) < IDLE_LEAST:
-            return None
-        # An estimate may lower the limits and never raises them.
-        ambient_c = estimated_ambient_c(min(lately), source.idle_rise_c)
-        return max(source.reference_c, ambient_c)
 
     @staticmethod
     def _forecast(each: DeviceBreaker) -> Forecast:
@@ -266,7 +235,13 @@ class BreakerKeeper:
         wants_hold = not each.breaker.allows_work
         if wants_hold is not each.wish:
             each.wish, each.failures, each.next_try_s = wants_hold, 0, now
-        if each.task is not None or now < each.next_try_s or each.device.state is not State.LIVE:
+        is_live = each.device.state is State.LIVE
+        if is_live and not each.was_live:
+            each.next_try_s = now
+        each.was_live = is_live
+        # To hold work, also a board is asked that shows nothing: it may only have lost its sensor.
+        is_worth_it = is_live or (wants_hold and each.has_looked)
+        if each.task is not None or now < each.next_try_s or not is_worth_it:
             return
         refusal = self._gate.refusal(each.device.spec)
         if not each.has_looked and refusal != ANOTHER:
@@ -287,16 +262,16 @@ class BreakerKeeper:
         What the limits of this one have taken over is theirs to give back.
         """
         device = each.device
-        left = Release(spared=self._standing.owners(device.id))
+        known = self._standing.owners(device.id)
+        # What was taken over from its breaker is let go once it is cool.
+        left = Release(spared=(*known, BREAKER) if WORK_OWNER in known else known)
         try:
             change = await self._control.look(device.spec, self._runner_of(device), left)
         except CoheteError:
             each.next_try_s = self._clock.monotonic() + RETRY_S
             return
         each.has_looked = True
-        if change.is_done:
-            await self._standing.drop(device.id, WORK_OWNER)
-        else:
+        if not change.is_done:
             self._store.event(
                 device, "held", f"{change.before}, by a Cohete that ended before it let it go",
                 f"Let it go with `cohete breaker release {device.id}`.",

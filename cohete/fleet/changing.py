@@ -11,6 +11,7 @@ from cohete.config.control import Power
 from cohete.control.applying import Control, Progress, Runner
 from cohete.control.change import Action, Change
 from cohete.control.outcome import Result
+from cohete.fleet.chosen import ChosenProfiles
 from cohete.fleet.desired import profile_named
 from cohete.fleet.rollout import Rules, Window
 from cohete.fleet.state import Device
@@ -28,6 +29,7 @@ class Changes:
     """Where the audit log and the rollouts are kept."""
     power: Power = field(default_factory=Power)
     """The profiles of the configuration."""
+    chosen: ChosenProfiles | None = None
 
     def profiles(self, devices: Iterable[Device]) -> list[Profile]:
         """What can be set at once: the profiles of the configuration, then the built-in ones."""
@@ -65,6 +67,8 @@ class Changes:
         if isinstance(action, Profile) and result.outcome.is_well:
             # From now on its budget counts.
             device.profile_name = action.name
+            if self.chosen is not None:
+                await self.chosen.choose(device.id, action.name)
         return result
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cohete.claim import DeviceClaims
 from cohete.clock import Clock
 from cohete.config.spec import DeviceSpec
 from cohete.control.gate import Gate
+from cohete.fleet.chosen import ChosenProfiles
 from cohete.fleet.standing import Standing, Taken, taken_words
 from cohete.fleet.store import FleetStore
 
@@ -37,8 +38,9 @@ class Guards:
 
     def __init__(
         self, store: FleetStore, gate: GuardGate, claims: DeviceClaims, standing: Standing,
-        resume: Sequence[Resume], clock: Clock,
+        resume: Sequence[Resume], clock: Clock, chosen: ChosenProfiles | None = None,
     ) -> None:  # fmt: skip
+        self._chosen = chosen
         self._store = store
         self._gate = gate
         self._claims = claims
@@ -51,6 +53,13 @@ class Guards:
         while True:
             await self._clock.sleep(RETRY_S)
             await self.take()
+            await self._profiles(self._gate.guarded)
+
+    async def _profiles(self, devices: Collection[str]) -> None:
+        """What somebody gave the boards since, by a command or another dashboard."""
+        if self._chosen is not None:
+            for name, profile in (await asyncio.to_thread(self._chosen.news, devices)).items():
+                self._store[name].profile_name = profile
 
     async def take(self) -> None:
         """Those that are free now. What an earlier Cohete took of them is resumed first."""
@@ -59,10 +68,11 @@ class Guards:
             for device in self._store
             if device.id not in self._gate.guarded
             and not Gate.refusal(self._gate, device.spec)
-            and self._claims.take(device.id)
+            and self._claims.take(device.spec.place)
         ]
         if not new:
             return
+        await self._profiles(new)
         stands = await asyncio.to_thread(self._standing.of, new)
         self._standing.adopt(stands)
         for resume in self._resume:

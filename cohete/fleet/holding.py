@@ -170,7 +170,8 @@ class Work:
         if self.kind is Kind.GROUP:
             title = f"send {verb} to process group {self.name}"
             return Step(title, (KILL, f"-{verb}", "--", f"-{self.name}"))
-        return unit_step(verb, self.name)
+        # Freezing is quick and has no such option; a stop may take a minute, a start longer.
+        return unit_step(verb, self.name, waits=self.kind is Kind.FROZEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,89 +9,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from cohete.clock import Clock
 from cohete.config.control import PowerProfile
-from cohete.config.limits import Limit, LimitStep
+from cohete.config.limits import Limit
 from cohete.control.applying import Control, Runner
 from cohete.control.change import Action
-from cohete.control.commands import FreeMemory, RestartUnit, RunCommand
 from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
-from cohete.fleet.holding import Hold, Kind, Release, Work
+from cohete.fleet.limited import (
+    PRESSURE,
+    DeviceLimit,
+    giving_back,
+    is_low,
+    is_stopped,
+    mean,
+    rules_of,
+    step_words,
+    taking,
+)
 from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import Device, State
 from cohete.fleet.store import FleetStore
-from cohete.ladder import Ladder, Rules, move
-from cohete.memory.pressure import Level
-from cohete.power.clocks import SetClocks
-from cohete.power.modes import SetMode
+from cohete.ladder import move
 
 _log = logging.getLogger("cohete.fleet")
 
 PERIOD_S = 1.0
+MOST_TRIES = 3
+"""After so many tries of a step without an answer the next one is taken."""
+NOT_HELD_S = 120.0
+"""A limit that is exceeded for so long is told, whatever its steps are doing."""
 OVER_S = 5.0
 """Between the steps that are given back once a budget counts no more."""
-_UNITS = {"power_w": "W", "ram_percent": "% of memory", "temperature_c": "C"}
-_PRESSURE = {Level.OK: 0.0, Level.WARNING: 1.0, Level.CRITICAL: 2.0}
-"""Memory pressure as a number: from swapping, stalls, fragments and the slope to exhaustion."""
 RunnerOf = Callable[[Device], Runner]
-
-
-@dataclass(slots=True)
-class DeviceLimit:
-    """One limit of one device, and how far down its steps it is."""
-
-    device: Device
-    name: str
-    limit: Limit
-    rules: Rules
-    ladder: Ladder = field(default_factory=Ladder)
-    value: float | None = None
-    profile: str = ""
-    """The power profile whose budget it is; empty for a limit that always counts."""
-    taken: int = 0
-    """Steps that were carried out, or tried."""
-    done: dict[int, str] = field(default_factory=dict)
-    """By step that was done, how it was before: only what was done is taken back."""
-    failed: set[int] = field(default_factory=set)
-    unsure: dict[int, str] = field(default_factory=dict)
-    """Steps of which nobody knows whether they were taken, and how it was before."""
-    task: asyncio.Task[None] | None = None
-    told_all_taken: bool = False
-    refused: str = ""
-    """Why a step is not taken."""
-    refused_step: tuple[int, bool] | None = None
-    """Which one that is, and whether down: told once."""
-
-    @property
-    def words(self) -> str:
-        """For a person: value, limit, step."""
-        of = f"step {self.taken} of {len(self.limit.steps)}" if self.taken else "no step taken"
-        if self.failed:
-            of += f", {len(self.failed)} failed"
-        if self.refused:
-            of += f", refused: {self.refused}"
-        if self.limit.metric == "memory_pressure":
-            levels = [str(level) for level in _PRESSURE]
-            value = "unknown" if self.value is None else levels[int(self.value)]
-            return f"{self.name}: memory pressure {value}, {of}"
-        unit = _UNITS[self.limit.metric]
-        value = "unknown" if self.value is None else f"{self.value:.1f}"
-        return f"{self.name}: {value} of {self.limit.most:g} {unit}, {of}"
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is kept now."""
-        return self.profile in ("", self.device.profile_name)
-
-    def owner(self, nth: int) -> str:
-        """Who gives back what its nth step took."""
-        return f"limit:{self.name}:{nth}"
 
 
 class LimitKeeper:
@@ -110,7 +64,7 @@ class LimitKeeper:
         self._gate = gate or control.gate
         self._clock = clock
         self.limits = [
-            DeviceLimit(device, name, limits[name], _rules(limits[name]))
+            DeviceLimit(device, name, limits[name], rules_of(limits[name]))
             for device in store
             for name in device.spec.limits
             if device.spec.enabled and name in limits
@@ -121,7 +75,7 @@ class LimitKeeper:
             if profile.budget is not None
         }
         self.limits += [
-            DeviceLimit(device, f"budget-{name}", limit, _rules(limit), profile=name)
+            DeviceLimit(device, f"budget-{name}", limit, rules_of(limit), profile=name)
             for device in store
             for name, limit in budgets.items()
             if device.spec.enabled
@@ -189,36 +143,56 @@ class LimitKeeper:
             each.ladder = move(each.ladder, each.rules, now, each.value)
         elif now - each.ladder.moved_at_s >= OVER_S:
             each.ladder = replace(each.ladder, level=each.taken - 1, moved_at_s=now)
-        if each.taken in each.unsure and _is_low(each):
+        if each.taken in each.unsure and is_low(each):
             # It is needed no more: whatever came of it is given back.
             each.done[each.taken] = each.unsure.pop(each.taken)
             each.taken += 1
-        if each.refused_step == (each.taken, True) and _is_low(each):
+        is_over = each.counts and (each.value is None or each.value >= each.limit.most)
+        if not is_over:
+            each.over_since_s, each.is_told = None, False
+        elif each.over_since_s is None:
+            each.over_since_s = now
+        if each.refused_step == (each.taken, True) and is_low(each):
             each.refused, each.refused_step = "", None
-        if each.ladder.level != each.taken and not self._is_refused(each):
+        if each.ladder.level != each.taken and not self._must_wait(each):
             each.task = asyncio.create_task(self._step(each))
-            each.told_all_taken = False
-        elif self._is_out_of_steps(each, now) and not each.told_all_taken:
-            each.told_all_taken = True
+        elif each.skipped and is_over and now - each.ladder.moved_at_s >= each.limit.settle_s:
+            self._stay(each)
+            if not self._gate.refusal(device.spec):
+                each.task = asyncio.create_task(self._again(each, min(each.skipped)))
+        self._tell_not_held(each, now)
+
+    def _tell_not_held(self, each: DeviceLimit, now: float) -> None:
+        """Told once: every step was given its time, or none has helped for long."""
+        if each.is_told or each.over_since_s is None:
+            return
+        count, settle_s = len(each.limit.steps), each.limit.settle_s
+        is_out = each.taken == count and now - each.ladder.moved_at_s >= settle_s
+        if is_out or now - each.over_since_s >= max(NOT_HELD_S, 2 * settle_s * (count + 1)):
+            each.is_told = True
+            further = ", and there is no further one" if is_out else ", and it is not held"
             self._store.event(
-                device, "limit not held", f"{each.words}, and there is no further one",
+                each.device, "limit not held", each.words + further,
                 "Take load off this board, or give the limit another step.",
             )  # fmt: skip
+
+    def _must_wait(self, each: DeviceLimit) -> bool:
+        """Whether the next step may not be taken now, or given back not yet."""
+        if self._is_refused(each):
+            return True
+        if each.ladder.level < each.taken:
+            step = each.limit.steps[each.taken - 1]
+            if (step.mode is not None or step.clocks is not None) and is_stopped(each.device):
+                # Nothing gives a board more power while it is too hot to work.
+                self._stay(each)
+                return True
+        return False
 
     def _value(self, each: DeviceLimit, now: float) -> float | None:
         if each.limit.metric == "memory_pressure":
             watched = self._pressure.by_id[each.device.id]
-            return _PRESSURE[watched.told] if watched.samples else None
+            return PRESSURE[watched.told] if watched.samples else None
         return mean(each.device, each.limit.metric, each.limit.window_s, now)
-
-    @staticmethod
-    def _is_out_of_steps(each: DeviceLimit, now: float) -> bool:
-        """Whether every step was given its time and was not enough."""
-        return (
-            each.taken == len(each.limit.steps)
-            and (each.value is None or each.value >= each.limit.most)
-            and now - each.ladder.moved_at_s >= each.limit.settle_s
-        )
 
     async def _step(self, each: DeviceLimit) -> None:
         """One step down or up."""
@@ -247,7 +221,14 @@ class LimitKeeper:
             self._store.event(device, "limit", f"{each.words}; {words}")
             return
         result = await self._control.apply(device.spec, self._runner_of(device), action)
-        if result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN, Outcome.INTERRUPTED):
+        is_unknown = result.outcome in (Outcome.UNREACHED, Outcome.UNKNOWN, Outcome.INTERRUPTED)
+        each.tries = each.tries + 1 if is_unknown else 0
+        if is_unknown and down and each.tries >= MOST_TRIES and nth in each.unsure:
+            # The next step may help; what may have been taken is given back with the others.
+            each.tries = 0
+            await self._moved(each, nth, each.unsure.pop(nth))
+            each.failed.add(nth)
+        elif is_unknown:
             # Tried again once it has settled: nobody knows whether it was taken.
             self._stay(each)
             if down and result.outcome is not Outcome.UNREACHED:
@@ -267,6 +248,8 @@ class LimitKeeper:
             each.taken = nth + 1
             if not result.outcome.is_well:
                 each.failed.add(nth)
+            elif not was_taken and (step.mode is not None or step.stop is not None):
+                each.skipped.add(nth)
         elif result.outcome.is_well:
             if step.mode is not None and result.outcome is Outcome.ALREADY:
                 # Another one was set on top of it, which now gives back what was before both.
@@ -294,6 +277,26 @@ class LimitKeeper:
         each.refused = refusal
         return True
 
+    async def _again(self, each: DeviceLimit, nth: int) -> None:
+        """A step that had nothing to do then may have now: somebody gave more power since."""
+        step, owner, device = each.limit.steps[nth], each.owner(nth), each.device
+        action = taking(step, owner)
+        if action is None:
+            return
+        before = device.mode_name if step.mode is not None else ""
+        await self._note(each, nth, before)
+        result = await self._control.apply(device.spec, self._runner_of(device), action)
+        if result.outcome is Outcome.ALREADY or result.outcome.changed_nothing:
+            await self._standing.drop(device.id, owner)
+            return
+        if step.mode is not None:
+            before = result.before.partition(" ")[0] or before
+        each.skipped.discard(nth)
+        each.done[nth] = before
+        await self._note(each, nth, before)
+        self._stay(each)
+        self._tell(each, action, result)
+
     def _stay(self, each: DeviceLimit) -> None:
         now = self._clock.monotonic()
         each.ladder = replace(each.ladder, level=each.taken, moved_at_s=now)
@@ -304,6 +307,7 @@ class LimitKeeper:
             each.taken = nth
             each.done.pop(nth, None)
             each.failed.discard(nth)
+            each.skipped.discard(nth)
             await self._standing.drop(each.device.id, each.owner(nth))
         else:
             each.taken = nth + 1
@@ -316,68 +320,9 @@ class LimitKeeper:
 
     def _tell(self, each: DeviceLimit, action: Action, result: Result) -> None:
         kind = "limit" if result.outcome.is_well else "change failed"
+        told, each.told_step = each.told_step, (each.taken, result.outcome.value)
+        if kind == "change failed" and told == each.told_step:
+            return
         words = f": {result.words}" if result.words else ""
         text = f"{each.words}; {action.intent}: {result.outcome}{words}"
         self._store.event(each.device, kind, text)
-
-
-def _is_low(each: DeviceLimit) -> bool:
-    """Whether none of its steps is needed."""
-    return each.value is not None and each.value <= each.limit.low
-
-
-def mean(device: Device, metric: str, window_s: float, now_s: float) -> float | None:
-    """The mean of a series over the window; None where nothing in it is known."""
-    history = device.history
-    total = count = 0.0
-    # More than there are at the pace that was asked for: samples may come in lumps.
-    last = int(2 * window_s / device.interval_s) + 2
-    times, values = history.times(last), history.values(metric, last)
-    for at, value in zip(reversed(times), reversed(values), strict=True):
-        if now_s - at > window_s:
-            break
-        if not math.isnan(value):
-            total += value
-            count += 1
-    return total / count if count else None
-
-
-def taking(step: LimitStep, owner: str) -> Action | None:
-    """What carries a step out; None for one that only warns."""
-    if step.run:
-        return RunCommand(tuple(step.run))
-    if step.mode is not None:
-        return SetMode(step.mode)
-    if step.clocks is not None:
-        return SetClocks(locked=False)
-    if step.restart is not None:
-        return RestartUnit(step.restart)
-    if step.stop is not None:
-        return Hold((Work(Kind.UNIT, step.stop),), "it is over a limit", owner)
-    return FreeMemory() if step.free_memory else None
-
-
-def step_words(step: LimitStep) -> str:
-    """A step for a person, the same for the same step."""
-    action = taking(step, "limit")
-    return step.warn if action is None else action.intent
-
-
-def giving_back(step: LimitStep, owner: str, done: Mapping[int, str], nth: int) -> Action | None:
-    """What takes a step back: only what was really taken; None where that is nothing."""
-    if step.stop is not None:
-        return Release(owner)
-    if nth not in done:
-        return None
-    if step.run:
-        return RunCommand(tuple(step.back)) if step.back else None
-    if step.mode is not None:
-        return SetMode(done[nth], only_from=step.mode) if done[nth] else None
-    return SetClocks(locked=True) if step.clocks is not None else None
-
-
-def _rules(limit: Limit) -> Rules:
-    return Rules(
-        len(limit.steps) + 1, limit.most, limit.low, limit.settle_s, limit.up_after_s,
-        retry_after_s=limit.retry_after_s,
-    )  # fmt: skip

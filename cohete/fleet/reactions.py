@@ -44,5 +44,5 @@ def reactions_of(written: ThermalPolicy, why: str) -> list[Action]:
     if reactions.fan is not None:
         actions.append(HoldFan(reactions.fan, FAN_HOLD_S))
     if reactions.mode is not None:
-        actions.append(SetMode(reactions.mode))
+        actions.append(SetMode(reactions.mode, only_down=True))
     return actions

@@ -24,10 +24,11 @@ from cohete.control.applying import Runner
 from cohete.control.audit import AuditLog
 from cohete.control.audit import default_folder as default_state_folder
 from cohete.control.gate import Gate
-from cohete.errors import ConfigError
+from cohete.errors import ConfigError, LinkError
 from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import BreakerKeeper
 from cohete.fleet.changing import Changes
+from cohete.fleet.chosen import ChosenProfiles
 from cohete.fleet.garbage import keep_tidy
 from cohete.fleet.guarding import FILE as GUARDS_FILE
 from cohete.fleet.guarding import GuardGate, Guards
@@ -42,7 +43,8 @@ from cohete.fleet.supervisor import Settings, Supervisor
 from cohete.fleet.switches import SwitchKeeper
 from cohete.links.base import Completed, Link, put_over
 from cohete.links.local import is_jetson
-from cohete.links.opener import make_opener
+from cohete.links.opener import Opener, make_opener
+from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector
 from cohete.telemetry.past import Limits, Past
 
@@ -161,11 +163,17 @@ class FleetSession:
         self._claims = DeviceClaims(kept_in / GUARDS_FILE)
         guard_gate = GuardGate(plan.control.read_only)
         self.control = Applier(gate, AuditLog(kept_in, self.clock), self.clock)
-        self.standing = Standing(kept_in, lambda text: self.store.event(None, "guard", text))
-        self.breakers = BreakerKeeper(
-            self.store, self.control, self.runner, self.standing, self.clock, guard_gate
+        places = {spec.id: spec.place for spec in plan.specs}
+        self.standing = Standing(
+            kept_in, lambda text: self.store.event(None, "guard", text), places
         )
-        self.changes = Changes(self.control, self.runner, plan.control, kept_in, plan.power)
+        self.chosen = ChosenProfiles(kept_in, self.clock, places)
+        self.breakers = BreakerKeeper(
+            self.store, self.control, self._runner_anyhow, self.standing, self.clock, guard_gate
+        )
+        self.changes = Changes(
+            self.control, self.runner, plan.control, kept_in, plan.power, self.chosen
+        )
         self.pressure = PressureKeeper(self.store, self.clock)
         self.leaks = LeakKeeper(self.store, self.clock)
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)
@@ -175,11 +183,12 @@ class FleetSession:
         )  # fmt: skip
         self.switches = SwitchKeeper(
             self.store, plan.switches, plan.power, plan.control,
-            self.control, self.runner, self.standing, self.clock, guard_gate,
+            self.control, self.runner, self.standing, self.clock, guard_gate, self.chosen,
         )  # fmt: skip
         self.guards = Guards(
             self.store, guard_gate, self._claims, self.standing,
             (self.switches.resume, self.limits.resume, self.breakers.resume), self.clock,
+            self.chosen,
         )  # fmt: skip
         self._guards = guards
         history = plan.telemetry.history
@@ -280,6 +289,10 @@ class FleetSession:
         """Runs commands on a device over the connection there is at that moment."""
         return _OverSession(self.supervisor, device)
 
+    def _runner_anyhow(self, device: Device) -> Runner:
+        """The same, and where there is no connection over one of its own."""
+        return _OverSession(self.supervisor, device, make_opener(self.connector, self.clock))
+
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past | None:
         """What was kept of a device; None where no history is kept."""
         if self.keeper is None:
@@ -308,9 +321,18 @@ def _kinds(error: BaseException) -> str:
 class _OverSession:
     supervisor: Supervisor
     device: Device
+    opener: Opener | None = None
+    """How a connection is made where the watching has none."""
 
     async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
-        return await self.supervisor.link(self.device).run(argv, timeout_s=timeout_s)
+        try:
+            link = self.supervisor.link(self.device)
+        except LinkError:
+            if self.opener is None:
+                raise
+            async with ReopeningLink(self.opener, self.device.spec) as own:
+                return await own.run(argv, timeout_s=timeout_s)
+        return await link.run(argv, timeout_s=timeout_s)
 
     async def put(self, local: str, remote: str, sent: Callable[[int, int], None]) -> None:
         await put_over(self.supervisor.link(self.device), local, remote, sent)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Taken:
     words: str
     before: str
     since_s: float
+    place: str = ""
+    """Where the board was: another one of the same name is another board."""
 
 
 class _Document(BaseModel):
@@ -46,21 +48,36 @@ class _Document(BaseModel):
     words: str
     before: str
     since_s: float
+    place: str = ""
 
 
 class Standing:
-    """The notes in a state folder. A folder that cannot be written is told, and is no error."""
+    """The notes in a state folder. A folder that cannot be written is told, and is no error.
 
-    def __init__(self, folder: Path, tell: Callable[[str], None] = lambda _: None) -> None:
+    `places` says where each device is; without it a device is known by its name alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tell: Callable[[str], None] = lambda _: None,
+        places: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder / FOLDER
         self._tell = tell
+        self._places = places
         self._lock = asyncio.Lock()
         self._known: dict[tuple[str, str], Taken] = {}
 
     def of(self, devices: Iterable[str]) -> list[Taken]:
         """What stands of these devices. Blocking. Never raises."""
-        names = set(devices)
-        return [taken for taken in self.read() if taken.device in names]
+        names, places = set(devices), self._places
+        return [
+            taken
+            for taken in self.read()
+            if taken.device in names
+            and (places is None or taken.place == places.get(taken.device, ""))
+        ]
 
     def read(self) -> list[Taken]:
         """Everything that stands, the oldest first. Blocking. Never raises."""
@@ -71,8 +88,10 @@ class Standing:
                     if path.stat().st_size > MAX_BYTES:
                         continue
                     read = _Document.model_validate_json(path.read_bytes())
-                    taken = Taken(read.device, read.owner, read.words, read.before, read.since_s)
-                    if read.version == 1 and path == self._path(taken.device, taken.owner):
+                    taken = Taken(
+                        read.device, read.owner, read.words, read.before, read.since_s, read.place
+                    )
+                    if read.version == 1 and path == self._path(taken):
                         found.append(taken)
         return sorted(found, key=lambda each: (each.since_s, each.device, each.owner))
 
@@ -101,18 +120,21 @@ class Standing:
 
     async def note(self, taken: Taken) -> None:
         """Keep it, all or nothing, for nobody else to read."""
+        if self._places is not None:
+            taken = replace(taken, place=self._places.get(taken.device, ""))
         self._known[taken.device, taken.owner] = taken
         await self._do(lambda: self.write(taken))
 
     async def drop(self, device: str, owner: str) -> None:
         """It was given back."""
         self._known.pop((device, owner), None)
-        await self._do(lambda: self.remove(device, owner))
+        place = (self._places or {}).get(device, "")
+        await self._do(lambda: self.remove(Taken(device, owner, "", "", 0.0, place)))
 
     def write(self, taken: Taken) -> None:
         """As `note`, blocking. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._path(taken.device, taken.owner)
+        path = self._path(taken)
         part = path.with_suffix(".part")
         part.touch(mode=0o600)
         with part.open("w", encoding="utf-8") as file:
@@ -121,9 +143,9 @@ class Standing:
             os.fsync(file.fileno())
         part.replace(path)
 
-    def remove(self, device: str, owner: str) -> None:
+    def remove(self, taken: Taken) -> None:
         """As `drop`, blocking. Raises OSError."""
-        self._path(device, owner).unlink(missing_ok=True)
+        self._path(taken).unlink(missing_ok=True)
 
     async def _do(self, work: Callable[[], None]) -> None:
         async with self._lock:
@@ -132,8 +154,9 @@ class Standing:
             except OSError as error:
                 self._tell(f"what is taken of boards cannot be noted: {error.strerror}")
 
-    def _path(self, device: str, owner: str) -> Path:
-        digest = hashlib.sha256(f"{device}\0{owner}".encode()).hexdigest()
+    def _path(self, taken: Taken) -> Path:
+        key = f"{taken.place}\0{taken.device}\0{taken.owner}"
+        digest = hashlib.sha256(key.encode()).hexdigest()
         return self.folder / f"{digest[:40]}.json"
 
 

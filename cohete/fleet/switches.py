@@ -15,7 +15,9 @@ from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome
 from cohete.errors import ConfigError
 from cohete.fleet.alerts import AlertBook, Rule
+from cohete.fleet.chosen import ChosenProfiles
 from cohete.fleet.desired import profile_named
+from cohete.fleet.limited import is_stopped
 from cohete.fleet.query import QueryError, parse_query
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import Device, State
@@ -53,8 +55,9 @@ class SwitchKeeper:
     def __init__(
         self, store: FleetStore, switches: Mapping[str, Switch], power: Power,
         settings: ControlSettings, control: Control, runner_of: RunnerOf, standing: Standing,
-        clock: Clock, gate: Gate | None = None,
+        clock: Clock, gate: Gate | None = None, chosen: ChosenProfiles | None = None,
     ) -> None:  # fmt: skip
+        self._chosen = chosen
         self._store = store
         self._switches = dict(switches)
         self._power = power
@@ -118,6 +121,9 @@ class SwitchKeeper:
                 each.wanted, each.since_s, each.next_try_s = wanted, now, now
             refusal = self._gate.refusal(device.spec)
             is_due = each.wanted != each.done or each.is_unsure
+            if is_due and is_stopped(device):
+                # Whatever the profile: a board that is too hot to work gets no other one.
+                continue
             if refusal and is_due:
                 if not each.told_refusal:
                     each.told_refusal = True
@@ -150,6 +156,8 @@ class SwitchKeeper:
             each.done = wanted
             each.is_unsure = False
             device.profile_name = name
+            if self._chosen is not None and not wanted:
+                await self._chosen.choose(device.id, name)
             for old in sorted(each.stood - {wanted}):
                 await self._standing.drop(device.id, f"switch:{old}")
                 each.stood.discard(old)

@@ -7,6 +7,7 @@ closed here: only a person's yes answers it.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -53,6 +54,8 @@ class SetMode:
     finish: tuple[str, ...] = ()
     only_from: str = ""
     """Only where the board is in this mode: somebody who has set another one since keeps it."""
+    only_down: bool = False
+    """Only where that is no more power than now: who wants less of a board never raises it."""
 
     @property
     def intent(self) -> str:
@@ -70,6 +73,8 @@ class SetMode:
         before = _named(now) if now else (power.current.name if power.current else "")
         change = Change(device, self.intent, before, _named(mode))
         if self.only_from and now is not None and not _is(power, now, self.only_from):
+            return Change(device, self.intent, before, before)
+        if self.only_down and now is not None and _watts(now) < _watts(mode):
             return Change(device, self.intent, before, before)
         is_so = power.current is not None and power.current.name.casefold() == mode.name.casefold()
         if is_so:
@@ -125,6 +130,11 @@ def by_meaning(conf: PowerConf, meaning: str) -> Mode | None:
     if meaning == MOST:
         return uncapped[0] if uncapped else with_watts[-1] if with_watts else None
     return None
+
+
+def _watts(mode: Mode) -> float:
+    """What a mode may take; one without a number is uncapped."""
+    return math.inf if mode.watts is None else mode.watts
 
 
 def _named(mode: Mode) -> str:

@@ -49,8 +49,8 @@ def features(units: Iterable[str] = (), more: Iterable[str] = ()) -> dict[str, F
         ),
     ]  # fmt: skip
     found.append(Feature("memory", "drop caches and compact memory under pressure", RELIEF_RULES))
-    verbs = ("stop", "start", "restart")
-    listed = [unit_rule(verb, unit) for unit in units for verb in verbs]
+    ways = (("stop", False), ("start", False), ("stop", True), ("start", True), ("restart", True))
+    listed = [unit_rule(verb, unit, waits=waits) for unit in units for verb, waits in ways]
     services = tuple(dict.fromkeys([*listed, *more]))
     if services:
         found.append(Feature("services", "hold and let go what is named", services))

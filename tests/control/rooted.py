@@ -32,6 +32,7 @@ exec "$@"
 """
 SYSTEMCTL = """#!/bin/sh
 units="$STANDIN/root/units"; verb=$1; shift
+[ "$1" != --no-block ] || shift
 state() { cat "$units/$1" 2>/dev/null || echo inactive; }
 case $verb in
 is-active) rc=0

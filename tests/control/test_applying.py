@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cohete.control import applying
+from cohete.control.applying import Runner
 from cohete.control.gate import Gate
-from cohete.control.outcome import Outcome
+from cohete.control.outcome import Outcome, Result
 from cohete.errors import ChangeRefused, CommandError, LinkError
 from cohete.links.base import Completed
 from cohete.power import modes
@@ -19,7 +20,7 @@ from cohete.power.modes import SetMode
 from cohete.simulator import server
 from cohete.simulator.faults import Fault
 from tests.boards import until
-from tests.control.support import bench
+from tests.control.support import Bench, bench
 
 NANO = "nano"
 
@@ -152,6 +153,68 @@ async def test_a_reboot_is_said_asked_drained_and_done_once(
         assert sum("YES" in line for line in test.changed_by()) == 1
         assert board.stopped_units == ["inference.service"]
         assert board.services["inference.service"]
+
+
+class Cut:
+    """A connection that is lost for a while once a unit was stopped."""
+
+    def __init__(self, runner: Runner, tries: int) -> None:
+        self._runner = runner
+        self.left, self.is_cut = tries, False
+        self.stopped = asyncio.Event()
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        if self.is_cut and self.left:
+            self.left -= 1
+            raise LinkError("it is not connected")
+        done = await self._runner.run(argv, timeout_s=timeout_s)
+        if "stop" in argv:
+            self.stopped.set()
+            if self.left:
+                self.is_cut = True
+                raise LinkError("the connection was lost")
+        return done
+
+
+async def _drained(test: Bench, runner: Runner) -> Result:
+    board = test.board
+    board.services["llm.service"], board.gpu_used_since_boot = True, True
+    target = next(mode for mode in board.module.modes if mode.mask != board.mode.mask)
+    action = SetMode(target.name, drain=("llm",))
+    return await test.control.apply(test.spec, runner, action, reboot=True)
+
+
+@pytest.mark.claim("PM-09")
+async def test_what_was_drained_runs_again_after_a_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "_RETRY_S", 0.02)
+    async with bench("agx-orin-64gb", tmp_path) as test:
+        result = await _drained(test, Cut(test.link, 3))
+        assert result.outcome is Outcome.UNCHANGED, result
+        assert test.board.services["llm.service"]
+        # One that does not come back in time is told as it is, and never as unchanged.
+        monkeypatch.setattr(applying, "BACK_WITHIN_S", 0.1)
+        monkeypatch.setattr(applying, "REBOOT_WITHIN_S", 0.1)
+        cut = Cut(test.link, 10_000)
+        running = asyncio.create_task(_drained(test, cut))
+        await cut.stopped.wait()
+        result = await running
+        assert result.outcome is Outcome.UNKNOWN
+        assert "start llm.service: it is not connected" in result.words
+
+
+@pytest.mark.claim("PM-09")
+async def test_what_was_drained_runs_again_for_who_leaves(tmp_path: Path) -> None:
+    async with bench("agx-orin-64gb", tmp_path) as test:
+        cut = Cut(test.link, 0)
+        running = asyncio.create_task(_drained(test, cut))
+        await cut.stopped.wait()
+        assert not test.board.services["llm.service"]
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+        assert test.board.services["llm.service"]
 
 
 async def test_a_command_that_hangs_is_given_up_and_the_board_looked_at(

@@ -17,7 +17,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.errors import ConfigError, LinkError
 from cohete.fleet.alerting import AlertKeeper, rules_of
-from cohete.fleet.alerts import FLAP_CHANGES, TOLD_S, AlertBook, Notice, Rule, Silence
+from cohete.fleet.alerts import FLAP_CHANGES, STEADY_S, TOLD_S, AlertBook, Notice, Rule, Silence
 from cohete.fleet.notify import Notifier
 from cohete.fleet.query import parse_query
 from cohete.fleet.silences import read_silences, write_silences
@@ -146,7 +146,50 @@ async def test_what_is_told_ahead_is_an_alert_for_a_minute(tmp_path: Path, kind:
     await clock.advance(TOLD_S + 1)
     keeper.look()
     keeper.look()
-    assert notices[-1].over
+    # Nothing says that it is over: only that it was told.
+    assert notices[before:] == [notice]
+    assert not keeper.book.firing
+
+
+@pytest.mark.claim("TM-12")
+def test_what_was_silenced_and_still_holds_is_told_when_the_silence_ends() -> None:
+    store, clock = store_of("a")
+    heat(store, "a", 90)
+    book = AlertBook([Rule("hot", parse_query("temp>80"), "critical", 0.0, 10.0)])
+    book.silences = [Silence("hot", "", clock.time() + 100)]
+    told: list[tuple[float, bool, bool]] = []
+    for second in range(400):
+        notices = book.look(store, clock.monotonic(), clock.time())
+        told += [(second, notice.over, notice.silenced) for notice in notices]
+        if second == 300:
+            heat(store, "a", 40)
+        clock.step(1)
+    assert [(over, silenced) for _, over, silenced in told] == [
+        (False, True), (False, False), (True, False),
+    ]  # fmt: skip
+    assert told[1][0] == 100
+
+
+@pytest.mark.claim("TM-12")
+def test_what_flapped_and_stays_is_told_after_all() -> None:
+    store, clock = store_of("a")
+    book = AlertBook([Rule("hot", parse_query("temp>80"), "critical", 0.0, 0.0)])
+    told: list[bool] = []
+
+    def look(celsius: float, seconds: int) -> None:
+        heat(store, "a", celsius)
+        for _ in range(seconds):
+            told.extend(notice.over for notice in book.look(store, clock.monotonic(), clock.time()))
+            clock.step(1)
+
+    for _ in range(6):
+        look(90, 10)
+        look(40, 10)
+    before = len(told)
+    look(90, int(STEADY_S) + 5)
+    look(40, 5)
+    # The last word about a board is never that it is well while it is not.
+    assert (told[before - 1], told[before:]) == (True, [False, True])
 
 
 @pytest.mark.claim("TM-12")

@@ -306,6 +306,54 @@ async def test_what_a_killed_cohete_held_is_offered(tmp_path: Path) -> None:
             assert not host.board.services["inference.service"]
 
 
+@pytest.mark.claim("TM-03")
+async def test_a_board_that_lost_its_sensor_and_answers_is_held(tmp_path: Path) -> None:
+    async with guarded(tmp_path, written()) as test:
+        assert test.board.services["inference.service"]
+        # tegrastats is gone, SSH is fine: no temperature, and nothing that could stop the work.
+        test.board.faults.add(Fault.NO_TEGRASTATS)
+        await test.host.set_fault(Fault.CUT, True)
+        await until(lambda: not test.board.services["inference.service"], 20)
+        assert test.each.device.state is not State.LIVE
+        assert "no temperature for" in test.each.breaker.reason
+        test.board.faults.discard(Fault.NO_TEGRASTATS)
+        await until(lambda: test.board.services["inference.service"], 30)
+
+
+@pytest.mark.claim("TM-04")
+async def test_what_the_last_cohete_held_is_let_go_by_the_next_once_it_is_cool(
+    tmp_path: Path,
+) -> None:
+    async with simulated("orin-nano-8gb", folder=tmp_path, sudo=True) as (fleet, config, specs):
+        board = next(iter(fleet.hosts.values())).board
+        board.services["inference.service"] = True
+        board.thermal.die_c = board.thermal.sink_c = 85
+        spec = dataclasses.replace(
+            specs[0], interval_ms=100, thermal=written(), thermal_name="test"
+        )
+        plan = FleetPlan([spec], ssh=config.ssh)
+        for _ in range(2):
+            connector = SshConnector(config.ssh, lonely_files(config))
+            session = FleetSession(
+                plan, connector=connector, guards=True, state_folder=tmp_path / "state"
+            )
+            async with session:
+                each = session.breakers.by_id[spec.id]
+                await until(lambda each=each: each.is_held and not each.failures, 10)  # type: ignore[misc]
+                await until(lambda: not board.services["inference.service"], 10)
+                (noted,) = await asyncio.to_thread(session.standing.read)
+                assert noted.owner == "breaker:work"
+                assert not [event for event in session.store.events if event.kind == "held"]
+        async with FleetSession(
+            plan, connector=SshConnector(config.ssh, lonely_files(config)), guards=True,
+            state_folder=tmp_path / "state",
+        ) as session:  # fmt: skip
+            board.thermal.die_c = board.thermal.sink_c = 40
+            await until(lambda: board.services["inference.service"], 10)
+            await until(lambda: not session.standing.read(), 10)
+            assert NOTE not in board.written
+
+
 async def test_read_only_only_tells(tmp_path: Path) -> None:
     async with guarded(tmp_path, written(), control=Control(read_only=True)) as test:
         test.heat(80)

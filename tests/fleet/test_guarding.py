@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from cohete.claim import DeviceClaims
 from cohete.clock import ManualClock
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
+from cohete.fleet.chosen import ChosenProfiles
 from cohete.fleet.guarding import ANOTHER, FILE, RETRY_S, GuardGate, Guards
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.store import FleetStore
@@ -64,7 +67,7 @@ class Watched:
 
     def __init__(self, folder: Path, gate: GuardGate) -> None:
         self.clock = ManualClock()
-        self.specs = [DeviceSpec(name, Target("10.0.0.1")) for name in ("a", "b")]
+        self.specs = [DeviceSpec(name, Target(f"10.0.0.{name}")) for name in ("a", "b")]
         self.store = FleetStore(self.specs, self.clock)
         self.gate, self.standing = gate, Standing(folder)
         self.claims = DeviceClaims(folder / FILE)
@@ -86,7 +89,8 @@ class Watched:
 
 
 async def test_a_board_is_taken_over_with_what_was_left_there(tmp_path: Path) -> None:
-    first = other(tmp_path / FILE, "a")
+    # The same board, whatever it is called there.
+    first = other(tmp_path / FILE, "10.0.0.a 22")
     assert line_of(first) == b"True\n"
     watched = Watched(tmp_path, GuardGate())
     await watched.guards.take()
@@ -121,6 +125,55 @@ async def test_who_only_reads_keeps_nobody_else_from_it(tmp_path: Path) -> None:
     assert not (tmp_path / FILE).exists()
 
 
-def test_a_folder_that_cannot_be_written_guards_nobody_less(tmp_path: Path) -> None:
-    (tmp_path / "x").write_text("")
-    assert DeviceClaims(tmp_path / "x" / "guards.lock").take("a")
+@pytest.mark.parametrize("error", [PermissionError, NotADirectoryError, OSError])
+def test_a_place_that_cannot_be_written_guards_nobody_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    def refuse(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("os.open", refuse)
+    assert DeviceClaims(tmp_path / "guards.lock").take("a")
+
+
+def test_another_board_of_the_same_name_is_another_board(tmp_path: Path) -> None:
+    specs = [DeviceSpec("cam", Target(host)) for host in ("10.0.0.1", "10.0.0.2")]
+    first, second = (Standing(tmp_path, places={"cam": spec.place}) for spec in specs)
+    asyncio.run(first.note(Taken("cam", "breaker:mode", "w", "MAXN", 1.0)))
+    assert second.of(["cam"]) == []
+    asyncio.run(second.drop("cam", "breaker:mode"))
+    (kept,) = first.of(["cam"])
+    assert kept.before == "MAXN"
+    assert DeviceSpec("x", Target("10.0.0.1", "nvidia", 22)).place == specs[0].place
+    behind = DeviceSpec("x", Target("10.0.0.1"), jumps=(Target("bastion"),))
+    assert behind.place not in (specs[0].place, specs[1].place)
+
+
+async def test_a_profile_that_was_set_is_remembered_and_heard_of(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, GuardGate())
+    places = {spec.id: spec.place for spec in watched.specs}
+    chosen = ChosenProfiles(tmp_path, watched.clock, places)
+    guards = Guards(
+        watched.store, watched.gate, watched.claims, watched.standing, (), watched.clock, chosen
+    )
+    await chosen.choose("a", "small")
+    await guards.take()
+    # Its own choice is no news, and what a command sets meanwhile is.
+    assert watched.store["a"].profile_name == ""
+    watched.clock.step(1)
+    await ChosenProfiles(tmp_path, watched.clock, places).choose("b", "big")
+    running = asyncio.create_task(guards.run())
+    await watched.clock.advance(RETRY_S)
+    async with asyncio.timeout(5):
+        while not watched.store["b"].profile_name:
+            await asyncio.to_thread(lambda: None)
+    assert watched.store["b"].profile_name == "big"
+    running.cancel()
+    await asyncio.wait([running])
+    again = Watched(tmp_path, GuardGate(guarded=set()))
+    anew = ChosenProfiles(tmp_path, again.clock, places)
+    await Guards(
+        again.store, again.gate, watched.claims, again.standing, (), again.clock, anew
+    ).take()
+    assert [device.profile_name for device in again.store] == ["small", "big"]
+    watched.claims.drop()

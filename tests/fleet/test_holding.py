@@ -57,7 +57,7 @@ async def test_held_noted_and_let_go(tmp_path: Path) -> None:
         run = [line for line in test.host.commands if "@@cohete" not in line]
         assert NOTE in run[0]
         assert run[1] == "/bin/kill -STOP -- -812"
-        assert run[-1] == "sudo -n -- /bin/systemctl stop inference.service"
+        assert run[-1] == "sudo -n -- /bin/systemctl stop --no-block inference.service"
         assert (await test.apply(Hold(WORKS))).outcome is Outcome.ALREADY
         result = await test.apply(Release())
         assert result.outcome is Outcome.DONE, result
@@ -109,7 +109,7 @@ def test_names_are_checked(kind: Kind, name: str) -> None:
 
 def test_rules() -> None:
     rules = rules_for(WORKS)
-    assert "/bin/systemctl stop inference.service" in rules
+    assert "/bin/systemctl stop --no-block inference.service" in rules
     assert "/usr/bin/docker unpause detector" in rules
     assert not any("kill" in rule or "llama" in rule for rule in rules)
     assert f"{DOCKER} inspect --format={{{{.State.Status}}}} detector" in rules

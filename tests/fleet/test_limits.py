@@ -21,7 +21,8 @@ from cohete.control.change import Action
 from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
 from cohete.fleet.guarding import ANOTHER, GuardGate
-from cohete.fleet.limits import LimitKeeper, mean
+from cohete.fleet.limited import mean
+from cohete.fleet.limits import LimitKeeper
 from cohete.fleet.pressure import PressureKeeper
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.state import State
@@ -403,6 +404,76 @@ async def test_read_only_tells_and_does_nothing(tmp_path: Path) -> None:
     assert loop.store["b"].limit_words["x"].endswith(words)
     # Whoever may not change a board takes no note of another's steps away either.
     assert loop.standing.read() == []
+
+
+@pytest.mark.claim("PM-04", "MM-09")
+@pytest.mark.parametrize(
+    "first", [{"run": ["no-such-program", "1"]}, {"restart": "nosuch.service"}]
+)
+async def test_a_step_that_fails_keeps_the_next_from_nothing(
+    tmp_path: Path, first: dict[str, object]
+) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=4.9, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps(first, {"mode": "15W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    await loop.run(60)
+    assert loop.board.mode.name == "15W"
+    assert loop.store["b"].limit_words["x"].endswith("step 2 of 2, 1 failed")
+    failed = [event.text for event in loop.store.events if event.kind == "change failed"]
+    assert len(failed) == 1
+    await loop.run(30)
+    told = [event.text for event in loop.store.events if event.kind == "limit not held"]
+    assert len(told) == 1
+
+
+@pytest.mark.claim("PM-04")
+async def test_a_step_without_an_answer_is_not_tried_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = Limit(
+        metric="power_w", most=5.0, low=4.9, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps({"run": ["set-batch", "2"], "back": ["set-batch", "4"]},
+        {"mode": "15W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    real = loop.control.apply
+
+    async def cut(spec: DeviceSpec, runner: Runner, action: Action) -> Result:
+        result = await real(spec, runner, action)
+        is_run = "set-batch 2" in action.intent
+        return replace(result, outcome=Outcome.UNKNOWN) if is_run else result
+
+    monkeypatch.setattr(loop.control, "apply", cut)
+    await loop.run(90)
+    assert loop.board.mode.name == "15W"
+    # What may have been done is given back with the rest.
+    loop.board.workload = Workload.IDLE
+    loop.board.thermal.die_c = 40
+    await loop.run(120)
+    assert (loop.board.mode.name, loop.board.batch, loop.each.taken) == ("25W", 4, 0)
+    assert loop.standing.read() == []
+
+
+@pytest.mark.claim("PM-04")
+async def test_no_step_raises_what_somebody_has_lowered(tmp_path: Path) -> None:
+    limit = Limit(
+        metric="ram_percent", most=1.0, low=0.5, window_s=5, settle_s=5, up_after_s=10,
+        retry_after_s=10, steps=steps({"mode": "25W"}),
+    )  # fmt: skip
+    loop = Loop(tmp_path, limit, "orin-nano-8gb", Workload.TRAINING)
+    by_name = {mode.name: mode for mode in loop.board.module.modes}
+    loop.board.set_mode(by_name["15W"])
+    await loop.run(30)
+    assert loop.board.mode.name == "15W"
+    assert loop.standing.read() == []
+    # Somebody gives it more while the limit still holds it down.
+    loop.board.set_mode(by_name["MAXN_SUPER"])
+    await loop.run(15)
+    assert loop.board.mode.name == "25W"
+    (stands,) = loop.standing.read()
+    assert stands.before == "MAXN_SUPER"
 
 
 @pytest.mark.claim("PM-04")

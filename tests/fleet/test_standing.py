@@ -14,16 +14,16 @@ TAKEN = Taken("cam/1", "limit:x:0", "set the power mode 15W", "MAXN", 12.5)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-@given(st.lists(st.builds(Taken, TEXT, TEXT, TEXT, TEXT, st.floats(0, 1e9)), max_size=8))
+@given(st.lists(st.builds(Taken, TEXT, TEXT, TEXT, TEXT, st.floats(0, 1e9), TEXT), max_size=8))
 def test_what_was_noted_is_read(notes: list[Taken]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         standing = Standing(Path(folder))
         for taken in notes:
             standing.write(taken)
-        last = {(taken.device, taken.owner): taken for taken in notes}
+        last = {(taken.device, taken.owner, taken.place): taken for taken in notes}
         assert sorted(map(repr, standing.read())) == sorted(map(repr, last.values()))
         for taken in notes:
-            standing.remove(taken.device, taken.owner)
+            standing.remove(taken)
         assert standing.read() == []
 
 
