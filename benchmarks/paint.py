@@ -171,7 +171,8 @@ def child(kind: str, count: int) -> None:
     """One of the programs that are measured."""
     if kind == "cohete":
         from cohete.loop import run
-        from cohete_tui.app import CoheteApp, Launch
+        from cohete_tui.app import CoheteApp
+        from cohete_tui.launch import Launch
 
         async def shown() -> None:
             feed = Feed(count)

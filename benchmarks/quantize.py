@@ -21,7 +21,8 @@ import numpy as np
 
 from cohete.quantize.gguf import header_bytes, read_model
 from cohete.quantize.types import Level, TensorType
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.quantizing import QuantizeJob
 from cohete_tui.wizard import Choice
 from tests.quantize.models import Small, pairs_of

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     AUDIT = "audit"
     WIZARD = "wizard"
     DISCOVER = "discover"
+    SETUP = "setup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Action:
 _F, _D, _S, _V, _E = Scope.FLEET, Scope.DEVICE, Scope.START, Scope.EVENTS, Scope.EVERYWHERE
 _A, _L, _C, _K = Scope.ACTIVITY, Scope.LOG, Scope.CONNECTION, Scope.COMPARE
 _P, _H, _U, _W = Scope.POWER, Scope.CHANGE, Scope.AUDIT, Scope.WIZARD
-_B = Scope.DISCOVER
+_B, _G = Scope.DISCOVER, Scope.SETUP
 
 
 def _steps(
@@ -115,6 +116,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("connection", "i", _F, "Connection", "Why a device is lost, each try, its key"),
     Action("power", "m", _F, "Change", "Power mode, clocks, fan, breaker of the device", "power"),
     Action("quantize", "Q", _F, "Models", "A smaller model that fits: choose, make, check"),
+    Action("setup", "I", _F, "Change", "Set the board up: key, rights, packages, disk, swap"),
     Action("audit", "u", _F, "Change", "What was changed on which board, and what came of it"),
     Action("move(0,-1)", "up,k", _F, "Move", "Up", slug="up"),
     Action("move(0,1)", "down,j", _F, "Move", "Down", slug="down"),
@@ -187,6 +189,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("console", "c", _B, "Start", "Its serial console, in this terminal", "console"),
     Action("search", "r", _B, "Start", "Search again", "search again"),
     *_steps(_B),
+    Action("back", "escape,backspace", _G, "Setup", "Leave; it goes on where it was left", "back"),
+    Action("choose", "enter", _G, "Setup", "Show what the step does, ask, and do it", "do it"),
+    Action("skip", "s", _G, "Setup", "Skip the step, with a reason; again takes that back", "skip"),
+    Action("read", "r", _G, "Setup", "Look at the board again", "look again"),
+    Action(
+        "shell", "exclamation_mark", _G, "Setup", "A shell on the board; exit comes back", "shell"
+    ),
+    *_steps(_G),
     Action("back", "escape,backspace", _A, "Processes", "Clear the filter, else back", "back"),
     Action("filter", "slash", _A, "Processes", "Show only processes that match", "filter"),
     Action("next_sort", "s", _A, "Processes", "Order by CPU, memory, GPU memory", "order"),

@@ -9,7 +9,7 @@ import signal
 import termios
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -34,35 +34,17 @@ from cohete_tui.alerting import ring
 from cohete_tui.app_commands import APP_COMMANDS
 from cohete_tui.ascii import AsciiFilter
 from cohete_tui.commands import choices, find, one_of, typed_on
+from cohete_tui.launch import Launch
 from cohete_tui.link import LinkMeter
-from cohete_tui.looks import Looks
-from cohete_tui.replay_app import ReplayApp, Session
+from cohete_tui.replay_app import Session
 from cohete_tui.replaying import open_replay
 from cohete_tui.screens.start import StartScreen
+from cohete_tui.setup_app import SetupApp
 from cohete_tui.typed import TypedLines
 from cohete_tui.widgets.paint import PAINT_CSS
 
 if TYPE_CHECKING:
-    from cohete.fleet.session import FleetPlan
     from cohete.fleet.state import Device
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """What to show: a planned fleet, the demo, or (neither) the start screen."""
-
-    plan: FleetPlan | None = None
-    demo: bool = False
-    accept_new: bool = False
-    read_only: bool = False
-    history: bool = False
-    replay: Path | None = None
-    max_kbps: float | None = None
-    looks: Looks = field(default_factory=Looks)
-    served: bool = False
-    """In a browser: nothing is written, neither here nor on a device."""
-    model: str | None = None
-    """Begin with the quantization wizard; "" asks which model."""
 
 
 _TO_ASCII = AsciiFilter()
@@ -73,7 +55,7 @@ THEMES_S = 1.0
 """How often a person's folder of themes is looked at."""
 
 
-class CoheteApp(ReplayApp, inherit_bindings=False):
+class CoheteApp(SetupApp, inherit_bindings=False):
     """The dashboard."""
 
     TITLE = "cohete"
@@ -178,7 +160,7 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
             if launch.replay is not None:
                 session: Session = await open_replay(launch.replay)
             else:
-                session = await open_session(launch)
+                session = await open_session(launch, self.ask_secret if launch.setup else None)
         except CoheteError as error:
             self.exit(return_code=2, message=f"cohete-tui: {error}")
             return
@@ -201,6 +183,8 @@ class CoheteApp(ReplayApp, inherit_bindings=False):
         self.push_screen(FleetScreen(session.store, start, badges=badges, timer=self._timer))
         if self._launch.model is not None:
             self.show_wizard(model=self._launch.model)
+        if self._launch.setup and session.store.devices:
+            self.set_up(session.store.devices[0].id)
 
     @on(StartScreen.Chosen)
     async def _door_chosen(self, event: StartScreen.Chosen) -> None:

@@ -75,7 +75,8 @@ def command(
 ) -> None:
     """A fleet of NVIDIA Jetsons, live over SSH; nothing is installed on them.
 
-    `cohete-tui serve` shows it in a browser; `cohete-tui quantize` makes a model that fits.
+    `cohete-tui serve` shows it in a browser; `cohete-tui quantize` makes a model that fits,
+    `cohete-tui setup` sets a board up.
 
     TARGET is user@host[:port] or the id of a configured device. Without one: this machine if it
     is a Jetson, else the configured fleet, else a start screen.
@@ -102,7 +103,8 @@ def command(
             raise ConfigError("there is no device in this configuration", path=config_path)
     from platformdirs import user_config_path
 
-    from cohete_tui.app import CoheteApp, Launch
+    from cohete_tui.app import CoheteApp
+    from cohete_tui.launch import Launch
     from cohete_tui.looks import looks_of
 
     looks = looks_of(
@@ -138,7 +140,8 @@ def quantize(model: str, config_path: str | None) -> None:
     """The quantization wizard: MODEL (a GGUF file or a name), a board, a level that fits."""
     from cohete.fleet.session import plan_fleet
     from cohete.loop import run
-    from cohete_tui.app import CoheteApp, Launch
+    from cohete_tui.app import CoheteApp
+    from cohete_tui.launch import Launch
 
     if not sys.stdin.isatty():
         raise click.UsageError("the wizard needs a terminal. Without one: cohete quantize.")
@@ -147,8 +150,41 @@ def quantize(model: str, config_path: str | None) -> None:
     sys.exit(app.return_code or 0)
 
 
+@click.command("setup")
+@click.argument("target", required=False, default="")
+@click.option(
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A cohete.yaml with the board.",
+)
+@click.option("--read-only", is_flag=True, help="Look, and change nothing.")
+def setup(target: str, config_path: str | None, read_only: bool) -> None:
+    """The setup wizard: TARGET (user@host, or the id of a configured board) from fresh to watched.
+
+    Without a TARGET boards are searched for first. A password is asked for where the board takes
+    none of your keys yet. It goes on where it was left.
+    """
+    from cohete.fleet.session import plan_fleet
+    from cohete.loop import run
+    from cohete_tui.app import CoheteApp
+    from cohete_tui.launch import Launch
+
+    if not sys.stdin.isatty():
+        raise click.UsageError("the wizard needs a terminal. Without one: cohete provision.")
+    plan = plan_fleet((target,), config_path) if target else None
+    app = CoheteApp(Launch(plan, read_only=read_only, setup=True))
+    run(app.run_async())
+    sys.exit(app.return_code or 0)
+
+
 def main() -> None:
-    """Entry point of `cohete-tui`; its verbs are `serve` and `quantize`."""
+    """Entry point of `cohete-tui`; its verbs are `serve`, `quantize` and `setup`."""
+    if sys.argv[1:2] == ["setup"]:
+        del sys.argv[1]
+        run_command(setup, "cohete-tui setup")
+        return
     if sys.argv[1:2] == ["quantize"]:
         del sys.argv[1]
         run_command(quantize, "cohete-tui quantize")

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
     from cohete.links.base import Link
+    from cohete.links.handshake import Ask
     from cohete.simulator.scenario import Scenario
     from cohete.simulator.server import SimFleet
     from cohete.telemetry.past import Past
-    from cohete_tui.app import Launch
+    from cohete_tui.launch import Launch
     from cohete_tui.replay_app import Session
 
 DEMO_BOARDS = 12
@@ -29,8 +30,8 @@ DEMO_WORK = "inference.service"
 """What runs on simulated boards, and is held while one of them is too hot."""
 
 
-async def open_session(launch: Launch) -> Session:
-    """A fleet that is ready to start. Raises CoheteError."""
+async def open_session(launch: Launch, ask: Ask | None = None) -> Session:
+    """A fleet that is ready to start; `ask` is asked for passwords. Raises CoheteError."""
     # SSH takes a while to load: beside the event loop, so that the screen stays alive.
     await asyncio.to_thread(_load_ssh)
     if launch.demo:
@@ -42,7 +43,15 @@ async def open_session(launch: Launch) -> Session:
     if launch.read_only or launch.served:
         control = plan.control.model_copy(update={"read_only": True})
         plan = replace(plan, control=control)
-    return PlannedSession(FleetSession(plan, keep_history=launch.history, guards=not launch.served))
+    connector = None
+    if ask is not None:
+        from cohete.links.ssh import SshConnector
+
+        connector = SshConnector(plan.ssh, ask=ask)
+    fleet = FleetSession(
+        plan, connector=connector, keep_history=launch.history, guards=not launch.served
+    )
+    return PlannedSession(fleet)
 
 
 def _load_ssh() -> None:

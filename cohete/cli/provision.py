@@ -57,7 +57,7 @@ def command(
     from cohete.errors import ConfigError
     from cohete.provision.wanted import all_wanted
 
-    options = Options(**given, ask=_asker() if password else None)
+    options = Options(**given, ask=asker() if password else None)
     path = find_config(options.config_path)
     config = load(path) if path is not None else None
     if config is None or config.provision.is_empty:
@@ -81,7 +81,7 @@ def command(
     sys.exit(0 if well else 1)
 
 
-def _asker() -> Ask:
+def asker() -> Ask:
     """Asks for each board's password once; it is forgotten when this command ends."""
     import asyncio
 

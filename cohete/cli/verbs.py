@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "quantize": ("cohete.cli.quantize", "Make a smaller model that fits, and check one."),
     "record": ("cohete.cli.record", "A fleet into one file, to be looked at later."),
     "rollout": ("cohete.cli.rollout", "Changes of many boards that did not reach all of them."),
+    "setup": ("cohete.cli.setup", "A fresh board led to a watched one, a question at a time."),
     "simulate": ("cohete.cli.simulate", "Serve Jetsons that do not exist, over real SSH."),
     "standing": ("cohete.cli.standing", "What Cohete changed by itself and has not given back."),
     "status": (

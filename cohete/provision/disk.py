@@ -37,6 +37,10 @@ _ZERO = re.compile(rf"0+ +(?:00 ){{15}}00\s+\*\s+0*{BLANK_BYTES}", re.ASCII)
 _OWN = uuid.UUID("6f6b9a52-3e0e-5f0c-9c1b-7a8f5f1c0de7")
 
 
+class ConsentNeeded(ChangeRefused):
+    """Only a person's word is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class PrepareDisk:
     """The disk mounted with the folders of the layout. Raises ChangeRefused for a bad name.
@@ -202,7 +206,7 @@ class PrepareDisk:
                     else "Its beginning is not empty. It is never erased; do it by hand.",
                 )  # fmt: skip
         if " ".join(self.consent.split()).casefold() != wanted.casefold():
-            raise ChangeRefused(
+            raise ConsentNeeded(
                 f"{disk.name}, {disk.size_words}, is blank, and nobody has agreed to use it",
                 where=device, hint=f"Whoever owns it says `{wanted}`.",
             )  # fmt: skip

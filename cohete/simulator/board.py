@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cohete.clock import Clock
@@ -48,6 +48,18 @@ _DEMANDS = {
     Workload.VIDEO: _Demand(0.18, 0.40, 0.35, encoder=0.66, period_s=33, swing=0.10),
     Workload.LEAK: _Demand(0.35, 0.25, 0.40, period_s=60, swing=0.10),
 }
+
+
+@dataclass(slots=True)
+class SimDisk:
+    """The NVMe of a board: with its system on it, or blank until somebody sets it up."""
+
+    has_system: bool = True
+    is_partitioned: bool = False
+    uuid: str = ""
+    mount: str = ""
+    modes: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Of files and folders that were made: mode as octal text, size."""
 
 
 class SimBoard:
@@ -96,6 +108,7 @@ class SimBoard:
         self.services: dict[str, bool] = {}
         """Units that were installed on it, and whether each runs."""
         self.frozen_units: set[str] = set()
+        self.disk = SimDisk()
         self.containers: dict[str, str] = {}
         """Status of each by name, in docker's words."""
         self.refuses: set[str] = set()

@@ -117,6 +117,9 @@ async def echo(context: Context, argv: list[str]) -> int:
 
 
 async def identity(context: Context, argv: list[str]) -> int:
+    if "-un" in argv:
+        context.say("root" if context.root else "nvidia")
+        return 0
     context.say(("0" if context.root else "1000") if "-u" in argv else "uid=1000(nvidia)")
     return 0
 
@@ -234,38 +237,8 @@ async def ip(context: Context, argv: list[str]) -> int:
     return 0
 
 
-async def lsblk(context: Context, argv: list[str]) -> int:
-    """`lsblk -J -b`: an NVMe with the system on it, and the module's own eMMC, blank."""
-    if "-J" not in argv:
-        context.complain("lsblk: only -J is here")
-        return 1
-    serial = f"S{zlib.crc32(context.board.name.encode()):08X}"
-    part = {
-        "name": "nvme0n1p1", "type": "part", "size": 63_999_836_160, "fstype": "ext4",
-        "uuid": f"{zlib.crc32(serial.encode()):08x}-0000", "mountpoint": "/",
-    }  # fmt: skip
-    disks: list[dict[str, object]] = [
-        {"name": "nvme0n1", "type": "disk", "size": 64_023_257_088, "tran": "nvme",
-         "model": "Simulated SSD", "serial": serial, "children": [part]},
-        {"name": "mmcblk0", "type": "disk", "size": 15_758_000_128},
-        {"name": "mmcblk0boot0", "type": "disk", "size": 4_194_304},
-    ]  # fmt: skip
-    context.say(json.dumps({"blockdevices": disks}))
-    return 0
-
-
-async def df(context: Context, argv: list[str]) -> int:
-    used = 100 if context.board.has(Fault.DISK_FULL) else 41
-    context.say("Filesystem     1K-blocks     Used Available Use% Mounted on")
-    total = 61_255_492
-    taken = total * used // 100
-    context.say(f"/dev/nvme0n1p1  {total} {taken}  {total - taken}  {used}% /")
-    return 0
-
-
 COREUTILS: dict[str, Program] = {
     "cat": cat,
-    "df": df,
     "find": find,
     "echo": echo,
     "grep": grep,
@@ -274,7 +247,6 @@ COREUTILS: dict[str, Program] = {
     "id": identity,
     "ip": ip,
     "ls": ls,
-    "lsblk": lsblk,
     "printf": printf,
     "rm": rm,
     "sed": sed,

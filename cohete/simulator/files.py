@@ -109,6 +109,8 @@ def read_file(board: SimBoard, path: str) -> bytes | None:
         "/etc/nv_tegra_release": f"# R{major} (release), REVISION: {rest}, GCID: 42132812, "
         f"BOARD: {family}, EABI: aarch64, DATE: Thu Sep 18 22:54:44 UTC 2025\n",
         "/etc/machine-id": f"{machine_id(board)}\n",
+        "/etc/fstab": "# <file system> <mount point> <type> <options> <dump> <pass>\n",
+        "/proc/sys/vm/swappiness": "60\n",
         "/etc/hostname": f"{board.name}{evil}\n",
         "/etc/nvpmodel.conf": nvpmodel_conf(board) if module.modes else None,
         "/proc/meminfo": f"MemTotal:       {kb:>8} kB\n"

@@ -63,6 +63,14 @@ async def dmesg(context: Context, argv: list[str]) -> int:
 async def dpkg_query(context: Context, argv: list[str]) -> int:
     """Of one package its version, of all of them name, version and status."""
     packages = {name: version for name, version in context.board.packages.items() if version}
+    if any(word.startswith("-f=") for word in argv):
+        names = argv[3:]
+        for name in names:
+            if name in packages:
+                context.say(f"{name} installed {packages[name]}")
+            else:
+                context.complain(f"dpkg-query: no packages found matching {name}")
+        return 0 if all(name in packages for name in names) else 1
     if argv[-2] == "-f":
         for name in sorted(packages):
             context.say(f"{name} {packages[name]} installed")

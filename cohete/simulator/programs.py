@@ -11,6 +11,7 @@ from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES
 from cohete.simulator.modules import Mode
 from cohete.simulator.observing import OBSERVING
+from cohete.simulator.provisioning import PROVISIONING
 from cohete.simulator.services import SERVICES
 from cohete.simulator.shell import Context, Program, run_argv, run_line
 
@@ -258,6 +259,8 @@ async def timeout(context: Context, argv: list[str]) -> int:
 
 async def sudo(context: Context, argv: list[str]) -> int:
     rest = [word for word in argv[1:] if word not in ("-n", "--")]
+    if rest == ["-v"] and context.environment.get("SIM_SUDO"):
+        return 0
     if not context.environment.get("SIM_SUDO"):
         context.complain("sudo: a password is required")
         return 1
@@ -285,7 +288,7 @@ def _changes(argv: list[str]) -> bool:
         return "-m" in argv
     if name in ("jetson_clocks", "nvfancontrol"):
         return "--show" not in argv and "-q" not in argv
-    return name not in ("tegrastats", "cat", "timeout", "nvidia-smi")
+    return name not in ("tegrastats", "cat", "timeout", "nvidia-smi", "blkid", "od")
 
 
 async def sh(context: Context, argv: list[str]) -> int:
@@ -297,6 +300,7 @@ async def sh(context: Context, argv: list[str]) -> int:
 PROGRAMS: dict[str, Program] = {
     **COREUTILS,
     **OBSERVING,
+    **PROVISIONING,
     **SERVICES,
     "bash": sh,
     "jetson_clocks": jetson_clocks,

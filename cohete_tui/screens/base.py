@@ -50,6 +50,10 @@ class DeviceActions(CoheteScreen[ScreenResultType]):
     def action_quantize(self) -> None:
         self._app.show_wizard([device.id for device in self.chosen])
 
+    def action_setup(self) -> None:
+        if self.subject is not None:
+            self._app.set_up(self.subject.id)
+
     def action_audit(self) -> None:
         self._app.show_audit()
 

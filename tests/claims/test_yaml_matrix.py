@@ -37,6 +37,7 @@ DECLARED = {
     "power profile": "fleet.devices.power_profile",
     "power measure": "fleet.devices.interval_ms",
     "provision": "provision.packages",
+    "setup": "provision.nvme.erase",
     "quantize": "models",
     "rollout list": "control.rollout.at_once",
     "rollout resume": "control.rollout.stop_after",

@@ -468,7 +468,7 @@ def test_the_command_never_replaces_what_somebody_else_made(tmp_path: Path) -> N
 def test_interrupted_with_workers_nothing_is_shouted_and_nothing_stays_running(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    small = Small("wide", embedding=512, feed_forward=2048, vocabulary=20_000, heads=8, kv_heads=8)
+    small = Small("wide", embedding=512, feed_forward=2048, vocabulary=90_000, heads=8, kv_heads=8)
     source = write(small, tmp_path / "m.gguf")
     target = tmp_path / "out.gguf"
     argv = [sys.executable, "-m", "cohete", "quantize", str(source), "--level", "q4_0", "--yes",

@@ -22,7 +22,8 @@ from cohete.hardware import MODULES
 from cohete.links.base import Link
 from cohete.tegra import parse
 from cohete.telemetry.past import Past
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.screens.fleet import FleetScreen
 from tests import lines
 

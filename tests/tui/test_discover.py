@@ -8,7 +8,8 @@ import pytest
 from textual.widgets import Input
 
 from cohete.device.discovery.search import Wanted
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.screens import discover
 from cohete_tui.screens.discover import DiscoverScreen
 from cohete_tui.screens.start import StartScreen

@@ -11,7 +11,8 @@ from cohete.fleet.eventlog import EventLog
 from cohete.fleet.silences import read_silences
 from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.screens.device import DeviceScreen
 from cohete_tui.screens.events import EventsScreen
 from cohete_tui.screens.fleet import FleetScreen

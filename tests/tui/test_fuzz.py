@@ -13,7 +13,8 @@ from cohete.clock import ManualClock
 from cohete.fleet.state import Refusal, State
 from cohete.fleet.store import FleetStore
 from cohete_tui.actions import ACTIONS
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.screens.fleet import FleetScreen
 from tests import lines
 from tests.tui.support import StillSession, feed, know, mixed_store, settle, text_of

@@ -18,10 +18,11 @@ from cohete.errors import ConfigError
 from cohete.fleet.session import FleetPlan
 from cohete_tui import themes
 from cohete_tui.actions import ACTIONS
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
 from cohete_tui.ascii import AsciiFilter, needs_ascii, plain
 from cohete_tui.keymap import check_keymap, keys_of, load_keymap
 from cohete_tui.keys_page import keys_page
+from cohete_tui.launch import Launch
 from cohete_tui.looks import Looks, looks_of
 from cohete_tui.screens.fleet import FleetScreen
 from tests.tui.support import StillSession, mixed_store, notices, settle, text_of

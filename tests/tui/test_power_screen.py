@@ -18,7 +18,8 @@ from cohete.fleet.state import State
 from cohete.links.ssh import SshConnector
 from cohete.simulator.server import SimFleet
 from cohete.thermal.breaker import BreakerState
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.screens.audit import AuditScreen
 from cohete_tui.screens.change import ChangeDialog
 from cohete_tui.screens.fleet import FleetScreen

@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 from cohete.clock import ManualClock
 from cohete.fleet.player import Player, open_source
 from cohete.telemetry.recording import RecordingFile
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.replaying import ReplaySession
 from cohete_tui.screens.device import DeviceScreen
 from tests.boards import until

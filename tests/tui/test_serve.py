@@ -24,8 +24,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from textual_serve.download_manager import DownloadManager
 
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
 from cohete_tui.commands import typed_on
+from cohete_tui.launch import Launch
 from cohete_tui.serve import child_command, command, is_loopback, plain_url
 from cohete_tui.web.server import BoundedService
 from tests.openssh import free_port

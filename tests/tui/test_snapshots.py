@@ -15,7 +15,8 @@ from cohete.control.audit import AuditLog, who
 from cohete.control.gate import Gate
 from cohete.fleet.changing import Changes
 from cohete.simulator.board import SimBoard
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.screens.change import ChangeDialog
 from cohete_tui.screens.fleet import FleetScreen
 from tests.boards import until

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.screens.fleet import FleetScreen
 from cohete_tui.screens.start import StartScreen
 from tests.boards import simulated, until

@@ -15,7 +15,8 @@ from cohete.fleet.state import State
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.quantize.manifest import verify
 from cohete_tui import wizard
-from cohete_tui.app import CoheteApp, Launch
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.quantizing import JobState, QuantizeJob
 from cohete_tui.screens.change import ChangeDialog
 from cohete_tui.screens.fleet import FleetScreen

@@ -1,0 +1,203 @@
+"""`cohete setup`: a fresh board led to a watched one, a question at a time."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cohete.cli.options import config_option
+
+if TYPE_CHECKING:
+    from cohete.cli.acting import Options
+    from cohete.control.change import Action, Change
+    from cohete.control.outcome import Result
+    from cohete.device.identity import Facts
+    from cohete.errors import CoheteError
+    from cohete.fleet.session import FleetPlan
+    from cohete.links.reopening import ReopeningLink
+    from cohete.provision.setup import Local, SetupRecord, SetupStep, Wishes
+
+
+@click.command()
+@click.argument("target")
+@config_option
+@click.option("--interactive", is_flag=True, help="Ask before each step.")
+@click.option("--password", is_flag=True, help="Ask for the board's password, once; kept nowhere.")
+@click.option(
+    "--accept-new",
+    is_flag=True,
+    help="Accept the key of a host never seen before. Never a changed one.",
+)
+@click.option(
+    "--output",
+    "output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("cohete.yaml"),
+    show_default=True,
+    help="The configuration that is written in the end.",
+)
+@click.option("--alias", default="jetson", show_default=True, help="Its name in ~/.ssh/config.")
+@click.option("--read-only", is_flag=True, help="Look at each step, and change nothing.")
+def command(
+    target: str,
+    config_path: str | None,
+    interactive: bool,
+    password: bool,
+    accept_new: bool,
+    output: Path,
+    alias: str,
+    read_only: bool,
+) -> None:
+    """Set TARGET up: key, name for ssh, rights, packages, disk, swap, CUDA, cohete.yaml.
+
+    Each step is looked at, shown with its exact commands, asked about, done, and read back. What is
+    so already is passed over; `s` skips a step for good, with a reason. It goes on where it was
+    left. On a screen: `cohete-tui setup TARGET`. Unattended: `cohete provision`. Exit code 1 where
+    a step went wrong.
+    """
+    from cohete.cli.acting import Options
+    from cohete.cli.meant import fleet
+    from cohete.cli.provision import asker
+    from cohete.control.audit import default_folder
+    from cohete.provision.setup import SetupRecord, Wishes, own_key, setup_steps
+
+    if not interactive:
+        raise click.UsageError("Say --interactive; without questions: cohete provision.")
+    ask = asker() if password else None
+    options = Options((target,), config_path, accept_new=accept_new, read_only=read_only, ask=ask)
+    plan = fleet((target,), config_path, accept_new=accept_new)
+    plan = replace(plan, specs=plan.specs[:1])
+    wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=output, alias=alias)
+    (spec,) = plan.specs
+    record = SetupRecord(default_folder(), spec.place)
+    dialog = _Dialog(plan, options, wishes, record)
+    well = True
+    for step in setup_steps(spec, _facts(plan, options), wishes):
+        well = dialog.one(step) and well
+    sys.exit(0 if well else 1)
+
+
+def _facts(plan: FleetPlan, options: Options) -> Facts:
+    """Who the board is. Raises CoheteError where it cannot be reached."""
+    from cohete.cli.asking import ask_each
+    from cohete.device.identity import facts_from
+    from cohete.errors import CoheteError
+    from cohete.links.commands import PROBE_LIMIT_S, probe, split_sections
+    from cohete.loop import run
+
+    async def read(link: ReopeningLink) -> Facts:
+        done = await link.run(probe(), timeout_s=PROBE_LIMIT_S + 5)
+        return facts_from(split_sections(done.stdout))
+
+    ((_, found),) = run(ask_each(plan, read, options.ask))
+    if isinstance(found, CoheteError):
+        raise found
+    return found
+
+
+class _Dialog:
+    """The questions about one board."""
+
+    def __init__(
+        self, plan: FleetPlan, options: Options, wishes: Wishes, record: SetupRecord
+    ) -> None:
+        from cohete.clock import SystemClock
+        from cohete.control.applying import Control
+        from cohete.control.audit import AuditLog, default_folder
+        from cohete.control.gate import Gate
+
+        self._plan = plan
+        self._options = options
+        self._wishes = wishes
+        self._record = record
+        (self._spec,) = plan.specs
+        clock = SystemClock()
+        gate = Gate(options.read_only or plan.control.read_only)
+        self._control = Control(gate, AuditLog(default_folder(), clock), clock)
+        self._skipped = record.skipped()
+
+    def one(self, step: SetupStep) -> bool:
+        """Ask about a step and do it; whether nothing went wrong."""
+        click.echo(f"\n== {step.title}\n{step.about}")
+        if step.name in self._skipped:
+            click.echo(f"skipped: {self._skipped[step.name]}")
+            return True
+        if step.local is not None:
+            return self._here(step, step.local)
+        if step.action is None:
+            click.echo(step.told)
+            return step.is_well
+        return self._there(step, step.action)
+
+    def _here(self, step: SetupStep, local: Local) -> bool:
+        from cohete.errors import CoheteError
+
+        try:
+            is_done, words = local.state()
+            click.echo(f"already so: {words}" if is_done else "\n".join(local.shown))
+            if is_done or self._options.read_only:
+                return True
+            if self._wanted(step, "Write it?"):
+                click.echo(local.apply())
+        except CoheteError as error:
+            click.echo(str(error), err=True)
+            return False
+        return True
+
+    def _there(self, step: SetupStep, action: Action) -> bool:
+        from cohete.cli.acting import change_as_text
+        from cohete.control.change import Change
+        from cohete.provision.disk import ConsentNeeded, PrepareDisk
+
+        found = self._look(action)
+        if isinstance(found, ConsentNeeded) and not self._options.read_only:
+            click.echo(found.what)
+            question = "Type its name and size to have it used, or nothing to leave it"
+            typed = click.prompt(question, default="", show_default=False, err=True)
+            if not typed:
+                return True
+            action = PrepareDisk(self._wishes.disk, self._wishes.mount, str(typed))
+            found = self._look(action)
+        click.echo(change_as_text(self._spec.id, found))
+        if not isinstance(found, Change):
+            return isinstance(found, ConsentNeeded) and self._options.read_only
+        if found.is_done or self._options.read_only or not self._wanted(step, "Do it?"):
+            return True
+        return self._apply(action, found)
+
+    def _look(self, action: Action) -> Change | CoheteError:
+        from cohete.cli.asking import ask_each
+        from cohete.loop import run
+
+        async def look(link: ReopeningLink) -> Change:
+            return await self._control.look(self._spec, link, action)
+
+        ((_, found),) = run(ask_each(self._plan, look, self._options.ask))
+        return found
+
+    def _apply(self, action: Action, shown: Change) -> bool:
+        from cohete.cli.asking import ask_each
+        from cohete.errors import CoheteError
+        from cohete.loop import run
+
+        async def apply(link: ReopeningLink) -> Result:
+            return await self._control.apply(self._spec, link, action, shown=shown)
+
+        ((_, result),) = run(ask_each(self._plan, apply, self._options.ask))
+        click.echo(str(result))
+        return not isinstance(result, CoheteError) and result.outcome.is_well
+
+    def _wanted(self, step: SetupStep, question: str) -> bool:
+        """Yes, not now, or never with a reason."""
+        answer = click.prompt(
+            f"{question} [y]es, [n]ot now, [s]kip for good", default="n", err=True,
+            type=click.Choice(["y", "n", "s"]), show_choices=False,
+        )  # fmt: skip
+        if answer == "s":
+            reason = click.prompt("Why?", default="not wanted", err=True)
+            self._record.skip(step.name, str(reason))
+        return bool(answer == "y")

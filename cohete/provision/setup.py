@@ -1,0 +1,313 @@
+"""A fresh board led to a watched one, step by step: what each step is, and what was skipped.
+
+Every step is looked at before and after, on the board or here; what is so already is passed over.
+So it goes on wherever it was left, and a second time nothing is to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from cohete.config.schema import Config, Device, Fleet
+from cohete.config.spec import DeviceSpec
+from cohete.config.writing import text_of, write_new
+from cohete.control.change import Action
+from cohete.control.sudoers import Feature, chosen, drop_in
+from cohete.device.identity import Facts
+from cohete.errors import ChangeRefused, ConfigError
+from cohete.fleet.desired import profile_named
+from cohete.memory.budget import PRESETS
+from cohete.power.rights import features
+from cohete.provision import disk, steps, swap
+from cohete.provision.disk import PrepareDisk
+from cohete.provision.release import judge
+from cohete.provision.sshconfig import HostEntry, add_entry, with_entry
+from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
+from cohete.provision.sudo import READ_RULE, InstallSudoRules
+from cohete.provision.swap import AddSwapFile
+from cohete.storage.layout import ROOT
+
+FOLDER = "setup"
+PACKAGES = ("nvtop", "htop", "tmux")
+SWAPPINESS = 10
+SWAP_GB = 16
+RESERVED_SHARE = 0.25
+"""Of the memory of a module without a preset that is left to the system."""
+
+
+class Local(Protocol):
+    """A step on this computer."""
+
+    def state(self) -> tuple[bool, str]:
+        """Whether it is done, and how it is, in words. Blocking. Raises CoheteError."""
+        ...
+
+    @property
+    def shown(self) -> list[str]:
+        """What would be written."""
+        ...
+
+    def apply(self) -> str:
+        """Do it; what came of it. Blocking. Raises CoheteError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SetupStep:
+    """One thing to do: on the board by `action`, or here by `local`; neither only tells."""
+
+    name: str
+    title: str
+    about: str
+    action: Action | None = None
+    local: Local | None = None
+    told: str = ""
+    """For a step that only tells: what it found, and in `is_well` whether that is well."""
+    is_well: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person wants of the board, beside the defaults."""
+
+    key_line: str = ""
+    ssh_config: Path = field(default_factory=lambda: Path("~/.ssh/config").expanduser())
+    config_path: Path = field(default_factory=lambda: Path("cohete.yaml"))
+    alias: str = "jetson"
+    consent: str = ""
+    """What was typed to have the blank disk used; kept nowhere."""
+    disk: str = "nvme0n1"
+    mount: str = ROOT
+    swap_gb: int = SWAP_GB
+
+
+def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[SetupStep]:
+    """Every step for a board, in order."""
+    user = spec.target.user or "nvidia"
+    judged = judge(facts.l4t if facts is not None else None)
+    advice = f". {judged.advice}" if judged.advice else ""
+    return [
+        SetupStep(
+            "release", "Jetson Linux", "Which release the board runs, and whether it is set up.",
+            told=f"{judged.words}{advice}", is_well=judged.is_supported,
+        ),
+        SetupStep(
+            "key", "Login by key",
+            "Your public key among those the board takes, so that it asks for no password.",
+            _or_none(lambda: InstallKey(wishes.key_line)),
+            told="" if wishes.key_line else "There is no public key here: ssh-keygen -t ed25519",
+            is_well=False,
+        ),
+        SetupStep(
+            "ssh", "Name for ssh", "A Host in your own ssh configuration; all else stays.",
+            local=SshHost(wishes.ssh_config, _entry(spec, wishes)),
+        ),
+        SetupStep(
+            "sudo", "Rights",
+            "The smallest sudo rules for modes, clocks, fan and this setup, checked by visudo.",
+            InstallSudoRules(sudo_rules(user, wishes)),
+        ),
+        SetupStep(
+            "packages", "Packages", "Tools for looking at a board, from its own sources.",
+            InstallPackages(PACKAGES),
+        ),
+        SetupStep(
+            "disk", "NVMe for models",
+            "A blank one is partitioned once you typed its name and size; one that holds something "
+            "is never erased.",
+            _or_none(lambda: PrepareDisk(wishes.disk, wishes.mount, wishes.consent)),
+        ),
+        SetupStep(
+            "swap", "Swap on it", "For models that fit only just; below zram, never on the card.",
+            AddSwapFile(wishes.swap_gb, wishes.mount, wishes.disk),
+        ),
+        SetupStep(
+            "swappiness", "Swappiness", "Models are read again, not written out.",
+            SetSwappiness(SWAPPINESS),
+        ),
+        SetupStep(
+            "cuda", "CUDA variables", "For login shells, where CUDA is installed.",
+            SetCudaEnvironment(),
+        ),
+        SetupStep(
+            "power", "Power profile", "balanced: the mode it starts with, clocks and fan its own.",
+            profile_named("balanced", Config().power, Config().control, [spec]),
+        ),
+        SetupStep(
+            "config", "cohete.yaml",
+            "The board with a breaker, a memory budget and its power profile. Then the dashboard.",
+            local=ConfigFile(wishes.config_path, spec, config_for(spec, facts)),
+        ),
+    ]  # fmt: skip
+
+
+def _or_none(make: _Make) -> Action | None:
+    try:
+        return make()
+    except ChangeRefused:
+        return None
+
+
+class _Make(Protocol):
+    def __call__(self) -> Action: ...
+
+
+def sudo_rules(user: str, wishes: Wishes) -> str:
+    """The drop-in for what this setup and the dashboard do."""
+    rules = (
+        READ_RULE,
+        *steps.rules_for(PACKAGES, SWAPPINESS, cuda=True),
+        *disk.rules_for(wishes.disk, wishes.mount, user),
+        *swap.rules_for(wishes.swap_gb, wishes.mount),
+    )
+    every = features()
+    every["setup"] = Feature("setup", "set the board up", rules)
+    return drop_in(user, chosen(every, ()))
+
+
+def config_for(spec: DeviceSpec, facts: Facts | None) -> Config:
+    """The board as it is watched: everything set out, nothing left to defaults."""
+    target = spec.target
+    device = Device(
+        id=_id_of(spec), connection="ethernet", host=target.host, port=target.port or 22,
+        user=target.user, thermal_policy="conservative", memory_budget_mb=_budget_mb(facts),
+        power_profile="balanced", sudo=True, interval_ms=1000,
+    )  # fmt: skip
+    return Config(version="1.0", fleet=Fleet(name="jetsons", devices=[device]))
+
+
+_COMMENTS = {
+    "fleet": "thermal_policy stops nothing until thermal.<name>.on_open says what; "
+    "memory_budget_mb\nis what work on the board may take; sudo lets tegrastats tell all it knows.",
+}
+
+
+def _id_of(spec: DeviceSpec) -> str:
+    host = spec.target.host.partition("%")[0]
+    kept = "".join(char if char.isalnum() or char in "._-" else "-" for char in host)
+    return kept.strip(".-_") or "jetson"
+
+
+def _budget_mb(facts: Facts | None) -> int:
+    total = facts.memory_total_mb if facts is not None else None
+    known = next(
+        (total_mb - kept_mb for total_mb, kept_mb in PRESETS.values()
+         if total is not None and abs(total_mb - total) <= 256),
+        None,
+    )  # fmt: skip
+    if known is not None:
+        return known
+    return 6000 if total is None else max(64, int(total * (1 - RESERVED_SHARE)))
+
+
+def _entry(spec: DeviceSpec, wishes: Wishes) -> HostEntry:
+    target = spec.target
+    return HostEntry(
+        wishes.alias, target.host, target.user or "", target.port or 22, spec.identity_file or ""
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SshHost:
+    """A `Host` in the user's ssh configuration."""
+
+    path: Path
+    entry: HostEntry
+
+    def state(self) -> tuple[bool, str]:
+        """Raises ConfigError where a host of that name says something else."""
+        try:
+            text = self.path.read_bytes()
+        except OSError:
+            return False, f"{self.path} is not there yet"
+        is_there = with_entry(text, self.entry) == text
+        return is_there, f"Host {self.entry.alias} is {'there' if is_there else 'missing'}"
+
+    @property
+    def shown(self) -> list[str]:
+        return [f"{self.path}:", *self.entry.lines]
+
+    def apply(self) -> str:
+        backup = add_entry(self.path, self.entry)
+        return f"added; before it: {backup.name}" if backup is not None else "it was there"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """The file that the dashboard opens."""
+
+    path: Path
+    spec: DeviceSpec
+    config: Config
+
+    def state(self) -> tuple[bool, str]:
+        """Raises ConfigError where another file is in its place."""
+        from cohete.config.loading import load
+
+        if not self.path.exists():
+            return False, f"{self.path} is not there yet"
+        hosts = {device.host or device.ip: device.id for device in load(self.path).fleet.devices}
+        name = hosts.get(self.spec.target.host)
+        if name is None:
+            raise ConfigError(
+                "there is one already, without this board", path=str(self.path),
+                hint="Add these lines to its fleet.devices: " + " ".join(self.shown[-12:]),
+            )  # fmt: skip
+        return True, f"{self.path} has it as {name}"
+
+    @property
+    def shown(self) -> list[str]:
+        return text_of(self.config, _COMMENTS).splitlines()
+
+    def apply(self) -> str:
+        write_new(self.path, text_of(self.config, _COMMENTS))
+        return f"{self.path} written"
+
+
+class SetupRecord:
+    """What was skipped on a board, and why, in the state folder. Blocking."""
+
+    def __init__(self, folder: Path, place: str) -> None:
+        digest = hashlib.sha256(place.encode()).hexdigest()
+        self._path = folder / FOLDER / f"{digest[:40]}.json"
+
+    def skipped(self) -> dict[str, str]:
+        """By name of the step: the reason. Never raises."""
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads(self._path.read_bytes()[:65_536])
+            if isinstance(document, dict) and document.get("version") == 1:
+                found = document.get("skipped")
+                if isinstance(found, dict):
+                    return {str(name)[:32]: str(why)[:200] for name, why in found.items()}
+        return {}
+
+    def skip(self, name: str, reason: str | None) -> None:
+        """Skip it from now on; None no more. Raises OSError."""
+        found = self.skipped()
+        if reason is None:
+            found.pop(name, None)
+        else:
+            found[name] = reason
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = self._path.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps({"version": 1, "skipped": found}), encoding="utf-8")
+        part.replace(self._path)
+
+
+def own_key(folder: Path) -> str:
+    """The first public key of a person; empty where there is none. Blocking."""
+    for path in _keys(folder):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return path.read_text(encoding="utf-8").strip()
+    return ""
+
+
+def _keys(folder: Path) -> Iterable[Path]:
+    return (folder / f"id_{kind}.pub" for kind in ("ed25519", "ecdsa", "rsa"))

@@ -1,0 +1,52 @@
+"""One line asked for: a reason, a name to type back, a password."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+
+class AskDialog(ModalScreen[str | None]):
+    """Gives what was typed; None where it was left. A secret is shown as dots, and kept nowhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="ask.cancel")]
+    CSS = """
+    AskDialog { align: center middle; }
+    AskDialog #box { width: 72; max-width: 100%; height: auto; max-height: 100%;
+        border: round $warning; background: $surface; padding: 0 1; }
+    """
+
+    def __init__(
+        self, title: str, about: Sequence[str] = (), hint: str = "", *, is_secret: bool = False
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._about = about
+        self._hint = hint
+        self._is_secret = is_secret
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box") as box:
+            box.border_title = self._title
+            box.border_subtitle = "enter: go on  esc: cancel"
+            for line in self._about:
+                yield Static(line, markup=False)
+            yield Input(placeholder=self._hint, password=self._is_secret, id="typed", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    @on(Input.Submitted)
+    def _typed(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value)
+
+    def action_cancel(self) -> None:
+        """Nothing is said."""
+        self.dismiss(None)

@@ -1,0 +1,311 @@
+"""The setup wizard: a fresh board led to a watched one, a step at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+
+from cohete.control.change import Action
+from cohete.errors import CoheteError
+from cohete.fleet.state import Device, State
+from cohete_tui.actions import Scope, bindings
+from cohete_tui.draw import Line, fit, wrap
+from cohete_tui.screens.asking import AskDialog
+from cohete_tui.screens.base import CoheteScreen
+from cohete_tui.widgets.keybar import KeyBar
+from cohete_tui.widgets.lines import LinesPanel
+from cohete_tui.widgets.rows import RowList
+
+if TYPE_CHECKING:
+    from cohete.fleet.changing import Changes
+    from cohete.provision.setup import SetupStep, Wishes
+
+FLUSH_S = 0.5
+LOGIN = "login"
+_GLYPHS = {
+    "done": ("✓", "good"), "to do": ("○", ""), "skipped": ("–", "dim"), "cannot": ("!", "warn"),
+    "looking": ("…", "dim"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a step is: one of done, to do, skipped, cannot, looking; and in words."""
+
+    state: str
+    words: str = ""
+    lines: tuple[str, ...] = ()
+    """What it would run or write."""
+
+
+class SetupScreen(CoheteScreen[str]):
+    """Dismissed with the path of the configuration to open; empty where it was left."""
+
+    SCOPE = Scope.SETUP
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.SETUP)]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as its base
+    CSS = """
+    SetupScreen { background: $background; }
+    SetupScreen #below { height: auto; max-height: 9; }
+    SetupScreen #beside { width: 60%; height: 1fr; }
+    SetupScreen.-narrow #beside { display: none; }
+    SetupScreen.-wide #below { display: none; }
+    """
+
+    def __init__(self, device_id: str, wishes: Wishes | None = None) -> None:
+        super().__init__()
+        self.device_id = device_id
+        self._wishes = wishes
+        self._steps: list[SetupStep] = []
+        self._shown: dict[str, Shown] = {}
+        self._looked_at: State | None = None
+        self._written = ""
+
+    @property
+    def device(self) -> Device:
+        """The board that is set up."""
+        return self._app.store_now[self.device_id]
+
+    def compose(self) -> ComposeResult:
+        yield LinesPanel(lambda cells: [self._title()], classes="plain", id="title")
+        with Horizontal():
+            yield RowList(id="rows")
+            yield LinesPanel(lambda cells: self._about(cells, 40), title="Step", id="beside")
+        yield LinesPanel(lambda cells: self._about(cells, 7), title="Step", id="below")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one(RowList).focus()
+        self.set_interval(FLUSH_S, self.flush)
+        self.flush()
+
+    def flush(self) -> None:
+        """Draw; and look at the board once it is there, and each time it comes back."""
+        if not self.is_current:
+            return
+        device = self.device
+        is_ready = device.state is State.LIVE and device.facts is not None
+        if is_ready and self._looked_at is not State.LIVE:
+            self._looked_at = State.LIVE
+            self._look()
+        elif not is_ready:
+            self._looked_at = None
+        rows = self.query_one(RowList)
+        cells = max(30, rows.size.width - 1)
+        names = [(LOGIN, "Connection"), *((step.name, step.title) for step in self._steps)]
+        rows.show([(name, self._row(name, title, cells)) for name, title in names])
+        for panel in self.query(LinesPanel):
+            if panel.display:
+                panel.update()
+
+    def _row(self, name: str, title: str, cells: int) -> Line:
+        shown = self._state(name)
+        glyph, style = _GLYPHS[shown.state]
+        style_of_words = "" if style == "good" else style
+        words = fit(shown.words or shown.state, max(8, cells - 22))
+        return [(f"{glyph} ", style), (fit(title, 18), ""), ("  ", ""), (words, style_of_words)]
+
+    def _state(self, name: str) -> Shown:
+        if name != LOGIN:
+            return self._shown.get(name, Shown("looking"))
+        device = self.device
+        if device.state is State.LIVE:
+            return Shown("done", f"{device.spec.target}, {device.module_name}")
+        if device.state is State.REFUSED:
+            return Shown("cannot", device.error)
+        return Shown("looking", device.error or str(device.state))
+
+    def _title(self) -> Line:
+        done = sum(shown.state in ("done", "skipped") for shown in self._shown.values())
+        of = f"  {done} of {len(self._steps)} done or skipped" if self._steps else ""
+        return [(f" Setting up {self.device_id}", "title"), (of, "dim")]
+
+    def _about(self, cells: int, most: int) -> list[Line]:
+        name = str(self.query_one(RowList).current)
+        shown = self._state(name)
+        step = next((each for each in self._steps if each.name == name), None)
+        lines: list[Line] = []
+        if step is not None:
+            lines += [[(part, "")] for part in wrap(step.about, cells, 3)]
+        elif name == LOGIN:
+            text = self.device.hint or "Its host key is shown before it is trusted."
+            lines += [[(part, "dim")] for part in wrap(text, cells, 3)]
+        style = _GLYPHS[shown.state][1]
+        if shown.words:
+            lines += [[(part, style)] for part in wrap(f"{shown.state}: {shown.words}", cells, 4)]
+        for text in shown.lines:
+            lines += [[(part, "dim")] for part in wrap(text, cells, 2)]
+        return lines[:most]
+
+    # Looking
+
+    @work(exclusive=True, group="setup-look", exit_on_error=False)
+    async def _look(self) -> None:
+        """Every step as it is now; each board step in turn, for they share one connection."""
+        from cohete.control.audit import default_folder
+        from cohete.provision.setup import SetupRecord, Wishes, own_key, setup_steps
+
+        device = self.device
+        if self._wishes is None:
+            key = await asyncio.to_thread(own_key, Path.home() / ".ssh")
+            self._wishes = Wishes(key_line=key)
+        changes = self._app.changes
+        folder = changes.folder if changes is not None else default_folder()
+        record = SetupRecord(folder, device.spec.place)
+        skipped = await asyncio.to_thread(record.skipped)
+        self._steps = setup_steps(device.spec, device.facts, self._wishes)
+        for step in self._steps:
+            if step.name in skipped:
+                self._shown[step.name] = Shown("skipped", skipped[step.name])
+            else:
+                self._shown[step.name] = await self._look_at(step, changes)
+            self.flush()
+        self._to_next()
+
+    def _to_next(self) -> None:
+        """The cursor from what is done to what is to do."""
+        rows = self.query_one(RowList)
+        if self._state(str(rows.current)).state in ("done", "skipped"):
+            todo = [step.name for step in self._steps if self._state(step.name).state == "to do"]
+            rows.select(todo[0] if todo else "config")
+            self.flush()
+
+    async def _look_at(self, step: SetupStep, changes: Changes | None) -> Shown:
+        try:
+            if step.local is not None:
+                is_done, words = await asyncio.to_thread(step.local.state)
+                return Shown("done" if is_done else "to do", words, tuple(step.local.shown))
+            if step.action is None or changes is None:
+                return Shown("done" if step.is_well else "cannot", step.told)
+            found = await changes.look(self.device, step.action)
+        except CoheteError as error:
+            from cohete.provision.disk import ConsentNeeded
+
+            words = f"{error.what}. {error.hint}" if error.hint else error.what
+            return Shown("to do" if isinstance(error, ConsentNeeded) else "cannot", words)
+        return Shown("done" if found.is_done else "to do", found.before, found.lines)
+
+    # Actions, in the order of the registry.
+
+    def action_back(self) -> None:
+        self.dismiss(self._written)
+
+    def action_choose(self) -> None:
+        name = str(self.query_one(RowList).current)
+        step = next((each for each in self._steps if each.name == name), None)
+        if name == LOGIN:
+            self._app.connect(self.device)
+        elif step is not None:
+            self._do(step)
+
+    @work(exclusive=True, group="setup-do", exit_on_error=False)
+    async def _do(self, step: SetupStep) -> None:
+        changes = self._app.changes
+        if changes is None or (refusal := changes.refusal(self.device)):
+            why = refusal if changes is not None else "this is a recording"
+            self.notify(f"Nothing is changed: {why}.", severity="warning", markup=False)
+            return
+        if step.local is not None:
+            await self._do_here(step)
+        elif step.action is not None:
+            await self._do_there(step, changes)
+        await self._keep(step.name, None)
+        self._look()
+
+    async def _do_here(self, step: SetupStep) -> None:
+        """A file of this person's: shown in full, asked about, written."""
+        assert step.local is not None
+        if self._state(step.name).state != "to do":
+            if step.name == "config" and self._state(step.name).state == "done":
+                self.dismiss(str(self._wishes.config_path) if self._wishes is not None else "")
+            return
+        lines = [*step.local.shown[:12], "", "Type yes to write it."]
+        if (await self.app.push_screen_wait(AskDialog(step.title, lines, "yes")) or "") != "yes":
+            return
+        try:
+            words = await asyncio.to_thread(step.local.apply)
+        except CoheteError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.notify(words, markup=False)
+        if step.name == "config" and self._wishes is not None:
+            self._written = str(self._wishes.config_path)
+
+    async def _do_there(self, step: SetupStep, changes: Changes) -> None:
+        """Looked at, shown with its exact commands, agreed to, run, read back."""
+        from cohete.provision.disk import ConsentNeeded
+        from cohete_tui.screens.change import ChangeDialog
+        from cohete_tui.screens.running import RunningScreen, look_at_all
+
+        action = step.action
+        assert action is not None
+        looked = await look_at_all(changes, [self.device], action)
+        found = looked[self.device_id]
+        if isinstance(found, ConsentNeeded):
+            again = await self._with_consent(found)
+            if again is None:
+                return
+            action = again
+            looked = await look_at_all(changes, [self.device], action)
+        agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
+        if agreed is not None:
+            screen = RunningScreen(changes, action, [self.device], looked, reboot=agreed.reboot)
+            await self.app.push_screen_wait(screen)
+
+    async def _with_consent(self, found: CoheteError) -> Action | None:
+        """A blank disk is used once its name and size were typed; nobody remembers that."""
+        from cohete.provision.disk import PrepareDisk
+
+        assert self._wishes is not None
+        about = [found.what, "It gets a new partition table and file system.", found.hint]
+        typed = await self.app.push_screen_wait(AskDialog("Use this disk?", about, "name and size"))
+        return PrepareDisk(self._wishes.disk, self._wishes.mount, typed) if typed else None
+
+    def action_skip(self) -> None:
+        name = str(self.query_one(RowList).current)
+        if any(step.name == name for step in self._steps):
+            self._skip(name)
+
+    @work(exclusive=True, group="setup-do", exit_on_error=False)
+    async def _skip(self, name: str) -> None:
+        is_skipped = self._state(name).state == "skipped"
+        if is_skipped:
+            await self._keep(name, None)
+        else:
+            why = await self.app.push_screen_wait(AskDialog("Skip it", ["Why?"], "not wanted"))
+            if why is None:
+                return
+            await self._keep(name, why.strip() or "not wanted")
+        self._look()
+
+    async def _keep(self, name: str, reason: str | None) -> None:
+        from cohete.control.audit import default_folder
+        from cohete.provision.setup import SetupRecord
+
+        changes = self._app.changes
+        folder = changes.folder if changes is not None else default_folder()
+        try:
+            await asyncio.to_thread(SetupRecord(folder, self.device.spec.place).skip, name, reason)
+        except OSError as error:
+            self.notify(f"It cannot be kept: {error.strerror}", severity="error", markup=False)
+
+    def action_read(self) -> None:
+        self._look()
+
+    def action_shell(self) -> None:
+        self._app.open_shell(self.device)
+
+    def action_step(self, step: int) -> None:
+        self.query_one(RowList).move(step)
+        self.flush()
+
+    @on(RowList.Opened)
+    def _opened(self) -> None:
+        self.action_choose()

@@ -1,0 +1,157 @@
+"""Setting up by questions on the command line, and what is written in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cohete.config.loading import check, load
+from cohete.config.schema import Config, Device, Fleet, Nvme, Provision, Zram
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
+from cohete.config.writing import text_of, write_new
+from cohete.device.identity import Facts
+from cohete.errors import ConfigError
+from cohete.provision.setup import SetupRecord, config_for
+from tests.boards import simulated
+from tests.cli.test_commands import run, run_async
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=60)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    """Configurations with all sorts of what may be set, and left."""
+    ids = draw(st.lists(NAMES, max_size=4, unique_by=str.casefold))
+    devices = [
+        Device.model_validate(
+            {"id": name}
+            | draw(
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "ip": st.ip_addresses().map(str),
+                        "port": st.integers(1, 65535) | st.none(),
+                        "sudo": st.booleans(),
+                        "memory_budget_mb": st.integers(64, 1_048_576),
+                        "interval_ms": st.integers(100, 60_000) | st.none(),
+                        "tags": st.lists(NAMES, max_size=3),
+                    },
+                )
+            ),
+        )
+        for name in ids
+    ]
+    fields: dict[str, object] = {"version": "1.0"}
+    if draw(st.booleans()):
+        fields["fleet"] = Fleet(name=draw(TEXT), devices=devices)
+    if draw(st.booleans()):
+        fields["provision"] = Provision(
+            nvme=draw(st.none() | st.builds(Nvme, swap_size_gb=st.integers(0, 512))),
+            zram=draw(st.none() | st.builds(Zram, priority=st.integers(-1, 32767))),
+            packages=draw(st.lists(st.from_regex(r"[a-z0-9][a-z0-9.+-]{0,12}", fullmatch=True))),
+        )
+    return Config(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.claim("PS-02")
+@given(configs(), TEXT)
+def test_what_is_written_is_what_is_read(config: Config, comment: str) -> None:
+    text = text_of(config, {"fleet": comment})
+    again, errors = check(text, "cohete.yaml")
+    assert errors == []
+    assert again == config
+    # What was set stays set: some of it means more than its default.
+    assert again is not None
+    assert again.model_dump(exclude_unset=True) == config.model_dump(exclude_unset=True)
+
+
+@pytest.mark.claim("PS-02")
+@pytest.mark.parametrize(
+    ("memory_mb", "budget_mb"), [(7_607, 5_559), (62_795, 54_603), (11_000, 8_250), (None, 6_000)]
+)
+@pytest.mark.parametrize("host", ["10.0.0.7", "fe80::1%eth0", "cam.local"])
+def test_the_board_as_it_will_be_watched(host: str, memory_mb: int | None, budget_mb: int) -> None:
+    spec = DeviceSpec("x", Target(host, "nvidia"))
+    config = config_for(spec, Facts(memory_total_mb=memory_mb))
+    again, errors = check(text_of(config), "cohete.yaml")
+    assert errors == []
+    assert again is not None
+    (device,) = again.fleet.devices
+    assert (device.host, device.user, device.port) == (host, "nvidia", 22)
+    assert (device.memory_budget_mb, device.thermal_policy) == (budget_mb, "conservative")
+
+
+@pytest.mark.claim("PS-02", "PS-10")
+def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "cohete.yaml"
+    text = text_of(Config(version="1.0"))
+    write_new(path, text)
+    assert load(path) == Config(version="1.0")
+    path.write_text("# mine\n")
+    with pytest.raises(ConfigError, match="there is one already"):
+        write_new(path, text)
+    assert path.read_text() == "# mine\n"
+    assert [each.name for each in path.parent.iterdir()] == ["cohete.yaml"]
+    with pytest.raises(ConfigError):
+        write_new(tmp_path / "bad.yaml", "fleet: {devices: [{}]}\n")
+    assert not (tmp_path / "bad.yaml").exists()
+
+
+@given(st.dictionaries(TEXT, TEXT, max_size=4))
+def test_reasons_are_kept(reasons: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        record = SetupRecord(Path(folder), "10.0.0.7 22")
+        kept = {name[:32]: why for name, why in reasons.items()}
+        for name, why in kept.items():
+            record.skip(name, why)
+        assert record.skipped() == kept
+        assert SetupRecord(Path(folder), "10.0.0.8 22").skipped() == {}
+        for name in kept:
+            record.skip(name, None)
+        assert record.skipped() == {}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 2}', '{"version": 1, "skipped": 3}', "\0"])
+def test_a_record_that_is_none(tmp_path: Path, text: str) -> None:
+    record = SetupRecord(tmp_path, "here")
+    record.skip("x", "y")
+    (file,) = (tmp_path / "setup").iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+    file.write_text(text)
+    assert record.skipped() == {}
+
+
+@pytest.mark.claim("PS-01", "PS-02")
+async def test_by_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with simulated("orin-nano-8gb", folder=tmp_path, sudo=True) as (fleet, _, specs):
+        board = next(iter(fleet.hosts.values())).board
+        board.disk.has_system = False
+        board.gpu_used_since_boot = False
+        output = tmp_path / "own" / "cohete.yaml"
+        argv = ("setup", specs[0].id, "--config", str(tmp_path / "cohete.yaml"), "--interactive",
+                "--output", str(output))  # fmt: skip
+        # ssh; rights, packages; a wrong disk, then the right one; swap; swappiness; cohete.yaml.
+        answers = ["y", "y", "y", "nvme0n1 64 GB", "y", "y", "y", "y"]
+        typed = "".join(f"{each}\n" for each in answers).encode()
+        status, out, err = await asyncio.to_thread(run, *argv, stdin=typed)
+        assert "There is no public key here" in out
+        assert "already so: 25W" in out
+        assert board.disk.mount == "/mnt/nvme", (out, err)
+        assert board.packages["htop"]
+        assert load(output).fleet.devices[0].host == "127.0.0.1"
+        # No key, and no CUDA: told, and counted.
+        assert status == 1
+        status, out, _ = await run_async(*argv, "--read-only")
+        assert out.count("already so") == 8
+    with_nothing = await run_async("setup", "10.0.0.1")
+    assert with_nothing[0] == 2
+    assert "Say --interactive" in with_nothing[2]

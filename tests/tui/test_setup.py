@@ -1,0 +1,253 @@
+"""The setup wizard as somebody at the keyboard sees it, to its end and left at every step."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from cohete.config.loading import load
+from cohete.fleet.session import FleetPlan, FleetSession
+from cohete.links.ssh import SshConnector, SshFiles
+from cohete.provision.setup import Wishes
+from cohete.simulator.board import SimBoard
+from cohete.simulator.server import SimFleet
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
+from cohete_tui.screens.asking import AskDialog
+from cohete_tui.screens.change import ChangeDialog
+from cohete_tui.screens.fleet import FleetScreen
+from cohete_tui.screens.running import RunningScreen
+from cohete_tui.screens.setup import SetupScreen
+from cohete_tui.sessions import PlannedSession
+from tests.boards import simulated, until
+from tests.tui.support import settle, text_of
+
+KEY = asyncssh.generate_private_key("ssh-ed25519", comment="me@desk")
+LINE = KEY.export_public_key().decode().strip()
+CONSENT = "nvme0n1 64 GB"
+ON_BOARD = ("key", "sudo", "packages", "disk", "swap", "swappiness")
+ALL = ("key", "ssh", *ON_BOARD[1:], "config")
+
+
+@dataclasses.dataclass
+class Desk:
+    """Somebody in front of the wizard."""
+
+    pilot: Pilot[None]
+    app: CoheteApp
+    board: SimBoard
+    wishes: Wishes
+
+    @property
+    def screen(self) -> SetupScreen:
+        found = [each for each in self.app.screen_stack if isinstance(each, SetupScreen)]
+        return found[-1]
+
+    def state(self, name: str) -> str:
+        return self.screen._state(name).state
+
+    async def wait_for(self, kind: type[object]) -> None:
+        await until(lambda: isinstance(self.app.screen, kind))
+        await self.pilot.pause()
+
+    async def looked(self) -> None:
+        """Until every step was looked at."""
+        await until(lambda: bool(self.screen._steps) and not any(
+            self.state(step.name) == "looking" for step in self.screen._steps
+        ))  # fmt: skip
+        await settle(self.pilot)
+
+    async def choose(self, name: str) -> None:
+        self.screen.query_one("#rows").select(name)  # type: ignore[attr-defined]
+        await self.pilot.press("enter")
+
+    async def type(self, text: str) -> None:
+        await self.wait_for(AskDialog)
+        self.app.screen.query_one(Input).value = text
+        await self.pilot.press("enter")
+
+    async def do(self, name: str) -> None:
+        """One step, as a person does it."""
+        await self.choose(name)
+        if name in ("ssh", "config"):
+            await self.type("yes")
+        else:
+            if name == "disk":
+                await self.type(CONSENT)
+            await self.wait_for(ChangeDialog)
+            await self.pilot.press("tab", "enter")
+            await self.wait_for(RunningScreen)
+            await until(lambda: "over, all well" in text_of(self.app))
+            await self.pilot.press("escape")
+        await self.wait_for(SetupScreen)
+        await until(lambda: self.state(name) == "done")
+
+
+@contextlib.asynccontextmanager
+async def fresh(folder: Path, *, sudo: bool = True) -> AsyncIterator[tuple[SimFleet, FleetPlan]]:
+    async with simulated("orin-nano-8gb", folder=folder, sudo=sudo) as (fleet, config, specs):
+        board = next(iter(fleet.hosts.values())).board
+        board.disk.has_system = False
+        board.gpu_used_since_boot = False
+        config = config.model_copy(deep=True)
+        yield fleet, FleetPlan(specs, "lab", ssh=config.ssh)
+
+
+@contextlib.asynccontextmanager
+async def desk(
+    fleet: SimFleet, plan: FleetPlan, folder: Path, size: tuple[int, int] = (100, 30)
+) -> AsyncIterator[Desk]:
+    wishes = Wishes(
+        key_line=LINE, ssh_config=folder / "ssh" / "config",
+        config_path=folder / "own" / "cohete.yaml", alias="bench",
+    )  # fmt: skip
+    known = Path(plan.ssh.known_hosts or "")
+    session = FleetSession(
+        plan, state_folder=folder / "state",
+        connector=SshConnector(plan.ssh, SshFiles(known.parent / "none", known, ())),
+    )  # fmt: skip
+    app = CoheteApp(Launch(plan), session=PlannedSession(session))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        session.start()
+        await until(lambda: isinstance(app.screen, FleetScreen))
+        app.push_screen(SetupScreen(plan.specs[0].id, wishes))
+        await until(lambda: isinstance(app.screen, SetupScreen))
+        found = Desk(pilot, app, next(iter(fleet.hosts.values())).board, wishes)
+        await found.looked()
+        yield found
+
+
+@pytest.mark.claim("PS-01", "PS-02")
+async def test_from_fresh_to_watched(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
+        assert test.state("login") == test.state("release") == "done"
+        assert {name: test.state(name) for name in ALL} == {
+            **dict.fromkeys(ALL, "to do"), "swap": "cannot",
+        }  # fmt: skip
+        assert "Have nvme0n1 there first" in test.screen._state("swap").words
+        for name in ALL:
+            await test.do(name)
+        board = test.board
+        assert board.written[".ssh/authorized_keys"].decode() == f"{LINE}\n"
+        assert board.disk.mount == "/mnt/nvme"
+        assert board.disk.modes["/mnt/nvme/models"] == ("755", 0)
+        assert "/mnt/nvme/swapfile" in board.written["/proc/swaps"].decode()
+        assert board.written["/proc/sys/vm/swappiness"] == b"10\n"
+        assert board.packages["nvtop"]
+        assert b"NOPASSWD" in board.written["/etc/sudoers.d/cohete"]
+        assert "Host bench\n" in test.wishes.ssh_config.read_text()
+        config = load(test.wishes.config_path)
+        (device,) = config.fleet.devices
+        assert (device.host, device.thermal_policy) == ("127.0.0.1", "conservative")
+        assert (device.memory_budget_mb, device.power_profile) == (5559, "balanced")
+        assert test.wishes.config_path.read_text().startswith("# Boards and how they are watched.")
+        # And a second look finds nothing to do.
+        await test.pilot.press("r")
+        await test.looked()
+        assert {test.state(name) for name in ALL} == {"done"}
+
+
+@pytest.mark.claim("PS-01")
+@pytest.mark.parametrize("left_after", range(len(ALL)))
+async def test_left_anywhere_it_goes_on(tmp_path: Path, left_after: int) -> None:
+    async with fresh(tmp_path) as (fleet, plan):
+        async with desk(fleet, plan, tmp_path) as test:
+            for name in ALL[:left_after]:
+                await test.do(name)
+            # Killed with the question on the screen: nothing of that step was done.
+            name = ALL[left_after]
+            await test.choose(name)
+            await until(lambda: isinstance(test.app.screen, AskDialog | ChangeDialog))
+        async with desk(fleet, plan, tmp_path) as again:
+            for done in ALL[:left_after]:
+                assert again.state(done) == "done"
+            assert again.state(name) == "to do"
+            await again.do(name)
+
+
+async def test_at_80x24_by_keyboard_alone_skipped_with_a_reason(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan):
+        async with desk(fleet, plan, tmp_path, (80, 24)) as test:
+            assert "to do: not among 0 keys" in text_of(test.app)
+            await test.pilot.press("s")
+            await test.type("done by hand")
+            await until(lambda: test.state("key") == "skipped")
+            # The cursor went on to what is to do.
+            await until(lambda: "A Host in your own ssh configuration" in text_of(test.app))
+            assert "– Login by key" in text_of(test.app)
+            assert "done by hand" in text_of(test.app)
+        async with desk(fleet, plan, tmp_path, (80, 24)) as again:
+            assert again.state("key") == "skipped"
+            again.screen.query_one("#rows").select("key")  # type: ignore[attr-defined]
+            await again.pilot.press("s")
+            await until(lambda: again.state("key") == "to do")
+
+
+@pytest.mark.claim("PS-05")
+@pytest.mark.parametrize("typed", ["", "yes", "nvme0n1", "nvme0n1 640 GB"])
+async def test_a_disk_is_named_with_its_size_or_left(tmp_path: Path, typed: str) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
+        await test.choose("disk")
+        await test.type(typed)
+        if typed:
+            await test.wait_for(ChangeDialog)
+            assert "nothing to do" in text_of(test.app)
+            assert "nobody has agreed to use it" in " ".join(text_of(test.app).split())
+            await test.pilot.press("enter")
+        await test.wait_for(SetupScreen)
+        assert not test.board.disk.is_partitioned
+
+
+async def test_without_rights_each_step_says_what_is_missing(tmp_path: Path) -> None:
+    async with fresh(tmp_path, sudo=False) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
+        assert test.state("sudo") == "cannot"
+        words = test.screen._state("sudo").words
+        assert "sudo wants a password there, and Cohete never sends one" in words
+        assert "sudo visudo -f /etc/sudoers.d/cohete" in words
+        await test.choose("sudo")
+        await test.wait_for(ChangeDialog)
+        assert "nothing to do" in text_of(test.app)
+
+
+async def test_read_only_looks_and_changes_nothing(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan):
+        control = plan.control.model_copy(update={"read_only": True})
+        plan = dataclasses.replace(plan, control=control)
+        async with desk(fleet, plan, tmp_path) as test:
+            for name in ("key", "ssh", "config"):
+                await test.choose(name)
+                await settle(test.pilot)
+                assert isinstance(test.app.screen, SetupScreen)
+            assert not test.wishes.ssh_config.exists()
+            assert not test.wishes.config_path.exists()
+            assert ".ssh/authorized_keys" not in test.board.written
+
+
+async def test_its_configuration_opens_the_dashboard(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
+        await test.do("config")
+        await test.pilot.press("escape")
+        await until(lambda: isinstance(test.app.screen, FleetScreen))
+
+
+async def test_a_secret_is_asked_for_and_shown_to_nobody(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
+        import asyncio
+
+        asking = asyncio.create_task(test.app.ask_secret("Password of nvidia@10.0.0.7"))
+        await test.wait_for(AskDialog)
+        await test.pilot.press(*"hunter2")
+        assert "hunter2" not in text_of(test.app)
+        await test.pilot.press("enter")
+        assert await asking == "hunter2"
+        asking = asyncio.create_task(test.app.ask_secret("Password of nvidia@10.0.0.7"))
+        await test.wait_for(AskDialog)
+        await test.pilot.press("escape")
+        assert await asking == ""
