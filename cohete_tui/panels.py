@@ -186,6 +186,14 @@ def identity(device: Device, now_s: float, cells: int, why: Mapping[str, str]) -
             )
             for nth, each in enumerate(facts.interfaces)
         ]
+        rows += [
+            (
+                "" if nth else "storage",
+                f"{room.mount} {room.free / 1e9:.1f} of {room.total / 1e9:.0f} GB free",
+                "warn" if room.is_low else "",
+            )
+            for nth, room in enumerate(facts.rooms[:4])
+        ]
         hint = compute_hint(facts)
         rows.append(("compute", f"{hint.backend}, NEON {_yes(facts.has_neon)}, "
                      f"CUDA {_yes(facts.has_cuda)}", "dim"))  # fmt: skip

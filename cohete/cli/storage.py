@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from cohete.config.spec import DeviceSpec
     from cohete.control.gate import Gate
+    from cohete.device.rooms import Room
     from cohete.errors import CoheteError
     from cohete.fleet.export import Json
     from cohete.fleet.session import FleetPlan
     from cohete.links.reopening import ReopeningLink
     from cohete.storage.benchmark import Speed
-    from cohete.storage.disks import Disk, Room, Storage
+    from cohete.storage.disks import Disk, Storage
     from cohete.storage.health import Health
 
 T = TypeVar("T")

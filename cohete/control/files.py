@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cohete.control.change import Change, Need, Sections, Step, Upload, fed
+from cohete.device.rooms import LOW_SHARE
 from cohete.errors import ChangeRefused
 from cohete.links.commands import Probe
 from cohete.text import decode
@@ -26,7 +27,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _FOLDER = re.compile(r"/?[A-Za-z0-9._][A-Za-z0-9._-]{0,63}(?:/[A-Za-z0-9._-]{1,64}){0,12}", re.A)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ROOM = re.compile(r"^\S+ +(\d{1,15}) +\d+ +(\d{1,15}) +", re.MULTILINE | re.ASCII)
-LOW_SHARE = 0.10
 _MEMORY = re.compile(r"^MemTotal: +(\d{1,12}) kB", re.MULTILINE | re.ASCII)
 SYSTEM_MIB = 1024
 """Of a board's memory, for its system."""

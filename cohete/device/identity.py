@@ -12,6 +12,7 @@ from cohete.device.activity import Program, programs_from
 from cohete.device.battery import Battery, battery_from
 from cohete.device.interfaces import NetworkInterface, interfaces_from
 from cohete.device.memory import BoardMemory, memory_from
+from cohete.device.rooms import Room, rooms_from
 from cohete.device.temperatures import throttle_from
 from cohete.hardware import Module
 from cohete.text import decode, sanitise
@@ -66,6 +67,8 @@ class Facts:
     throttle_c: float | None = None
     """Where its kernel says that it throttles."""
     interfaces: tuple[NetworkInterface, ...] = ()
+    rooms: tuple[Room, ...] = ()
+    """File systems with what is free on each."""
     programs: tuple[Program, ...] = ()
     """Those that hold most memory, the largest first."""
 
@@ -163,6 +166,7 @@ def facts_from(sections: dict[str, bytes]) -> Facts:
         memory=memory,
         throttle_c=throttle_from(sections.get("trips", b"")),
         interfaces=interfaces_from(sections.get("interfaces", b"")),
+        rooms=rooms_from(decode(sections.get("df", b""))),
         programs=programs_from(sections, memory.page_bytes),
     )
 
@@ -193,7 +197,7 @@ def facts_as_dict(facts: Facts) -> dict[str, object]:
     """Facts in plain types, for a file; without what runs on the board and its addresses: a
     recording is shared."""
     plain = asdict(facts)
-    del plain["memory"], plain["programs"], plain["interfaces"]
+    del plain["memory"], plain["programs"], plain["interfaces"], plain["rooms"]
     return {
         **plain,
         "module": facts.module.name if facts.module is not None else None,
@@ -237,6 +241,7 @@ def facts_from_dict(found: Mapping[str, object]) -> Facts:
         battery=None,
         memory=BoardMemory(),
         interfaces=(),
+        rooms=(),
         programs=(),
     )
 

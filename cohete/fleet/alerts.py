@@ -74,6 +74,7 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule("breaker-open", _flag("breaker-open"), "critical", 0.0, 5.0),
     Rule("over-budget", _flag("over-budget"), "warning", 10.0, 30.0),
     Rule("memory-low", parse_query("ram>95"), "warning", 10.0, 30.0),
+    Rule("disk-low", parse_query("disk>90"), "warning", 0.0, 120.0),
     Rule("heat-warning", _told("warm"), "warning", 0.0, 0.0, is_news=True),
     Rule("heat-ahead", _told("forecast"), "warning", 0.0, 0.0, is_news=True),
     Rule("memory-pressure", _told("memory"), "warning", 0.0, 0.0, is_news=True),

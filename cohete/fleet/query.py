@@ -50,6 +50,12 @@ def _lfb(device: Device, now_s: float) -> float | None:
     return stats.lfb_blocks * stats.lfb_kb / 1024
 
 
+def _disk(device: Device, now_s: float) -> float | None:
+    """How full its fullest file system is."""
+    rooms = device.facts.rooms if device.facts else ()
+    return max((100 * (1 - room.free_share) for room in rooms if room.total), default=None)
+
+
 def _battery(device: Device, now_s: float) -> float | None:
     battery = device.facts.battery if device.facts else None
     return battery.percent if battery is not None else None
@@ -66,6 +72,7 @@ NUMBERS: dict[str, tuple[Number, str]] = {
     "age": (lambda device, now: device.age_s(now), "s"),
     "lfb": (_lfb, "MB"),
     "battery": (_battery, "%"),
+    "disk": (_disk, "%"),
     "trend": (lambda device, now: device.history.slope_per_min("temperature_c"), "C/min"),
 }
 """Fields that are compared as numbers, each with the unit that may follow a value."""

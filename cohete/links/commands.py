@@ -103,6 +103,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("uptime", ("cat", "/proc/uptime")),
     Probe("machine_id", ("cat", "/etc/machine-id")),
     Probe("interfaces", ("ip", "-j", "address")),
+    Probe("df", ("timeout", "5", "df", "-P", "-k")),
     Probe("supplies", ("sh", "-c", f"grep -s . {_SUPPLIES}")),
     Probe("throttle", ("sh", "-c", f"grep -s . {_HELD_BACK}")),
     TRIPS,

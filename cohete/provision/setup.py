@@ -21,8 +21,8 @@ from cohete.control.change import Action
 from cohete.control.sudoers import Feature, chosen, drop_in
 from cohete.device.identity import Facts
 from cohete.errors import ChangeRefused, ConfigError
-from cohete.fleet.desired import profile_named
 from cohete.memory.budget import PRESETS
+from cohete.power.profiles import BUILT_IN
 from cohete.power.rights import features
 from cohete.provision import disk, steps, swap
 from cohete.provision.disk import PrepareDisk
@@ -137,7 +137,7 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
         ),
         SetupStep(
             "power", "Power profile", "balanced: the mode it starts with, clocks and fan its own.",
-            profile_named("balanced", Config().power, Config().control, [spec]),
+            BUILT_IN["balanced"],
         ),
         SetupStep(
             "config", "cohete.yaml",

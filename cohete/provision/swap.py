@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 
 from cohete.control.change import Change, Need, Sections, Step, as_root
+from cohete.device.rooms import LOW_SHARE
 from cohete.errors import ChangeRefused
 from cohete.links.commands import Probe
 from cohete.provision.fstab import Mounting, fstab_steps
-from cohete.storage.disks import LOW_SHARE, Kind, Storage, look
 from cohete.storage.disks import PROBES as STORAGE_PROBES
+from cohete.storage.disks import Kind, Storage, look
 from cohete.storage.layout import ROOT, StorageLayout
 from cohete.text import decode
 

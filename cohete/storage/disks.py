@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cohete.device.rooms import MAX_LINES, Room, rooms_from
 from cohete.links.commands import Argv, Probe
 from cohete.text import decode, sanitise
 
-MAX_DISKS, MAX_PARTS, MAX_LINES = 64, 128, 512
-LOW_SHARE = 0.10
-"""With less of it free, a file system is low."""
+MAX_DISKS, MAX_PARTS = 64, 128
 
 _COLUMNS = "NAME,KNAME,TYPE,SIZE,TRAN,RM,RO,ROTA,MODEL,SERIAL,FSTYPE,LABEL,UUID,MOUNTPOINT"
 LSBLK = Probe("lsblk", ("timeout", "10", "lsblk", "-J", "-b", "-o", _COLUMNS))
@@ -30,9 +29,6 @@ PROBES: tuple[Probe, ...] = (LSBLK, CARDS, DF, FSTAB, SWAPS)
 
 _NVME = re.compile(r"nvme(\d{1,3})n(\d{1,4})", re.ASCII)
 _CARD = re.compile(r"^/sys/block/(mmcblk\d{1,2})/device/type:(\S{1,16})$", re.MULTILINE | re.ASCII)
-_DF = re.compile(
-    r"^(\S{1,255}) +(\d{1,15}) +(\d{1,15}) +(\d{1,15}) +\S+ +(/.{0,255})$", re.MULTILINE | re.ASCII
-)
 
 
 class Kind(StrEnum):
@@ -57,26 +53,6 @@ class Part:
     label: str = ""
     uuid: str = ""
     mount: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """A mounted file system: bytes in all, and for who is not root still free."""
-
-    source: str
-    mount: str
-    total: int
-    free: int
-
-    @property
-    def free_share(self) -> float:
-        """0 to 1."""
-        return self.free / self.total if self.total else 0.0
-
-    @property
-    def is_low(self) -> bool:
-        """Whether less than a tenth is free."""
-        return self.free_share < LOW_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,15 +247,6 @@ def _number(value: object) -> int | None:
 
 def _yes(value: object) -> bool:
     return value in (True, "1", 1)
-
-
-def rooms_from(text: str) -> tuple[Room, ...]:
-    """File systems of `df -P -k` that are on something. Never raises."""
-    return tuple(
-        Room(sanitise(source, 255), sanitise(mount, 255), int(total) * 1024, int(free) * 1024)
-        for source, total, _, free, mount in _DF.findall(text)[:MAX_LINES]
-        if source.startswith("/dev/") and not source.startswith("/dev/loop")
-    )
 
 
 def fstab_from(text: str) -> tuple[FstabLine, ...]:

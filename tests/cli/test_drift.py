@@ -47,7 +47,7 @@ async def test_a_changed_mode_package_and_file_are_told_and_no_secret(tmp_path: 
         assert out.count("nothing was accepted yet; `cohete drift --accept`") == 2
         status, out, _ = await run_async("drift", "--config", config, "--accept")
         assert status == 0
-        assert "nano-0: accepted as it is now: mode MAXN, 3 packages, 2 files" in out
+        assert "nano-0: accepted as it is now: mode MAXN, 3 packages, 3 files" in out
         status, out, _ = await run_async("drift", "--config", config)
         assert (status, out.count(": as accepted ")) == (0, 2)
         spoil(fleet)

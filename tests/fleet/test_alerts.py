@@ -15,6 +15,7 @@ from cohete.clock import ManualClock
 from cohete.config.alerts import AlertRule, Alerts
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
+from cohete.device.identity import facts_from
 from cohete.errors import ConfigError, LinkError
 from cohete.fleet.alerting import AlertKeeper, rules_of
 from cohete.fleet.alerts import FLAP_CHANGES, STEADY_S, TOLD_S, AlertBook, Notice, Rule, Silence
@@ -149,6 +150,17 @@ async def test_what_is_told_ahead_is_an_alert_for_a_minute(tmp_path: Path, kind:
     # Nothing says that it is over: only that it was told.
     assert notices[before:] == [notice]
     assert not keeper.book.firing
+
+
+@pytest.mark.claim("SM-07")
+@pytest.mark.parametrize(("free", "alerts"), [(9, ["disk-low"]), (10, []), (50, [])])
+def test_a_disk_that_is_nearly_full_is_told(tmp_path: Path, free: int, alerts: list[str]) -> None:
+    store, clock = store_of("a")
+    heat(store, "a", 40)
+    text = f"/dev/nvme0n1p1 1000000 {10_000 * (100 - free)} {10_000 * free} 5% /\n"
+    store.apply_facts(store["a"], facts_from({"df": b"Filesystem ...\n" + text.encode()}))
+    keeper = AlertKeeper(store, Alerts(), clock, tmp_path)
+    assert [notice.alert.rule.name for notice in keeper.look()] == alerts
 
 
 @pytest.mark.claim("TM-12")

@@ -1,7 +1,7 @@
 """A disk for tests: a loop device behind OpenSSH's sshd, in a mount namespace of its own.
 
 Real sfdisk, mkfs.ext4, blkid, mount and mkswap work on it. Only its name is another one: lsblk and
-df say nvme99n1 where they mean the loop device. The machine's own fstab is hidden by an empty one.
+df say nvme99n… where they mean the loop device. The machine's own fstab is hidden by an empty one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pytest
 
 from tests.openssh import Sshd, openssh
 
-NAME = "nvme99n1"
+NAME = f"nvme99n{1000 + os.getpid() % 9000}"
+"""Another one for each process of a parallel run."""
 SIZE = 21_474_836_480
 TOOLS = ("losetup", "sfdisk", "partx", "mkfs.ext4", "blkid", "unshare", "nsenter", "mkswap",
          "findmnt")  # fmt: skip
