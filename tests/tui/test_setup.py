@@ -13,6 +13,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from cohete.config.loading import load
+from cohete.config.schema import Ssh
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.provision.setup import Wishes
@@ -251,3 +254,35 @@ async def test_a_secret_is_asked_for_and_shown_to_nobody(tmp_path: Path) -> None
         await test.wait_for(AskDialog)
         await test.pilot.press("escape")
         assert await asking == ""
+
+
+async def test_a_board_that_takes_no_key_yet_is_logged_into_by_its_password(
+    tmp_path: Path,
+) -> None:
+    said: list[str] = []
+
+    class Fresh(asyncssh.SSHServer):
+        def password_auth_supported(self) -> bool:
+            return True
+
+        def validate_password(self, username: str, password: str) -> bool:
+            said.append(password)
+            return password == "nvidia"
+
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    async with asyncssh.listen(
+        "127.0.0.1", 0, server_factory=Fresh, server_host_keys=[host_key]
+    ) as server:
+        port = server.get_port()
+        known = tmp_path / "known"
+        public = host_key.export_public_key().decode().strip()
+        known.write_text(f"[127.0.0.1]:{port} {public}\n")
+        spec = DeviceSpec("new", Target("127.0.0.1", "nvidia", port))
+        plan = FleetPlan([spec], ssh=Ssh(known_hosts=str(known), config_file="none"))
+        app = CoheteApp(Launch(plan, setup=True, read_only=True))
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(lambda: isinstance(app.screen, AskDialog))
+            await until(lambda: f"Password of nvidia@127.0.0.1:{port}" in text_of(app))
+            await pilot.press(*"nvidia", "enter")
+            await until(lambda: said == ["nvidia"])
+            await until(lambda: isinstance(app.screen, SetupScreen))
