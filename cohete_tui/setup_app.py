@@ -9,13 +9,18 @@ from textual import work
 
 from cohete.errors import CoheteError
 from cohete_tui.launch import Launch
-from cohete_tui.replay_app import ReplayApp
+from cohete_tui.link import LinkMeter
+from cohete_tui.replay_app import ReplayApp, Session
 
 
 class SetupApp(ReplayApp, inherit_bindings=False):
     """The part of the dashboard that sets boards up."""
 
     _launch: Launch
+
+    def __init__(self, session: Session | None, link: LinkMeter, *, served: bool = False) -> None:
+        super().__init__(session, link, served=served)
+        self._is_setup_shown = asyncio.Event()
 
     async def _begin(self, launch: Launch) -> None:
         """Build the fleet and show it."""
@@ -26,7 +31,10 @@ class SetupApp(ReplayApp, inherit_bindings=False):
         """The setup wizard on a board; what it has written is opened at its end."""
         from cohete_tui.screens.setup import SetupScreen
 
-        path = await self.push_screen_wait(SetupScreen(device_id))
+        closed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        await self.push_screen(SetupScreen(device_id), closed.set_result)
+        self._is_setup_shown.set()
+        path = await closed
         if path:
             await self._open_config(path)
 
@@ -51,6 +59,8 @@ class SetupApp(ReplayApp, inherit_bindings=False):
         """A password, once; empty where somebody would not say it."""
         from cohete_tui.screens.asking import AskDialog
 
+        # A board answers sooner than its screen is there, which must not lie on the question.
+        await self._is_setup_shown.wait()
         typed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         about = ["It is sent to this board, and kept nowhere."]
         dialog = AskDialog(prompt, about, "password", is_secret=True)

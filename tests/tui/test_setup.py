@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
@@ -242,8 +243,7 @@ async def test_its_configuration_opens_the_dashboard(tmp_path: Path) -> None:
 
 async def test_a_secret_is_asked_for_and_shown_to_nobody(tmp_path: Path) -> None:
     async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
-        import asyncio
-
+        test.app._is_setup_shown.set()
         asking = asyncio.create_task(test.app.ask_secret("Password of nvidia@10.0.0.7"))
         await test.wait_for(AskDialog)
         await test.pilot.press(*"hunter2")
@@ -284,5 +284,6 @@ async def test_a_board_that_takes_no_key_yet_is_logged_into_by_its_password(
             await until(lambda: isinstance(app.screen, AskDialog))
             await until(lambda: f"Password of nvidia@127.0.0.1:{port}" in text_of(app))
             await pilot.press(*"nvidia", "enter")
-            await until(lambda: said == ["nvidia"])
-            await until(lambda: isinstance(app.screen, SetupScreen))
+            # It serves nothing: the board is tried again, and asks again.
+            await until(lambda: said[:1] == ["nvidia"])
+            assert any(isinstance(screen, SetupScreen) for screen in app.screen_stack)
