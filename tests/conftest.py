@@ -24,6 +24,7 @@ for _name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
     os.environ[_name] = f"{_HOME.name}/{_name}"
 os.environ.pop("SSH_AUTH_SOCK", None)
 
+import signal  # noqa: E402
 import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -31,6 +32,9 @@ import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 time.tzset()
+# Who starts the tests in the background of a script hands down an interrupt that is ignored, and
+# every program that they begin would ignore it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "cohete",
     max_examples=200,
