@@ -159,7 +159,7 @@ class LimitKeeper:
         elif each.skipped and is_over and now - each.ladder.moved_at_s >= each.limit.settle_s:
             self._stay(each)
             if not self._gate.refusal(device.spec):
-                each.task = asyncio.create_task(self._again(each, min(each.skipped)))
+                each.task = asyncio.create_task(self._again(each))
         self._tell_not_held(each, now)
 
     def _tell_not_held(self, each: DeviceLimit, now: float) -> None:
@@ -237,9 +237,12 @@ class LimitKeeper:
             elif down and nth not in each.unsure:
                 await self._standing.drop(device.id, owner)
         elif down:
-            was_taken = result.outcome is Outcome.DONE or (
+            was_taken = (
+                result.outcome is Outcome.DONE
                 # By the try of which nobody knew.
-                nth in each.unsure and result.outcome is Outcome.ALREADY
+                or (nth in each.unsure and result.outcome is Outcome.ALREADY)
+                # Not as it should be, and not as it was.
+                or (result.outcome is Outcome.FAILED and bool(before))
             )
             if step.mode is not None and nth not in each.unsure:
                 before = result.before.partition(" ")[0]
@@ -277,18 +280,23 @@ class LimitKeeper:
         each.refused = refusal
         return True
 
-    async def _again(self, each: DeviceLimit, nth: int) -> None:
-        """A step that had nothing to do then may have now: somebody gave more power since."""
+    async def _again(self, each: DeviceLimit) -> None:
+        """Steps that had nothing to do then may have now: somebody gave more power since."""
+        for nth in sorted(each.skipped):
+            if await self._helps_now(each, nth):
+                return
+
+    async def _helps_now(self, each: DeviceLimit, nth: int) -> bool:
         step, owner, device = each.limit.steps[nth], each.owner(nth), each.device
         action = taking(step, owner)
         if action is None:
-            return
+            return False
         before = device.mode_name if step.mode is not None else ""
         await self._note(each, nth, before)
         result = await self._control.apply(device.spec, self._runner_of(device), action)
         if result.outcome is Outcome.ALREADY or result.outcome.changed_nothing:
             await self._standing.drop(device.id, owner)
-            return
+            return False
         if step.mode is not None:
             before = result.before.partition(" ")[0] or before
         each.skipped.discard(nth)
@@ -296,6 +304,7 @@ class LimitKeeper:
         await self._note(each, nth, before)
         self._stay(each)
         self._tell(each, action, result)
+        return True
 
     def _stay(self, each: DeviceLimit) -> None:
         now = self._clock.monotonic()
