@@ -165,6 +165,9 @@ class Nvme(Strict):
     )
     mount_point: Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]*$")] = "/mnt/nvme"
     swap_size_gb: Annotated[int, Field(ge=0, le=512)] = 16
+    docker: bool = Field(
+        default=False, description="Docker's data below it: copied, compared, the old left there."
+    )
     erase: dict[Name, Annotated[str, Field(max_length=64)]] = Field(
         default={},
         description="By device: the blank disk that may be partitioned, by name and size, as in "

@@ -24,8 +24,9 @@ from cohete.errors import ChangeRefused, ConfigError
 from cohete.memory.budget import PRESETS
 from cohete.power.profiles import BUILT_IN
 from cohete.power.rights import features
-from cohete.provision import disk, steps, swap
+from cohete.provision import disk, docker, steps, swap
 from cohete.provision.disk import PrepareDisk
+from cohete.provision.docker import MoveDocker
 from cohete.provision.release import judge
 from cohete.provision.sshconfig import HostEntry, add_entry, with_entry
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
@@ -128,6 +129,12 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
             AddSwapFile(wishes.swap_gb, wishes.mount, wishes.disk),
         ),
         SetupStep(
+            "docker", "Docker on it",
+            "Images and containers: copied, compared byte for byte; the old ones stay until you "
+            "remove them.",
+            MoveDocker(f"{wishes.mount}/docker", wishes.disk),
+        ),
+        SetupStep(
             "swappiness", "Swappiness", "Models are read again, not written out.",
             SetSwappiness(SWAPPINESS),
         ),
@@ -165,6 +172,7 @@ def sudo_rules(user: str, wishes: Wishes) -> str:
         *steps.rules_for(PACKAGES, SWAPPINESS, cuda=True),
         *disk.rules_for(wishes.disk, wishes.mount, user),
         *swap.rules_for(wishes.swap_gb, wishes.mount),
+        *docker.rules_for(f"{wishes.mount}/docker"),
     )
     every = features()
     every["setup"] = Feature("setup", "set the board up", rules)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from cohete.config.schema import Provision
 from cohete.config.spec import DeviceSpec
 from cohete.control.change import Action
-from cohete.provision import disk, steps, swap
+from cohete.provision import disk, docker, steps, swap
 from cohete.provision.disk import PrepareDisk
+from cohete.provision.docker import MoveDocker
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.swap import AddSwapFile
 
@@ -51,6 +52,8 @@ def all_wanted(provision: Provision, key_line: Callable[[], str]) -> list[Wanted
         found.append(Wanted(f"have {nvme.disk} at {nvme.mount_point}", prepare))
         if nvme.swap_size_gb:
             found.append(_same(AddSwapFile(nvme.swap_size_gb, nvme.mount_point, nvme.disk)))
+        if nvme.docker:
+            found.append(_same(MoveDocker(f"{nvme.mount_point}/docker", nvme.disk)))
     return found
 
 
@@ -71,4 +74,6 @@ def rules_for(provision: Provision, users: Iterable[str]) -> tuple[str, ...]:
             found += disk.rules_for(nvme.disk, nvme.mount_point, user)
         if nvme.swap_size_gb:
             found += swap.rules_for(nvme.swap_size_gb, nvme.mount_point)
+        if nvme.docker:
+            found += docker.rules_for(f"{nvme.mount_point}/docker")
     return tuple(dict.fromkeys(found))

@@ -1,0 +1,258 @@
+"""Docker's data on another disk: copied, compared byte for byte, then used; the old stays.
+
+Nothing is deleted: what was at the old place is there until its owner removes it, and a Docker that
+does not start from the new one is started from the old one again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+
+from cohete.control.change import (
+    Change,
+    Need,
+    Sections,
+    Step,
+    Verdict,
+    as_root,
+    by_exit_status,
+    fed_lines,
+    output_of,
+)
+from cohete.control.commands import TEE
+from cohete.control.services import unit_step
+from cohete.device.rooms import LOW_SHARE
+from cohete.errors import ChangeRefused
+from cohete.links.base import Completed
+from cohete.links.commands import Probe
+from cohete.storage.disks import PROBES as STORAGE_PROBES
+from cohete.storage.disks import look
+from cohete.storage.layout import ROOT, StorageLayout
+from cohete.text import decode, sanitise
+
+CONFIG = "/etc/docker/daemon.json"
+DOCKER, DU, CP = "/usr/bin/docker", "/usr/bin/du", "/usr/bin/cp"
+DIFF, RM, MV, RMDIR, MKDIR = (
+    "/usr/bin/diff", "/usr/bin/rm", "/usr/bin/mv", "/usr/bin/rmdir", "/usr/bin/mkdir",
+)  # fmt: skip
+COPY_LIMIT_S = 4 * 3600.0
+MAX_CONFIG = 65_536
+_PATH = re.compile(r"/[A-Za-z0-9._/-]{1,200}", re.ASCII)
+_SPECIAL = re.compile(
+    r"File .+ is a (character special file|block special file|socket|fifo) while file .+ is a \1"
+)
+DEFAULT_ROOT = "/var/lib/docker"
+_UNITS = ("docker.socket", "docker.service")
+
+
+@dataclass(frozen=True, slots=True)
+class MoveDocker:
+    """Docker's data below `to`, a folder that is empty or not there."""
+
+    to: str = f"{ROOT}/docker"
+    disk: str = ""
+    """The disk it has to be on; empty is any."""
+
+    def __post_init__(self) -> None:
+        _ = StorageLayout(self.to)
+
+    @property
+    def intent(self) -> str:
+        return f"have Docker's data at {self.to}"
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        info = ("timeout", "10", *as_root(DOCKER, "info", "--format={{.DockerRootDir}}"))
+        return (
+            *STORAGE_PROBES,
+            Probe("docker_root", info),
+            Probe("docker_config", ("cat", CONFIG)),
+            Probe("docker_to", as_root("/usr/bin/ls", "-A", self.to)),
+            Probe("docker_size", ("timeout", "60", *as_root(DU, "-sk", DEFAULT_ROOT))),
+        )
+
+    def plan(self, device: str, board: Sections) -> Change:
+        """Raises ChangeRefused where there is no Docker, no room, or something in the way."""
+        written = self._config(device, board)
+        said = decode(board.get("docker_root", b"")).strip()
+        runs = _PATH.fullmatch(said) is not None
+        # One that was stopped for this, and left so by a cut connection, says it in its settings.
+        root = said if runs else str(written.get("data-root", DEFAULT_ROOT))
+        if not runs and ("not found" in said or "sudo" in said or not _PATH.fullmatch(root)):
+            raise ChangeRefused(
+                "Docker does not tell where its data is", where=device,
+                hint=sanitise(" ".join(said.split()), 120) or "Is it installed?",
+            )  # fmt: skip
+        after = f"Docker's data is at {self.to}"
+        if root == self.to:
+            steps = () if runs else (unit_step("start", "docker.service"),)
+            before = after if runs else f"{after}, and it does not run"
+            return Change(device, self.intent, before, after, steps, needs=frozenset({Need.ROOT}))
+        is_there = _is_there(board)
+        if is_there and runs:
+            raise ChangeRefused(
+                f"{self.to} holds something", where=device,
+                hint="Nothing is copied over it: remove it there if it may go.",
+            )  # fmt: skip
+        self._check(device, board)
+        new = json.dumps({**written, "data-root": self.to}, indent=2)
+        kept = (CP, "-n", CONFIG, f"{CONFIG}.cohete-backup")
+        steps = (
+            *(unit_step("stop", unit) for unit in _UNITS),
+            *(
+                (_compare(root, self.to),)
+                if is_there
+                else (
+                    _root("make room for it", MKDIR, "-p", _part(self.to)),
+                    _root("copy it", CP, "-a", f"{root}/.", _part(self.to), limit_s=COPY_LIMIT_S),
+                    _compare(root, _part(self.to)),
+                    Step("take the empty folder away", as_root(RMDIR, self.to), goes_on=True,
+                         judge=_gone, rule=f"{RMDIR} {self.to}"),
+                    _root("put it in its place", MV, "-T", _part(self.to), self.to),
+                )
+            ),
+            *((_root("keep the old settings", *kept),) if written else ()),
+            _write(new),
+            unit_step("start", "docker.service"),
+        )  # fmt: skip
+        old = json.dumps(written, indent=2) if written else ""
+        return Change(
+            device, self.intent,
+            f"Docker's data is at {root}{'' if runs else ', and it does not run'}", after,
+            steps=steps,
+            needs=frozenset({Need.ROOT, Need.SERVICE_STOP}),
+            notes=(
+                "Every container stops meanwhile.",
+                f"{root} stays as it is: remove it once all is well.",
+            ),
+            undo=RestoreDocker(root, old, self.to),
+            undo_words=f"Undone by the old {CONFIG} and a restart of Docker.",
+            settle_s=15.0,
+        )  # fmt: skip
+
+    @staticmethod
+    def _config(device: str, board: Sections) -> dict[str, object]:
+        """Its settings, to be kept; empty where there are none."""
+        said = decode(board.get("docker_config", b"")).strip()
+        if not said or (said.startswith("cat: ") and "No such file" in said):
+            return {}
+        try:
+            found = json.loads(said[:MAX_CONFIG])
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise ChangeRefused(
+                f"{CONFIG} cannot be read as JSON, and is left alone", where=device,
+                hint=sanitise(" ".join(said.split()), 120),
+            )  # fmt: skip
+        return found
+
+    def _check(self, device: str, board: Sections) -> None:
+        storage = look(board)
+        on = storage.disk_of(self.to)
+        if self.disk and (on is None or on.name != self.disk):
+            raise ChangeRefused(
+                f"{self.to} is not on {self.disk}", where=device, hint="Have that disk there first."
+            )
+        size = re.match(r"(\d{1,15})\s", decode(board.get("docker_size", b"")))
+        room = storage.room_for(self.to)
+        if size is None or room is None:
+            raise ChangeRefused("it cannot be told whether there is room for it", where=device)
+        if room.free - int(size[1]) * 1024 < LOW_SHARE * room.total:
+            raise ChangeRefused(
+                f"{int(size[1]) / 1e6:.1f} GB would leave less than a tenth of {room.mount} free",
+                where=device,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreDocker:
+    """Docker with the settings it had, where its data still is; the copy is put aside."""
+
+    root: str
+    config: str
+    """Its settings as they were; empty for none."""
+    to: str
+    """Where the copy is."""
+
+    @property
+    def intent(self) -> str:
+        return f"have Docker's data at {self.root} again"
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        return MoveDocker(self.to).probes
+
+    def plan(self, device: str, board: Sections) -> Change:
+        """Done where Docker says so."""
+        now = decode(board.get("docker_root", b"")).strip()
+        after = f"Docker's data is at {self.root}"
+        steps: list[Step] = []
+        if now != self.root:
+            steps += [unit_step("stop", unit) for unit in _UNITS]
+            steps.append(
+                _write(self.config) if self.config else _root("its own settings", RM, "-f", CONFIG)
+            )
+            steps.append(unit_step("start", "docker.service"))
+        if _is_there(board):
+            steps.append(_root("put the copy aside", MV, "-T", self.to, _part(self.to)))
+        before = f"Docker's data is at {now}" if _PATH.fullmatch(now) else "Docker does not answer"
+        before = before if steps else after
+        return Change(device, self.intent, before, after, tuple(steps), settle_s=15.0)
+
+
+def rules_for(to: str = f"{ROOT}/docker", root: str = DEFAULT_ROOT) -> tuple[str, ...]:
+    """The sudo rules that this step needs."""
+    part = _part(to)
+    return (
+        f"{DOCKER} info --format={{{{.DockerRootDir}}}}", f"/usr/bin/ls -A {to}",
+        f"{DU} -sk {DEFAULT_ROOT}",
+        *(f"/bin/systemctl stop {unit}" for unit in _UNITS), "/bin/systemctl start docker.service",
+        f"{MKDIR} -p {part}", f"{CP} -a {root}/. {part}",
+        f"{DIFF} -rq --no-dereference {root} {part}",
+        f"{DIFF} -rq --no-dereference {root} {to}", f"{RMDIR} {to}", f"{MV} -T {part} {to}",
+        f"{MV} -T {to} {part}",
+        f"{CP} -n {CONFIG} {CONFIG}.cohete-backup", f"{TEE} {CONFIG}", f"{RM} -f {CONFIG}",
+    )  # fmt: skip
+
+
+def _root(title: str, *argv: str, limit_s: float = 60.0) -> Step:
+    judge = _same if argv[0] == DIFF else None
+    return Step(title, as_root(*argv), rule=shlex.join(argv), judge=judge, limit_s=limit_s)
+
+
+def _part(to: str) -> str:
+    return f"{to}.cohete-part"
+
+
+def _is_there(board: Sections) -> bool:
+    said = decode(board.get("docker_to", b""))
+    return bool(said.strip()) and "No such file" not in said
+
+
+def _compare(root: str, other: str) -> Step:
+    argv = (DIFF, "-rq", "--no-dereference", root, other)
+    return _root("compare every byte", *argv, limit_s=COPY_LIMIT_S)
+
+
+def _write(text: str) -> Step:
+    argv = (TEE, CONFIG)
+    return Step("write its settings", fed_lines(text.splitlines(), as_root(*argv)),
+                rule=" ".join(argv))  # fmt: skip
+
+
+def _gone(done: Completed) -> Verdict:
+    """It is empty and goes, or is not there."""
+    said = output_of(done)
+    return Verdict(True) if "No such file" in said else by_exit_status(done)
+
+
+def _same(done: Completed) -> Verdict:
+    """Equal; devices, sockets and pipes have no bytes to compare and are told by diff as such."""
+    lines = [line for line in decode(done.stdout + done.stderr).splitlines() if line.strip()]
+    if done.exit_status in (0, 1) and all(_SPECIAL.fullmatch(line) for line in lines):
+        return Verdict(bool(done.exit_status == 0 or lines), "" if lines else "they differ")
+    return Verdict(False, output_of(done) or "they differ")

@@ -1,0 +1,216 @@
+"""Docker's data moved: every byte there, settings kept, and a Docker that runs on every way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cohete.config.schema import Ssh
+from cohete.control import applying
+from cohete.control.applying import Control, Runner
+from cohete.control.audit import AuditLog
+from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome, Result
+from cohete.links.base import Completed
+from cohete.links.opener import make_opener
+from cohete.links.reopening import ReopeningLink
+from cohete.links.ssh import SshConnector, SshFiles
+from cohete.provision.docker import MoveDocker, _same
+from tests.control.faulty import Fault, Faulty, Hurried
+from tests.control.rooted import Rooted, build
+from tests.openssh import Sshd, openssh
+
+TO = "/run/nvme/docker"
+DOCKER = """#!/bin/sh
+root="$STANDIN/root"
+[ "$(cat "$root/units/docker.service")" = active ] || {
+  echo 'Cannot connect to the Docker daemon.'; exit 1; }
+at=$(sed -n 's/.*"data-root": "\\([^"]*\\)".*/\\1/p' "$root/etc/docker/daemon.json" 2>/dev/null)
+echo "${at:-/var/lib/docker}"
+"""
+SYSTEMCTL = """#!/bin/sh
+units="$STANDIN/root/units"
+case $1 in
+stop) echo inactive > "$units/$2";;
+start) [ ! -e "$STANDIN/broken" ] || ! grep -q nvme "$STANDIN/root/etc/docker/daemon.json" || {
+    echo 'Job for docker.service failed.' >&2; exit 1; }
+  echo active > "$units/$2";;
+esac
+"""
+DF = """#!/bin/sh
+echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'
+echo '/dev/nvme0n1p1 400000000 1 399999999 1% /run/nvme'
+"""
+DEVICE = "character special file"
+CONFIG: dict[str, object] = {
+    "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}},
+    "log-level": "it's",
+}
+
+
+@dataclass
+class Board:
+    """A board with Docker, and what is in its data."""
+
+    server: Sshd
+    root: Path
+    control: Control
+    runner: Runner
+
+    async def apply(self, runner: Runner | None = None) -> Result:
+        return await self.control.apply(self.server.spec(), runner or self.runner, MoveDocker(TO))
+
+    def data(self, path: str) -> dict[str, tuple[int, bytes]]:
+        folder = self.root / path.lstrip("/")
+        return {
+            str(each.relative_to(folder)): (
+                each.lstat().st_mode, b"" if each.is_symlink() else each.read_bytes()
+            )
+            for each in sorted(folder.rglob("*"))
+            if each.is_symlink() or each.is_file()
+        }  # fmt: skip
+
+    @property
+    def runs(self) -> bool:
+        return (self.root / "units/docker.service").read_text() == "active\n"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        text = (self.root / "etc/docker/daemon.json").read_text().replace(str(self.root), "")
+        found: dict[str, object] = json.loads(text)
+        return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with openssh(tmp_path_factory.mktemp("board")) as running:
+        yield running
+
+
+@asynccontextmanager
+async def board(
+    server: Sshd, folder: Path, config: dict[str, object] | None = CONFIG
+) -> AsyncIterator[Board]:
+    folder.mkdir(exist_ok=True)
+    root = build(server)
+    files = {
+        "units/docker.service": "active\n", "units/docker.socket": "active\n",
+        "usr/bin/docker": DOCKER, "bin/systemctl": SYSTEMCTL,
+        "var/lib/docker/overlay2/l/one": "layer " * 999, "var/lib/docker/image/two": "image",
+        "etc/docker/here": "", "run/nvme/docker/.": "",
+    }  # fmt: skip
+    for name, text in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/."):
+            file.write_text(text)
+            file.chmod(0o755)
+    (root / "run/nvme/docker").mkdir(exist_ok=True)
+    (root / "var/lib/docker/overlay2/link").symlink_to("l/one")
+    if config is not None:
+        (root / "etc/docker/daemon.json").write_text(json.dumps(config))
+    (server.folder / "bin" / "df").write_text(DF)
+    (server.folder / "bin" / "df").chmod(0o755)
+    (server.folder / "broken").unlink(missing_ok=True)
+    known = folder / "known"
+    known.write_text(server.known_hosts)
+    connector = SshConnector(Ssh(), SshFiles(folder / "none", known, ()))
+    clock = Hurried()
+    control = Control(Gate(), AuditLog(folder / "state", clock), clock)
+    async with ReopeningLink(make_opener(connector, clock), server.spec()) as link:
+        yield Board(server, root, control, Rooted(link, root))
+    await connector.close()
+
+
+@pytest.mark.claim("SM-09")
+@pytest.mark.parametrize("config", [CONFIG, None])
+async def test_every_byte_is_there_and_the_old_stays(
+    server: Sshd, tmp_path: Path, config: dict[str, object] | None
+) -> None:
+    async with board(server, tmp_path, config) as test:
+        before = test.data("/var/lib/docker")
+        assert len(before) == 3
+        result = await test.apply()
+        assert result.outcome is Outcome.DONE, result.words
+        assert test.data(TO) == test.data("/var/lib/docker") == before
+        # What else stood in its settings stands there.
+        assert test.settings == {**(config or {}), "data-root": TO}
+        assert test.runs
+        if config is not None:
+            kept = test.root / "etc/docker/daemon.json.cohete-backup"
+            assert json.loads(kept.read_text()) == config
+        assert (await test.apply()).outcome is Outcome.ALREADY
+
+
+@pytest.mark.claim("SM-09")
+@pytest.mark.parametrize("config", [CONFIG, None])
+async def test_one_that_does_not_start_there_is_started_where_it_was(
+    server: Sshd, tmp_path: Path, config: dict[str, object] | None
+) -> None:
+    async with board(server, tmp_path, config) as test:
+        (server.folder / "broken").touch()
+        before = test.data("/var/lib/docker")
+        result = await test.apply()
+        assert result.outcome is Outcome.UNDONE, result
+        assert "Job for docker.service failed" in result.words
+        assert test.runs
+        assert test.data("/var/lib/docker") == before
+        if config is not None:
+            assert test.settings == config
+
+
+@pytest.mark.claim("SM-09")
+@pytest.mark.parametrize("fault", list(Fault))
+async def test_every_fault_at_every_command(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    monkeypatch.setattr(applying, "BACK_WITHIN_S", 0.5)
+    for at in range(20):
+        async with board(server, tmp_path / f"{at}") as test:
+            before = test.data("/var/lib/docker")
+            struck = Faulty(test.runner, fault, at)
+            result = await test.apply(struck)
+            assert test.data("/var/lib/docker") == before
+            again = await test.apply()
+            assert again.outcome.is_well or "holds something" in again.words, (at, result, again)
+            assert test.runs, (at, fault, result, again)
+            assert test.data("/var/lib/docker") == before
+            if at >= struck.commands:
+                return
+
+
+@pytest.mark.claim("SM-09")
+async def test_what_is_in_the_way(server: Sshd, tmp_path: Path) -> None:
+    async with board(server, tmp_path) as test:
+        (test.root / "run/nvme/docker/mine").write_text("x")
+        result = await test.apply()
+        assert (result.outcome, test.runs) == (Outcome.REFUSED, True)
+        assert f"{TO} holds something" in result.words
+    async with board(server, tmp_path) as test:
+        (test.root / "etc/docker/daemon.json").write_text("{ // mine\n}")
+        result = await test.apply()
+        assert "cannot be read as JSON, and is left alone" in result.words
+    async with board(server, tmp_path) as test:
+        (server.folder / "bin" / "df").write_text(DF.replace("399999999", "40000003"))
+        result = await test.apply()
+        assert "would leave less than a tenth of /run/nvme free" in result.words
+        assert test.runs
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "well"),
+    [
+        (0, "", True), (1, "", False), (1, "Files a/x and b/x differ", False),
+        (1, "Only in a: x", False), (2, "diff: a: Permission denied", False), (None, "", False),
+        (1, f"File a/x is a {DEVICE} while file b/x is a {DEVICE}", True),
+        (1, f"File a/x is a {DEVICE} while file b/x is a regular file", False),
+        (1, "File a/x is a socket while file b/x is a socket\nOnly in b: y", False),
+    ],
+)  # fmt: skip
+def test_what_diff_says(status: int | None, said: str, well: bool) -> None:
+    assert _same(Completed(status, said.encode(), b"")).ok is well
