@@ -21,6 +21,7 @@ from cohete.telemetry.recording import (
     Record,
     RecordingError,
     RecordingWriter,
+    in_order,
 )
 from cohete.text import decode
 from cohete.threads import OneThread
@@ -117,7 +118,7 @@ class Recorder:
                 index = store[event.device].index if event.device in store else FLEET
                 data = json.dumps({"kind": event.kind, "text": event.text, "hint": event.hint})
                 self._records.append(Record(EVENT, index, int(event.wall_s * 1000), data))
-        self._records.sort(key=lambda record: record.time_ms)
+        self._records.sort(key=in_order)
 
     def _rare(self, device: Device, now_ms: int) -> None:
         index = device.index

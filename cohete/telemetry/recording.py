@@ -50,6 +50,14 @@ class Record:
     data: str
 
 
+def in_order(record: Record) -> tuple[int, bool]:
+    """The order records are told in, for sorting: by time, and in one millisecond lines first.
+
+    A board that is lost right behind its last line stays lost.
+    """
+    return (record.time_ms, record.kind != LINE)
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceEntry:
     """A device of a recording, as far as it is needed to show it."""
@@ -205,9 +213,7 @@ class RecordingFile:
                 continue
             found = self._records(block, rare=True)
             if lines:
-                found = sorted(
-                    [*found, *self._records(block, rare=False)], key=lambda record: record.time_ms
-                )
+                found = sorted([*found, *self._records(block, rare=False)], key=in_order)
             yield from (record for record in found if after_ms < record.time_ms <= to_ms)
 
     def known_at(self, time_ms: int) -> list[Record]:
@@ -222,7 +228,7 @@ class RecordingFile:
             if record.kind == LINE:
                 last[record.device] = record
         # A line that came before its device was lost must not make it live again.
-        return sorted([*told, *last.values()], key=lambda record: record.time_ms)
+        return sorted([*told, *last.values()], key=in_order)
 
     def rare(self) -> Iterator[Record]:
         """Everything but lines, from the first to the last block."""

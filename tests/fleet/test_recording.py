@@ -184,13 +184,31 @@ async def test_through_ssh_and_back(tmp_path: Path) -> None:
                 await until(lambda: session.store.devices[0].state is State.LOST)
                 await until(lambda: recorder.bytes_written > 0)
             names = {d.id: d.module_name for d in session.store}
-    player = Player(open_source(tmp_path / "x.cohete"))
-    await player.seek(player.source.end_ms)
-    assert {d.id: d.module_name for d in player.store} == names
-    assert player.store.devices[0].state is State.LOST
-    assert player.store.devices[1].state is State.LIVE
-    assert {event.kind for event in player.store.events} >= {"live", "lost"}
-    player.close()
+    with contextlib.closing(Player(open_source(tmp_path / "x.cohete"))) as player:
+        await player.seek(player.source.end_ms)
+        assert {d.id: d.module_name for d in player.store} == names
+        assert player.store.devices[0].state is State.LOST
+        assert player.store.devices[1].state is State.LIVE
+        assert {event.kind for event in player.store.events} >= {"live", "lost"}
+
+
+async def test_lost_in_the_millisecond_of_its_last_line(tmp_path: Path) -> None:
+    store = store_of(["a", "b"])
+    clock = store.clock
+    assert isinstance(clock, ManualClock)
+    async with recording(store, tmp_path / "x.cohete"):
+        for _ in range(3):
+            printed(store, "a", lines.NANO)
+            await clock.advance(1)
+            await until(lambda: clock.sleeping > 0)
+        printed(store, "a", lines.NANO)
+        store.set_state(store["a"], State.LOST, "the connection was lost")
+    with contextlib.closing(Player(open_source(tmp_path / "x.cohete"))) as player:
+        await player.seek(player.source.end_ms)
+        assert player.store["a"].state is State.LOST
+        await player.seek(player.source.begin_ms)
+        await player.advance(player.source.end_ms)
+        assert player.store["a"].state is State.LOST
 
 
 RECORDS = st.lists(
