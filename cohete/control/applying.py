@@ -1,61 +1,21 @@
 """Applies changes: refuse or run, read back, put back what failed, and say exactly how it is.
 
-The one place that runs anything on a device that is not reading. Whatever goes wrong on the way -
-a connection that is cut, a command that hangs or fails, a read-back that differs - the device is
-looked at again afterwards, and the result says what was found.
+Everything on a device that is not reading comes this way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from cohete.clock import Clock
 from cohete.config.spec import DeviceSpec
+from cohete.control.attempt import Attempt, Progress, surprise
 from cohete.control.audit import AuditLog
-from cohete.control.change import Action, Change, Sections, Step, output_of
+from cohete.control.change import Action, Change
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner, boot_id_of, read
 from cohete.control.outcome import Outcome, Result
-from cohete.errors import AuditError, ChangeRefused, CommandError, LinkError
-from cohete.links.base import Completed, put_over
-from cohete.links.commands import PROBE_LIMIT_S, Probe, look, split_sections
-from cohete.text import decode
-from cohete.threads import to_its_end
-
-
-class Runner(Protocol):
-    """What runs a command on a device over the connection there is now."""
-
-    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
-        """Run it to its end. Raises LinkError while there is no connection, CommandError."""
-        ...
-
-
-BACK_WITHIN_S = 30.0
-"""How long a connection that was lost in the middle of a change is waited for."""
-REBOOT_WITHIN_S = 300.0
-NO_REBOOT_S = 20.0
-"""A board that has not gone away by then, and is as wanted, needed no reboot."""
-_RETRY_S = 1.0
-
-BOOT_ID = Probe("boot_id", ("cat", "/proc/sys/kernel/random/boot_id"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    words: str
-    reboot: bool = False
-    is_sure: bool = True
-    """Whether a command ended, and said so; a cut connection says nothing."""
-
-
-Progress = Callable[[str], None]
-
-_log = logging.getLogger("cohete.control")
-_log.addHandler(logging.NullHandler())
+from cohete.errors import ChangeRefused, CommandError, LinkError
 
 
 def lane_of(action: Action) -> str:
@@ -80,7 +40,7 @@ class Control:
 
         Raises ChangeRefused where the device cannot do it, LinkError, CommandError.
         """
-        return action.plan(spec.id, await self._read(spec, runner, action))
+        return action.plan(spec.id, await read(spec, runner, action))
 
     async def apply(
         self,
@@ -99,12 +59,12 @@ class Control:
         """
         # A breaker, a limit and a person may want something of the same board at once.
         async with self._turns.setdefault((spec.id, lane_of(action)), asyncio.Lock()):
-            run = _Run(self, spec, runner, action, progress or _silent)
-            return await self._in_turn(run, spec, runner, action, shown, reboot=reboot)
+            attempt = Attempt(self._audit, self.clock, spec, runner, action, progress)
+            return await self._in_turn(attempt, spec, runner, action, shown, reboot=reboot)
 
     async def _in_turn(
         self,
-        run: _Run,
+        attempt: Attempt,
         spec: DeviceSpec,
         runner: Runner,
         action: Action,
@@ -114,292 +74,26 @@ class Control:
     ) -> Result:
         refusal = self.gate.refusal(spec)
         if refusal:
-            return await run.refused(refusal)
+            return await attempt.refused(refusal)
         try:
-            sections = await self._read(spec, runner, action)
+            sections = await read(spec, runner, action)
             change = action.plan(spec.id, sections)
         except ChangeRefused as error:
-            return await run.refused(_sentence(error))
+            return await attempt.refused(_sentence(error))
         except (LinkError, CommandError) as error:
-            return run.result(Outcome.UNREACHED, f"nothing was run: {_sentence(error)}")
+            return attempt.result(Outcome.UNREACHED, f"nothing was run: {_sentence(error)}")
         except Exception as error:  # noqa: BLE001 - one board must never end what others do
-            return run.result(Outcome.UNREACHED, f"nothing was run: {_surprise(error)}")
+            return attempt.result(Outcome.UNREACHED, f"nothing was run: {surprise(error)}")
         if change.is_done:
-            return run.result(
+            return attempt.result(
                 Outcome.ALREADY, change.readings, found=change.before, before=change.before
             )
         if shown is not None and shown.lines != change.lines:
-            return await run.refused(
+            return await attempt.refused(
                 "the board is not as it was when this was shown; nothing was run. Look again"
             )
-        return await run.go(change, _boot_id(sections), reboot=reboot)
-
-    async def _read(self, spec: DeviceSpec, runner: Runner, action: Action) -> Sections:
-        done = await runner.run(look((*action.probes, BOOT_ID)), timeout_s=PROBE_LIMIT_S + 5)
-        sections = split_sections(done.stdout)
-        if BOOT_ID.name not in sections:
-            raise CommandError(
-                f"the board does not answer in full: {output_of(done) or 'nothing'}", where=spec.id
-            )
-        return sections
-
-
-class _Run:
-    """One change on one device, from its first command to its result."""
-
-    def __init__(
-        self, control: Control, spec: DeviceSpec, runner: Runner, action: Action, progress: Progress
-    ) -> None:
-        self._control = control
-        self._spec = spec
-        self._runner = runner
-        self._action = action
-        self._progress = progress
-        self._number = ""
-        self._audit_words = ""
-        self._boot_id = ""
-        self._left = ""
-        """What was stopped for a reboot and could not be started again."""
-
-    def result(
-        self, outcome: Outcome, words: str = "", *, before: str = "", found: str = ""
-    ) -> Result:
-        return Result(self._spec.id, self._action.intent, outcome, words, before, found)
-
-    async def refused(self, words: str) -> Result:
-        audit = self._control._audit  # noqa: SLF001 - one class in two halves
-        await self._note(audit.refused, self._spec.id, self._action.intent, words)
-        return self.result(Outcome.REFUSED, words)
-
-    async def go(self, change: Change, boot_id: str, *, reboot: bool) -> Result:
-        audit = self._control._audit  # noqa: SLF001
-        self._boot_id = boot_id
-        try:
-            self._number = await asyncio.to_thread(audit.begin, change)
-        except AuditError as error:
-            return self.result(Outcome.REFUSED, str(error), before=change.before)
-        try:
-            result = await self._attempt(change, reboot=reboot)
-        except asyncio.CancelledError:
-            words = "interrupted; what was begun may still be running on the board"
-            await asyncio.shield(self._end(Outcome.INTERRUPTED, "", words))
-            raise
-        except Exception as error:  # noqa: BLE001 - told as the result, and never lost
-            words = f"{_surprise(error)}; it was: {change.before}"
-            result = self.result(Outcome.UNKNOWN, words, before=change.before)
-        await self._end(result.outcome, result.found, result.words)
-        if self._audit_words:
-            words = "; ".join(part for part in (result.words, self._audit_words) if part)
-            return self.result(result.outcome, words, before=result.before, found=result.found)
-        return result
-
-    async def _attempt(self, change: Change, *, reboot: bool) -> Result:
-        trouble = await self._steps(change.steps)
-        patience_s = BACK_WITHIN_S
-        if trouble is not None and trouble.reboot and reboot and change.reboot_steps:
-            trouble = await self._reboot(change)
-            patience_s = REBOOT_WITHIN_S
-        words = trouble.words if trouble is not None else ""
-        if change.is_blind:
-            if trouble is None:
-                return self.result(Outcome.DONE, "its exit status is all there is to know")
-            return self.result(Outcome.BROKE if trouble.is_sure else Outcome.UNKNOWN, words)
-        self._progress("reading back")
-        settle_s = change.settle_s if trouble is None else 0.0
-        now = await self._read_back(self._action, settle_s, patience_s)
-        if now is None:
-            words = words or "the board cannot be read any more"
-            return self.result(
-                Outcome.UNKNOWN, f"{words}; it was: {change.before}", before=change.before
-            )
-        if self._left:
-            # Not as it was, whatever the board says of what was wanted.
-            return self.result(Outcome.FAILED, words, before=change.before, found=now.before)
-        if now.is_done:
-            words = f"{words}, yet it is in" if words else now.readings
-            return self.result(Outcome.DONE, words, before=change.before, found=now.before)
-        if trouble is not None and trouble.reboot and now.before == change.before:
-            return self.result(Outcome.REBOOT_NEEDED, words, before=change.before, found=now.before)
-        words = words or "the board took every command and still says otherwise"
-        if now.before == change.before:
-            return self.result(Outcome.UNCHANGED, words, before=change.before, found=now.before)
-        return await self._put_back(change, now, words)
-
-    async def _put_back(self, change: Change, now: Change, words: str) -> Result:
-        if change.undo is None:
-            return self.result(Outcome.FAILED, words, before=change.before, found=now.before)
-        self._progress("putting back")
-        undo = await self._read_back(change.undo, 0.0, BACK_WITHIN_S)
-        trouble = await self._steps(undo.steps) if undo is not None else None
-        if trouble is not None:
-            words = f"{words}; putting it back failed: {trouble.words}"
-        settle_s = undo.settle_s if undo is not None and trouble is None else 0.0
-        again = await self._read_back(self._action, settle_s, BACK_WITHIN_S, until=change.before)
-        if again is None:
-            return self.result(
-                Outcome.UNKNOWN, f"{words}; it was last: {now.before}", before=change.before
-            )
-        outcome = Outcome.UNDONE if again.before == change.before else Outcome.FAILED
-        return self.result(outcome, words, before=change.before, found=again.before)
-
-    async def _steps(self, steps: tuple[Step, ...]) -> _Trouble | None:
-        """Run them in order, up to the first that fails; those that say so go on."""
-        troubles: list[_Trouble] = []
-        was_ok = True
-        for step in steps:
-            if step.only_after_ok and not was_ok:
-                continue
-            trouble = await self._step(step)
-            was_ok = trouble is None
-            if trouble is not None:
-                troubles.append(trouble)
-                if not step.goes_on:
-                    break
-        if not troubles:
-            return None
-        words = "; ".join(trouble.words for trouble in troubles)
-        return _Trouble(
-            words, any(trouble.reboot for trouble in troubles),
-            all(trouble.is_sure for trouble in troubles),
-        )  # fmt: skip
-
-    async def _step(self, step: Step) -> _Trouble | None:
-        audit = self._control._audit  # noqa: SLF001
-        self._progress(step.title)
-        try:
-            done = await self._carry_out(step)
-        except (LinkError, CommandError) as error:
-            await self._note(audit.ran, self._number, self._spec.id, step.line, None, error.what)
-            if step.ends_connection and isinstance(error, LinkError):
-                return None
-            return _Trouble(f"{step.title}: {error.what}", is_sure=False)
-        said = output_of(done, 1_000)
-        await self._note(audit.ran, self._number, self._spec.id, step.line, done.exit_status, said)
-        if step.ends_connection and done.exit_status is None:
-            return None
-        verdict = step.verdict(done)
-        if verdict.ok:
-            return None
-        is_sure = done.exit_status is not None
-        return _Trouble(f"{step.title}: {verdict.words}", verdict.reboot, is_sure)
-
-    async def _carry_out(self, step: Step) -> Completed:
-        upload = step.upload
-        if upload is None:
-            return await self._runner.run(step.argv, timeout_s=step.limit_s)
-
-        def sent(done: int, total: int) -> None:
-            self._progress(f"{step.title} {100 * done // max(1, total)} %")
-
-        try:
-            async with asyncio.timeout(step.limit_s):
-                await put_over(self._runner, upload.local, upload.remote, sent)
-        except TimeoutError:
-            raise CommandError(f"it was not copied within {step.limit_s:.0f} s") from None
-        return Completed(0, b"", b"")
-
-    async def _reboot(self, change: Change) -> _Trouble | None:
-        """Drain, reboot, go on; what was drained is started again on every way out."""
-        trouble: _Trouble | None = None
-        try:
-            trouble = await self._steps(change.reboot_steps)
-            if trouble is None:
-                self._progress("rebooting")
-                trouble = await self._rebooted() or await self._steps(change.after_reboot)
-        finally:
-            left = await to_its_end(self._undrain(change.undrain))
-        if left is None:
-            return trouble
-        self._left = left.words
-        words = f"{trouble.words}; {left.words}" if trouble is not None else left.words
-        return _Trouble(words)
-
-    async def _undrain(self, steps: tuple[Step, ...]) -> _Trouble | None:
-        """Start what was stopped; a connection that was lost meanwhile is waited for."""
-        if not steps:
-            return None
-        clock = self._control.clock
-        give_up_at = clock.monotonic() + BACK_WITHIN_S
-        while True:
-            left = await self._steps(steps)
-            if left is None or left.is_sure or clock.monotonic() >= give_up_at:
-                return left
-            await clock.sleep(_RETRY_S)
-
-    async def _rebooted(self) -> _Trouble | None:
-        """Until the board is back and says that it has started anew."""
-        begun = self._control.clock.monotonic()
-        clock = self._control.clock
-        deadline = clock.monotonic() + REBOOT_WITHIN_S
-        while clock.monotonic() < deadline:
-            await clock.sleep(_RETRY_S)
-            try:
-                sections = await self._control._read(  # noqa: SLF001
-                    self._spec, self._runner, self._action
-                )
-            except (LinkError, CommandError):
-                continue
-            if _boot_id(sections) != self._boot_id:
-                return None
-            if clock.monotonic() - begun > NO_REBOOT_S and self._is_done(sections):
-                # It was set without one.
-                return None
-        return _Trouble(f"it has not come back within {REBOOT_WITHIN_S:g} s of its reboot")
-
-    def _is_done(self, sections: Sections) -> bool:
-        try:
-            return self._action.plan(self._spec.id, sections).is_done
-        except ChangeRefused:
-            return False
-
-    async def _read_back(
-        self, action: Action, settle_s: float, patience_s: float, *, until: str = ""
-    ) -> Change | None:
-        """How the board is now, waiting `settle_s` for it to show; None if it cannot be read.
-
-        Settled is a change that is done or, with `until`, a board that is as it was before.
-        """
-        clock = self._control.clock
-        settled_by = clock.monotonic() + settle_s
-        give_up_at = clock.monotonic() + patience_s
-        while True:
-            try:
-                now = await self._control.look(self._spec, self._runner, action)
-            except ChangeRefused:
-                return None
-            except (LinkError, CommandError):
-                if clock.monotonic() >= give_up_at:
-                    return None
-            else:
-                settled = now.before == until if until else now.is_done
-                if settled or clock.monotonic() >= settled_by:
-                    return now
-            await clock.sleep(_RETRY_S)
-
-    async def _end(self, outcome: Outcome, found: str, words: str) -> None:
-        audit = self._control._audit  # noqa: SLF001
-        await self._note(audit.end, self._number, self._spec.id, outcome.value, found, words)
-
-    async def _note(self, write: Callable[..., None], *fields: str | int | None) -> None:
-        """A line of the audit log; that it could not be written becomes part of the result."""
-        try:
-            await asyncio.to_thread(write, *fields)
-        except AuditError as error:
-            self._audit_words = str(error)
-
-
-def _boot_id(sections: Sections) -> str:
-    return decode(sections.get(BOOT_ID.name, b"")).strip()[:64]
+        return await attempt.go(change, boot_id_of(sections), reboot=reboot)
 
 
 def _sentence(error: ChangeRefused | LinkError | CommandError) -> str:
     return f"{error.what}. {error.hint}" if error.hint else error.what
-
-
-def _surprise(error: Exception) -> str:
-    _log.error("unexpected error while a board was changed", exc_info=error)
-    return f"unexpected {type(error).__name__}; this is a bug, please report it"
-
-
-def _silent(text: str) -> None:
-    """Nobody watches the steps."""

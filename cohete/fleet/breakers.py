@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 
 from cohete.clock import Clock
 from cohete.config.thermal import ThermalPolicy
-from cohete.control.applying import Control, Runner
+from cohete.control.applying import Control
 from cohete.control.change import Action
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import CoheteError
 from cohete.fleet.ambient import IDLE_SAMPLES, ambient_c

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from cohete.config.control import Control as ControlSettings
 from cohete.config.control import Power
-from cohete.control.applying import Control, Progress, Runner
+from cohete.control.applying import Control
+from cohete.control.attempt import Progress
 from cohete.control.change import Action, Change
+from cohete.control.looking import Runner
 from cohete.control.outcome import Result
 from cohete.fleet.chosen import ChosenProfiles
 from cohete.fleet.desired import profile_named

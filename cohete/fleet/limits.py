@@ -15,9 +15,10 @@ from dataclasses import replace
 from cohete.clock import Clock
 from cohete.config.control import PowerProfile
 from cohete.config.limits import Limit
-from cohete.control.applying import Control, Runner
+from cohete.control.applying import Control
 from cohete.control.change import Action
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.fleet.limited import (
     PRESSURE,

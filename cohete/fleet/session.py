@@ -20,10 +20,10 @@ from cohete.config.spec import DeviceSpec, Reach
 from cohete.config.switches import Switch
 from cohete.config.target import Target
 from cohete.control.applying import Control as Applier
-from cohete.control.applying import Runner
 from cohete.control.audit import AuditLog
 from cohete.control.audit import default_folder as default_state_folder
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.errors import ConfigError, LinkError
 from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.breakers import BreakerKeeper

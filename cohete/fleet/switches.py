@@ -10,8 +10,9 @@ from cohete.clock import Clock
 from cohete.config.control import Control as ControlSettings
 from cohete.config.control import Power
 from cohete.config.switches import Switch
-from cohete.control.applying import Control, Runner
+from cohete.control.applying import Control
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome
 from cohete.errors import ConfigError
 from cohete.fleet.alerts import AlertBook, Rule

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from cohete.clock import Clock
+from cohete.simulator.disk import SimDisk
 from cohete.simulator.faults import Fault
 from cohete.simulator.formats import Reading, write_line
 from cohete.simulator.modules import BY_KEY, Mode, SimModule
@@ -48,18 +49,6 @@ _DEMANDS = {
     Workload.VIDEO: _Demand(0.18, 0.40, 0.35, encoder=0.66, period_s=33, swing=0.10),
     Workload.LEAK: _Demand(0.35, 0.25, 0.40, period_s=60, swing=0.10),
 }
-
-
-@dataclass(slots=True)
-class SimDisk:
-    """The NVMe of a board: with its system on it, or blank until somebody sets it up."""
-
-    has_system: bool = True
-    is_partitioned: bool = False
-    uuid: str = ""
-    mount: str = ""
-    modes: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Of files and folders that were made: mode as octal text, size."""
 
 
 class SimBoard:

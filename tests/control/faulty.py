@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cohete.clock import SystemClock
-from cohete.control.applying import Runner
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import CommandError, LinkError
 from cohete.links.base import Completed

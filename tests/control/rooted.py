@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cohete.control.applying import Runner
+from cohete.control.looking import Runner
 from cohete.links.base import Completed
 from tests.openssh import Sshd
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cohete.control import applying
-from cohete.control.applying import Runner
+from cohete.control import attempt
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import ChangeRefused, CommandError, LinkError
 from cohete.links.base import Completed
@@ -123,7 +123,7 @@ async def test_a_reboot_is_said_asked_drained_and_done_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "BOOT_S", 0.2)
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
     async with bench("agx-orin-64gb", tmp_path) as test:
         board = test.board
         board.services["inference.service"] = True
@@ -188,14 +188,14 @@ async def _drained(test: Bench, runner: Runner) -> Result:
 async def test_what_was_drained_runs_again_after_a_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.02)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.02)
     async with bench("agx-orin-64gb", tmp_path) as test:
         result = await _drained(test, Cut(test.link, 3))
         assert result.outcome is Outcome.UNCHANGED, result
         assert test.board.services["llm.service"]
         # One that does not come back in time is told as it is, and never as unchanged.
-        monkeypatch.setattr(applying, "BACK_WITHIN_S", 0.1)
-        monkeypatch.setattr(applying, "REBOOT_WITHIN_S", 0.1)
+        monkeypatch.setattr(attempt, "BACK_WITHIN_S", 0.1)
+        monkeypatch.setattr(attempt, "REBOOT_WITHIN_S", 0.1)
         cut = Cut(test.link, 10_000)
         running = asyncio.create_task(_drained(test, cut))
         await cut.stopped.wait()
@@ -233,7 +233,7 @@ async def test_a_command_that_hangs_is_given_up_and_the_board_looked_at(
 async def test_a_board_that_says_yes_and_does_nothing_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
     monkeypatch.setattr(modes, "SETTLE_S", 0.1)
     async with bench(NANO, tmp_path) as test:
         await test.fault(Fault.STUBBORN)
@@ -246,7 +246,7 @@ async def test_a_board_that_says_yes_and_does_nothing_is_found_out(
 async def test_a_connection_cut_in_the_middle_is_opened_again_to_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
     async with bench(NANO, tmp_path) as test:
         await test.fault(Fault.CUT_MID)
         result = await test.apply(SetMode("5W"))
@@ -258,8 +258,8 @@ async def test_a_connection_cut_in_the_middle_is_opened_again_to_look(
 async def test_a_board_that_stays_away_is_said_to_be_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
-    monkeypatch.setattr(applying, "BACK_WITHIN_S", 0.3)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "BACK_WITHIN_S", 0.3)
     async with bench(NANO, tmp_path) as test:
         await test.look(SetMode("5W"))
         board = test.board
@@ -349,8 +349,8 @@ async def test_what_failed_half_way_is_put_back(
 async def test_what_was_drained_is_started_again_where_the_reboot_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
-    monkeypatch.setattr(applying, "REBOOT_WITHIN_S", 0.5)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "REBOOT_WITHIN_S", 0.5)
     async with bench("agx-orin-64gb", tmp_path) as test:
         board = test.board
         board.services |= {"llm.service": True, "off.service": False}

@@ -12,7 +12,7 @@ import pytest
 
 from cohete.clock import SystemClock
 from cohete.config.schema import Ssh
-from cohete.control import applying
+from cohete.control import attempt
 from cohete.control.applying import Control
 from cohete.control.audit import AuditLog, read_audit
 from cohete.control.gate import Gate
@@ -144,7 +144,7 @@ async def board(server: Sshd, folder: Path) -> AsyncIterator[Board]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
     monkeypatch.setattr(modes, "SETTLE_S", 0.1)
 
 
@@ -248,7 +248,7 @@ async def test_the_connection_cut_in_the_middle(server: Sshd, tmp_path: Path) ->
 async def test_a_server_that_dies_and_stays_away(
     server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(applying, "BACK_WITHIN_S", 0.3)
+    monkeypatch.setattr(attempt, "BACK_WITHIN_S", 0.3)
     async with board(server, tmp_path) as test:
         await test.control.look(server.spec(), test.link, SetMode("7W"))
         assert server.process is not None

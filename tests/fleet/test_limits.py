@@ -15,10 +15,11 @@ from cohete.config.control import PowerProfile
 from cohete.config.limits import Budget, Limit, LimitStep
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
-from cohete.control.applying import Control, Runner
+from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
 from cohete.control.change import Action
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.fleet.guarding import ANOTHER, GuardGate
 from cohete.fleet.limited import mean

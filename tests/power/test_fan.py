@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cohete.control import applying
+from cohete.control import attempt
 from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused
 from cohete.power.fan import (
@@ -28,7 +28,7 @@ from tests.control.support import bench
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
 
 
 @pytest.mark.claim("TM-07")

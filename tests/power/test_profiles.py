@@ -10,7 +10,7 @@ from cohete.config.control import Control, Power, PowerProfile
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.config.thermal import ThermalPolicy
-from cohete.control import applying
+from cohete.control import attempt
 from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused, ConfigError
 from cohete.fleet.desired import hot_c, profile_named
@@ -25,7 +25,7 @@ from tests.control.support import bench
 
 @pytest.fixture(autouse=True)
 def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(applying, "_RETRY_S", 0.05)
+    monkeypatch.setattr(attempt, "_RETRY_S", 0.05)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 

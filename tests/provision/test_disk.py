@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cohete.config.schema import Ssh
-from cohete.control.applying import Control, Runner
+from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
 from cohete.control.change import Action
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import ChangeRefused
 from cohete.links.opener import make_opener

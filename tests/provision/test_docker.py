@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cohete.config.schema import Ssh
-from cohete.control import applying
-from cohete.control.applying import Control, Runner
+from cohete.control import attempt
+from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.links.base import Completed
 from cohete.links.opener import make_opener
@@ -169,7 +170,7 @@ async def test_one_that_does_not_start_there_is_started_where_it_was(
 async def test_every_fault_at_every_command(
     server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setattr(applying, "BACK_WITHIN_S", 0.5)
+    monkeypatch.setattr(attempt, "BACK_WITHIN_S", 0.5)
     for at in range(20):
         async with board(server, tmp_path / f"{at}") as test:
             before = test.data("/var/lib/docker")

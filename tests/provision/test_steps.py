@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cohete.config.schema import Ssh
-from cohete.control.applying import Control, Runner
+from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
 from cohete.control.change import Action, Sections
 from cohete.control.gate import Gate
+from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome
 from cohete.errors import AuthRefused, ChangeRefused
 from cohete.links.base import Completed

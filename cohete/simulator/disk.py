@@ -1,0 +1,17 @@
+"""The NVMe of a simulated board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class SimDisk:
+    """The NVMe of a board: with its system on it, or blank until somebody sets it up."""
+
+    has_system: bool = True
+    is_partitioned: bool = False
+    uuid: str = ""
+    mount: str = ""
+    modes: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Of files and folders that were made: mode as octal text, size."""
