@@ -17,8 +17,8 @@ from cohete.fleet.words import counted
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.fleet_commands import FLEET_COMMANDS
 from cohete_tui.layouts import PaneLayout, TableLayout
-from cohete_tui.ordering import FleetOrder, Group
-from cohete_tui.screens.base import DeviceActions
+from cohete_tui.ordering import Group
+from cohete_tui.screens.arranging import NO_MATCH, ArrangedScreen
 from cohete_tui.summary import summary
 from cohete_tui.widgets.canvas import FleetCanvas
 from cohete_tui.widgets.keybar import KeyBar
@@ -39,12 +39,10 @@ TINY = (40, 10)
 """Cells and lines below which only a summary is drawn."""
 
 FLUSH_S = 0.5
-NO_MATCH = "No device matches. Press esc to clear the filter."
-NO_FAULTS = "Nothing needs you. Press z to see every device."
 FILTER_HINT = "words, temp>80, tag:lab, mode:maxn, name~cam, !lost: all must hold"
 
 
-class FleetScreen(DeviceActions[None]):
+class FleetScreen(ArrangedScreen):
     """Header, devices, keys. Draws on its own timer: what changed and can be seen."""
 
     SCOPE = Scope.FLEET
@@ -72,10 +70,8 @@ class FleetScreen(DeviceActions[None]):
         badges: tuple[str, ...] = (),
         timer: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(store)
         self.live_store = store
-        self.store = store
-        self.order = FleetOrder(store)
         self._badges = badges
         self._timer = timer
         self._start = start
@@ -111,17 +107,8 @@ class FleetScreen(DeviceActions[None]):
         self.reorder()
 
     @property
-    def canvas(self) -> FleetCanvas:
-        """The widget that draws the devices."""
-        return self.query_one("#canvas", FleetCanvas)
-
-    @property
     def subject(self) -> Device | None:
         return self.canvas.current
-
-    @property
-    def chosen(self) -> list[Device]:
-        return list(self.canvas.chosen)
 
     @property
     def is_paused(self) -> bool:
@@ -167,20 +154,6 @@ class FleetScreen(DeviceActions[None]):
             badges=self._badges + self._app.running,
         )
 
-    def redraw(self) -> None:
-        """The rows are others, or lie in other places."""
-        self.set_class(not self.order.rows, "-nothing")
-        if not self.order.rows:
-            text = NO_FAULTS if self.order.faults_only else NO_MATCH
-            self.query_one("#message", Static).update(text)
-        self.canvas.rearrange()
-        self.query_one(FleetHeader).update()
-
-    def reorder(self) -> None:
-        """A person changed what is shown, or its order."""
-        self.order.update(force=True)
-        self.redraw()
-
     def set_rate(self, seconds: float) -> None:
         """Draw this often."""
         self._rate_s = seconds
@@ -222,75 +195,6 @@ class FleetScreen(DeviceActions[None]):
         layout = self.canvas.layout_of_fleet
         wide = isinstance(layout, TableLayout) and layout.wide
         self.canvas.set_layout(TableLayout(wide=not wide))
-
-    def action_filter(self) -> None:
-        box = self.query_one("#filter", Prompt)
-        box.add_class("open")
-        box.focus()
-
-    def action_faults(self) -> None:
-        self.order.faults_only = not self.order.faults_only
-        self.reorder()
-
-    def action_next_grouping(self) -> None:
-        self.order.next_grouping()
-        self.redraw()
-
-    def action_fold_all(self) -> None:
-        groups = [row for row in self.order.rows if isinstance(row, Group)]
-        folded = not all(group.folded for group in groups)
-        for group in groups:
-            self.order.fold(group, folded=folded)
-        self.redraw()
-
-    def _fold(self, group: Group, *, folded: bool) -> None:
-        self.order.fold(group, folded=folded)
-        self.redraw()
-
-    def action_next_sort(self) -> None:
-        self.order.next_sort()
-        self.redraw()
-
-    def action_previous_sort(self) -> None:
-        self.order.next_sort(-1)
-        self.redraw()
-
-    def action_reverse(self) -> None:
-        self.order.reverse = not self.order.reverse
-        self.reorder()
-
-    def action_clear(self) -> None:
-        if self.canvas.marks.of(self.store):
-            self.canvas.marks.clear()
-            self.marks_changed()
-            return
-        self.query_one("#filter", Prompt).value = ""
-        self.order.faults_only = False
-        self.reorder()
-        self.close_filter()
-
-    def action_mark(self) -> None:
-        row = self.canvas.current_row
-        if row is None:
-            return
-        self.canvas.marks.toggle(row.devices if isinstance(row, Group) else (row,))
-        self.marks_changed()
-        self.canvas.move_to(self.canvas.cursor + 1)
-
-    def action_mark_range(self) -> None:
-        device = self.canvas.current
-        if device is not None:
-            self.canvas.marks.extend(self.order.devices, device)
-            self.marks_changed()
-
-    def action_invert_marks(self) -> None:
-        self.canvas.marks.invert(self.order.matching)
-        self.marks_changed()
-
-    def marks_changed(self) -> None:
-        """Draw what the marks change."""
-        self.canvas.redraw_marks()
-        self.query_one(FleetHeader).update()
 
     def action_compare(self) -> None:
         from cohete_tui.screens.compare import MOST, CompareScreen
@@ -357,34 +261,6 @@ class FleetScreen(DeviceActions[None]):
         for device in self.canvas.chosen:
             self._app.connect(device)
 
-    @on(Prompt.Changed, "#filter")
-    def _filter_changed(self, event: Prompt.Changed) -> None:
-        self._filter_by(event.value)
-
-    def _filter_by(self, text: str) -> None:
-        problem = self.order.set_filter(text)
-        self.set_class(problem is not None, "-problem")
-        self.query_one("#problem", Static).update(str(problem or ""))
-        self.redraw()
-
-    @on(Prompt.Kept, "#filter")
-    def _filter_kept(self) -> None:
-        self.close_filter()
-
-    @on(Prompt.Dropped, "#filter")
-    def _filter_dropped(self, event: Prompt.Dropped) -> None:
-        self._filter_by("")
-        event.prompt.value = ""
-        self.close_filter()
-
-    def close_filter(self) -> None:
-        """Back from typing to the devices; the terms that mean something stay."""
-        box = self.query_one("#filter", Prompt)
-        box.remove_class("open")
-        if self.has_class("-problem"):
-            box.value = self.order.query.text
-        self.set_focus(self.canvas)
-
     def _back_from(self, device_id: str | None) -> None:
         """The cursor goes to the device that was looked at last."""
         if device_id is not None and device_id in self.store:
@@ -402,8 +278,3 @@ class FleetScreen(DeviceActions[None]):
     @on(FleetCanvas.Opened)
     def _opened(self) -> None:
         self.action_open()
-
-    @on(FleetCanvas.HeadingClicked)
-    def _heading_clicked(self, event: FleetCanvas.HeadingClicked) -> None:
-        self.order.sort_by(event.sort)
-        self.redraw()
