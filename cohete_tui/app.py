@@ -9,12 +9,11 @@ import signal
 import termios
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from platformdirs import user_state_path
-from textual import on, work
+from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
@@ -30,16 +29,13 @@ from cohete_tui.actions import (
     in_scope,
     key_names,
 )
-from cohete_tui.alerting import ring
 from cohete_tui.app_commands import APP_COMMANDS
 from cohete_tui.ascii import AsciiFilter
 from cohete_tui.commands import choices, find, one_of, typed_on
 from cohete_tui.launch import Launch
-from cohete_tui.link import LinkMeter
+from cohete_tui.opening_app import OpeningApp
 from cohete_tui.replay_app import Session
-from cohete_tui.replaying import open_replay
 from cohete_tui.screens.start import StartScreen
-from cohete_tui.setup_app import SetupApp
 from cohete_tui.typed import TypedLines
 from cohete_tui.widgets.paint import PAINT_CSS
 
@@ -55,7 +51,7 @@ THEMES_S = 1.0
 """How often a person's folder of themes is looked at."""
 
 
-class CoheteApp(SetupApp, inherit_bindings=False):
+class CoheteApp(OpeningApp, inherit_bindings=False):
     """The dashboard."""
 
     TITLE = "cohete"
@@ -66,9 +62,7 @@ class CoheteApp(SetupApp, inherit_bindings=False):
     def __init__(
         self, launch: Launch, *, session: Session | None = None, timer: bool = True
     ) -> None:
-        super().__init__(session, LinkMeter(launch.max_kbps), served=launch.served)
-        self._launch = launch
-        self._timer = timer
+        super().__init__(launch, session, timer=timer)
         self.event_log = EventLog()
         self._in_front = True
         self._typed = TypedLines(None if launch.served else user_state_path("cohete") / "typed")
@@ -151,64 +145,6 @@ class CoheteApp(SetupApp, inherit_bindings=False):
             await self.quantizing.stop()
         if self._session is not None:
             await self._session.stop()
-
-    async def _begin(self, launch: Launch) -> None:
-        """Build the fleet; heavy imports happen beside the event loop, after the first paint."""
-        from cohete_tui.sessions import open_session
-
-        try:
-            if launch.replay is not None:
-                session: Session = await open_replay(launch.replay)
-            else:
-                session = await open_session(launch, self.ask_secret if launch.setup else None)
-        except CoheteError as error:
-            self.exit(return_code=2, message=f"cohete-tui: {error}")
-            return
-        self._session = session
-        session.start()
-        self._show_fleet(session)
-
-    def _show_fleet(self, session: Session) -> None:
-        if session.alerts is not None:
-            settings = session.alerts.settings
-            session.alerts.on_notice = lambda notice: ring(self, settings, notice)
-        from cohete_tui.screens.fleet import FleetScreen
-
-        badges: tuple[str, ...] = ("DEMO",) if self._launch.demo else ()
-        if self._launch.read_only:
-            badges += ("READ-ONLY",)
-        if self.player is not None:
-            badges += ("REPLAY",)
-        start = self._launch.plan.dashboard if self._launch.plan is not None else None
-        self.push_screen(FleetScreen(session.store, start, badges=badges, timer=self._timer))
-        if self._launch.model is not None:
-            self.show_wizard(model=self._launch.model)
-        if self._launch.setup and session.store.devices:
-            self.set_up(session.store.devices[0].id)
-
-    @on(StartScreen.Chosen)
-    async def _door_chosen(self, event: StartScreen.Chosen) -> None:
-        from cohete.fleet.session import plan_fleet
-
-        start = next((s for s in self.screen_stack if isinstance(s, StartScreen)), None)
-        if start is None:
-            return
-        demo = not event.targets and event.config_path is None
-        plan = None
-        try:
-            if not demo:
-                plan = await asyncio.to_thread(plan_fleet, event.targets, event.config_path)
-        except CoheteError as error:
-            start.show_error(str(error))
-            return
-        if not demo and plan is None:
-            start.show_error("There is no device in this configuration.")
-            return
-        self._launch = replace(self._launch, plan=plan, demo=demo)
-        while self.screen is not start:
-            self.pop_screen()
-        start.dismiss()
-        await self._begin(self._launch)
 
     @work(exit_on_error=False, exclusive=True, group="events")
     async def show_events(self) -> None:
