@@ -87,8 +87,7 @@ class Attempt:
         try:
             result = await self._attempt(change, reboot=reboot)
         except asyncio.CancelledError:
-            words = "interrupted; what was begun may still be running on the board"
-            await asyncio.shield(self._end(Outcome.INTERRUPTED, "", words))
+            await to_its_end(self._interrupted(change))
             raise
         except Exception as error:  # noqa: BLE001 - told as the result, and never lost
             words = f"{surprise(error)}; it was: {change.before}"
@@ -98,6 +97,13 @@ class Attempt:
             words = "; ".join(part for part in (result.words, self._audit_words) if part)
             return self.result(result.outcome, words, before=result.before, found=result.found)
         return result
+
+    async def _interrupted(self, change: Change) -> None:
+        words = "interrupted; what was begun may still be running on the board"
+        left = await self._start_again(change.if_cut)
+        if left is not None:
+            words = f"{words}; {left.words}"
+        await self._end(Outcome.INTERRUPTED, "", words)
 
     async def _attempt(self, change: Change, *, reboot: bool) -> Result:
         trouble = await self._steps(change.steps)
@@ -113,7 +119,11 @@ class Attempt:
         self._progress("reading back")
         settle_s = change.settle_s if trouble is None else 0.0
         now = await self._read_back(self._action, settle_s, patience_s)
-        if now is None:
+        if isinstance(now, ChangeRefused):
+            words = "; ".join(part for part in (words, now.what) if part)
+            if change.undo is not None:
+                return await self._put_back(change, change.undo, now.what, words)
+        if now is None or isinstance(now, ChangeRefused):
             words = words or "the board cannot be read any more"
             return self.result(
                 Outcome.UNKNOWN, f"{words}; it was: {change.before}", before=change.before
@@ -129,21 +139,27 @@ class Attempt:
         words = words or "the board took every command and still says otherwise"
         if now.before == change.before:
             return self.result(Outcome.UNCHANGED, words, before=change.before, found=now.before)
-        return await self._put_back(change, now, words)
-
-    async def _put_back(self, change: Change, now: Change, words: str) -> Result:
         if change.undo is None:
             return self.result(Outcome.FAILED, words, before=change.before, found=now.before)
+        return await self._put_back(change, change.undo, now.before, words)
+
+    async def _put_back(self, change: Change, way_back: Action, found: str, words: str) -> Result:
         self._progress("putting back")
-        undo = await self._read_back(change.undo, 0.0, BACK_WITHIN_S)
-        trouble = await self._steps(undo.steps) if undo is not None else None
-        if trouble is not None:
-            words = f"{words}; putting it back failed: {trouble.words}"
-        settle_s = undo.settle_s if undo is not None and trouble is None else 0.0
+        undo = await self._read_back(way_back, 0.0, BACK_WITHIN_S)
+        settle_s = 0.0
+        if isinstance(undo, Change):
+            trouble = await self._steps(undo.steps)
+            if trouble is not None:
+                words = f"{words}; putting it back failed: {trouble.words}"
+            else:
+                settle_s = undo.settle_s
+        elif undo is not None:
+            words = f"{words}; it cannot be put back: {undo.what}"
         again = await self._read_back(self._action, settle_s, BACK_WITHIN_S, until=change.before)
-        if again is None:
+        if not isinstance(again, Change):
+            last = again.what if again is not None else found
             return self.result(
-                Outcome.UNKNOWN, f"{words}; it was last: {now.before}", before=change.before
+                Outcome.UNKNOWN, f"{words}; it was last: {last}", before=change.before
             )
         outcome = Outcome.UNDONE if again.before == change.before else Outcome.FAILED
         return self.result(outcome, words, before=change.before, found=again.before)
@@ -216,14 +232,14 @@ class Attempt:
                 self._progress("rebooting")
                 trouble = await self._rebooted() or await self._steps(change.after_reboot)
         finally:
-            left = await to_its_end(self._undrain(change.undrain))
+            left = await to_its_end(self._start_again(change.undrain))
         if left is None:
             return trouble
         self._left = left.words
         words = f"{trouble.words}; {left.words}" if trouble is not None else left.words
         return _Trouble(words)
 
-    async def _undrain(self, steps: tuple[Step, ...]) -> _Trouble | None:
+    async def _start_again(self, steps: tuple[Step, ...]) -> _Trouble | None:
         """Start what was stopped; a connection that was lost meanwhile is waited for."""
         if not steps:
             return None
@@ -261,8 +277,9 @@ class Attempt:
 
     async def _read_back(
         self, action: Action, settle_s: float, patience_s: float, *, until: str = ""
-    ) -> Change | None:
-        """How the board is now, waiting `settle_s` for it to show; None if it cannot be read.
+    ) -> Change | ChangeRefused | None:
+        """How the board is now, waiting `settle_s` for it to show; None if it cannot be read, and
+        the refusal where it is so that the action cannot be meant of it any more.
 
         Settled is a change that is done or, with `until`, a board that is as it was before.
         """
@@ -272,8 +289,9 @@ class Attempt:
         while True:
             try:
                 now = action.plan(self._spec.id, await read(self._spec, self._runner, action))
-            except ChangeRefused:
-                return None
+            except ChangeRefused as refusal:
+                if clock.monotonic() >= settled_by:
+                    return refusal
             except (LinkError, CommandError):
                 if clock.monotonic() >= give_up_at:
                     return None

@@ -103,6 +103,8 @@ class Change:
     """Run once the board is back: what could not be done before."""
     undrain: tuple[Step, ...] = ()
     """Run after the reboot steps whatever came of them: what was ended for the reboot goes on."""
+    if_cut: tuple[Step, ...] = ()
+    """Run where whoever asked for it goes away in the middle: what it had stopped goes on."""
     needs: frozenset[Need] = frozenset()
     notes: tuple[str, ...] = ()
     """What it may cost, and what to know before."""
@@ -123,7 +125,9 @@ class Change:
     @property
     def lines(self) -> tuple[str, ...]:
         """Every command line it may run, in order."""
-        every = (*self.steps, *self.reboot_steps, *self.after_reboot, *self.undrain)
+        every = (
+            *self.steps, *self.reboot_steps, *self.after_reboot, *self.undrain, *self.if_cut,
+        )  # fmt: skip
         return tuple(step.line for step in every)
 
 

@@ -29,7 +29,7 @@ from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
 from cohete.links.commands import Probe
 from cohete.storage.disks import PROBES as STORAGE_PROBES
-from cohete.storage.disks import look
+from cohete.storage.disks import Storage, look
 from cohete.storage.layout import ROOT, StorageLayout
 from cohete.text import decode, sanitise
 
@@ -65,13 +65,14 @@ class MoveDocker:
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        info = ("timeout", "10", *as_root(DOCKER, "info", "--format={{.DockerRootDir}}"))
+        info = ("timeout", "8", *as_root(DOCKER, "info", "--format={{.DockerRootDir}}"))
         return (
             *STORAGE_PROBES,
             Probe("docker_root", info),
             Probe("docker_config", ("cat", CONFIG)),
             Probe("docker_to", as_root("/usr/bin/ls", "-A", self.to)),
-            Probe("docker_size", ("timeout", "60", *as_root(DU, "-sk", DEFAULT_ROOT))),
+            Probe("docker_part", ("timeout", "3", *as_root(DU, "-sk", _part(self.to)))),
+            Probe("docker_size", ("timeout", "6", *as_root(DU, "-sk", DEFAULT_ROOT))),
         )
 
     def plan(self, device: str, board: Sections) -> Change:
@@ -91,13 +92,20 @@ class MoveDocker:
             steps = () if runs else (unit_step("start", "docker.service"),)
             before = after if runs else f"{after}, and it does not run"
             return Change(device, self.intent, before, after, steps, needs=frozenset({Need.ROOT}))
+        storage = look(board)
+        home = storage.disk_of(root)
+        if self.disk and home is not None and home.name == self.disk and runs:
+            words = f"Docker's data is at {root}, on {self.disk} already"
+            return Change(device, self.intent, words, words)
         is_there = _is_there(board)
         if is_there and runs:
             raise ChangeRefused(
                 f"{self.to} holds something", where=device,
                 hint="Nothing is copied over it: remove it there if it may go.",
             )  # fmt: skip
-        self._check(device, board)
+        self._check_disk(device, storage)
+        if not is_there:
+            self._check_room(device, storage, board, root)
         new = json.dumps({**written, "data-root": self.to}, indent=2)
         kept = (CP, "-n", CONFIG, f"{CONFIG}.cohete-backup")
         steps = (
@@ -130,6 +138,7 @@ class MoveDocker:
             ),
             undo=RestoreDocker(root, old, self.to),
             undo_words=f"Undone by the old {CONFIG} and a restart of Docker.",
+            if_cut=(unit_step("start", "docker.service"),),
             settle_s=15.0,
         )  # fmt: skip
 
@@ -150,22 +159,29 @@ class MoveDocker:
             )  # fmt: skip
         return found
 
-    def _check(self, device: str, board: Sections) -> None:
-        storage = look(board)
+    def _check_disk(self, device: str, storage: Storage) -> None:
         on = storage.disk_of(self.to)
         if self.disk and (on is None or on.name != self.disk):
             raise ChangeRefused(
                 f"{self.to} is not on {self.disk}", where=device, hint="Have that disk there first."
             )
-        size = re.match(r"(\d{1,15})\s", decode(board.get("docker_size", b"")))
-        room = storage.room_for(self.to)
-        if size is None or room is None:
+
+    def _check_room(self, device: str, storage: Storage, board: Sections, root: str) -> None:
+        size = _kib(board, "docker_size") if root == DEFAULT_ROOT else None
+        home, room = storage.room_for(root), storage.room_for(self.to)
+        if room is None or (size is None and home is None):
             raise ChangeRefused("it cannot be told whether there is room for it", where=device)
-        if room.free - int(size[1]) * 1024 < LOW_SHARE * room.total:
+        at_most = ""
+        if size is None and home is not None:
+            # Not counted in time: no more than everything that its disk holds.
+            size, at_most = home.total - home.free, "up to "
+        # What an earlier try has copied takes its room already.
+        more = max(0, (size or 0) - (_kib(board, "docker_part") or 0))
+        if room.free - more < LOW_SHARE * room.total:
             raise ChangeRefused(
-                f"{int(size[1]) / 1e6:.1f} GB would leave less than a tenth of {room.mount} free",
-                where=device,
-            )
+                f"{at_most}{more / 1e9:.1f} GB would leave less than a tenth of {room.mount} free",
+                where=device, hint="Make room there, or `docker system prune` what may go.",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +220,12 @@ class RestoreDocker:
         return Change(device, self.intent, before, after, tuple(steps), settle_s=15.0)
 
 
-def rules_for(to: str = f"{ROOT}/docker", root: str = DEFAULT_ROOT) -> tuple[str, ...]:
-    """The sudo rules that this step needs."""
-    part = _part(to)
+def rules_for(to: str = f"{ROOT}/docker") -> tuple[str, ...]:
+    """The sudo rules that this step needs, for data where Docker puts it by itself."""
+    root, part = DEFAULT_ROOT, _part(to)
     return (
         f"{DOCKER} info --format={{{{.DockerRootDir}}}}", f"/usr/bin/ls -A {to}",
-        f"{DU} -sk {DEFAULT_ROOT}",
+        f"{DU} -sk {root}", f"{DU} -sk {part}",
         *(f"/bin/systemctl stop {unit}" for unit in _UNITS), "/bin/systemctl start docker.service",
         f"{MKDIR} -p {part}", f"{CP} -a {root}/. {part}",
         f"{DIFF} -rq --no-dereference {root} {part}",
@@ -222,6 +238,12 @@ def rules_for(to: str = f"{ROOT}/docker", root: str = DEFAULT_ROOT) -> tuple[str
 def _root(title: str, *argv: str, limit_s: float = 60.0) -> Step:
     judge = _same if argv[0] == DIFF else None
     return Step(title, as_root(*argv), rule=shlex.join(argv), judge=judge, limit_s=limit_s)
+
+
+def _kib(board: Sections, name: str) -> int | None:
+    """Bytes that `du -sk` counted; None where it did not come to an end."""
+    found = re.match(r"(\d{1,15})\s", decode(board.get(name, b"")))
+    return int(found[1]) * 1024 if found else None
 
 
 def _part(to: str) -> str:

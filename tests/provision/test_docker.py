@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,16 @@ from cohete.config.schema import Ssh
 from cohete.control import attempt
 from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
+from cohete.control.change import Change
 from cohete.control.gate import Gate
 from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
+from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
-from cohete.provision.docker import MoveDocker, _same
+from cohete.provision.docker import CP, MoveDocker, _same
 from tests.control.faulty import Fault, Faulty, Hurried
 from tests.control.rooted import Rooted, build
 from tests.openssh import Sshd, openssh
@@ -47,6 +50,14 @@ DF = """#!/bin/sh
 echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'
 echo '/dev/nvme0n1p1 400000000 1 399999999 1% /run/nvme'
 """
+TIGHT = """#!/bin/sh
+size() { du -sk "$STANDIN/root/$1" | cut -f1; }
+free=$((10000 + $(size var/lib/docker) + 8 - $(size run/nvme)))
+echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'
+echo "/dev/nvme0n1p1 100000 $((100000 - free)) $free 90% /run/nvme"
+echo '/dev/mmcblk0p1 100000 60000 40000 60% /'
+"""
+"""A disk with room for the data once."""
 DEVICE = "character special file"
 CONFIG: dict[str, object] = {
     "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}},
@@ -173,6 +184,7 @@ async def test_every_fault_at_every_command(
     monkeypatch.setattr(attempt, "BACK_WITHIN_S", 0.5)
     for at in range(20):
         async with board(server, tmp_path / f"{at}") as test:
+            (server.folder / "bin" / "df").write_text(TIGHT)
             before = test.data("/var/lib/docker")
             struck = Faulty(test.runner, fault, at)
             result = await test.apply(struck)
@@ -183,6 +195,65 @@ async def test_every_fault_at_every_command(
             assert test.data("/var/lib/docker") == before
             if at >= struck.commands:
                 return
+
+
+async def test_whoever_goes_away_while_it_is_copied_leaves_a_docker_that_runs(
+    server: Sshd, tmp_path: Path
+) -> None:
+    async with board(server, tmp_path) as test:
+        copying = asyncio.Event()
+
+        class Slow:
+            async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+                if CP in argv:
+                    copying.set()
+                    await asyncio.Event().wait()
+                return await test.runner.run(argv, timeout_s=timeout_s)
+
+        applying = asyncio.create_task(test.apply(Slow()))
+        await copying.wait()
+        assert (test.root / "units/docker.service").read_text() == "inactive\n"
+        applying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await applying
+        assert test.runs
+        assert (await test.apply()).outcome is Outcome.DONE
+
+
+def planned(root: str, disk: str = "", **said: str) -> Change:
+    sections = {
+        "lsblk": json.dumps({"blockdevices": [
+            {"name": "nvme0n1", "type": "disk", "size": 10**12, "tran": "nvme", "children": [
+                {"name": "nvme0n1p1", "type": "part", "size": 10**12, "fstype": "ext4",
+                 "mountpoint": "/mnt/nvme"}]},
+            {"name": "mmcblk0", "type": "disk", "size": 64 * 10**9, "children": [
+                {"name": "mmcblk0p1", "type": "part", "size": 64 * 10**9, "fstype": "ext4",
+                 "mountpoint": "/"}]}]}),
+        "df": "/dev/nvme0n1p1 900000000 1 899999999 1% /mnt/nvme\n"
+        "/dev/mmcblk0p1 60000000 40000000 20000000 67% /",
+        "docker_root": root, "docker_size": "25000000\t/var/lib/docker",
+    }  # fmt: skip
+    board = {name: text.encode() for name, text in (sections | said).items()}
+    return MoveDocker("/mnt/nvme/docker", disk).plan("board", board)
+
+
+def test_data_on_that_disk_already_stays_where_it_is() -> None:
+    assert planned("/mnt/nvme/mine", "nvme0n1").is_done
+    assert not planned("/mnt/nvme/mine").is_done
+    assert not planned("/var/lib/docker", "nvme0n1").is_done
+
+
+def test_how_much_there_is_where_nobody_could_count_it() -> None:
+    full = "/dev/nvme0n1p1 60000000 20000000 40000000 33% /mnt/nvme\n"
+    df = full + "/dev/mmcblk0p1 60000000 40000000 20000000 67% /"
+    assert not planned("/var/lib/docker", df=df).is_done
+    with pytest.raises(ChangeRefused, match=r"up to 41.0 GB would leave less than a tenth"):
+        planned("/var/lib/docker", df=df, docker_size="")
+    # A leftover folder in the usual place says nothing of the data.
+    with pytest.raises(ChangeRefused, match=r"up to 41.0 GB"):
+        planned("/data/docker", df=df, docker_size="12\t/var/lib/docker")
+    # What was copied by an earlier try takes its room already.
+    assert not planned("/var/lib/docker", df=df, docker_size="", docker_part="9000000\tx").is_done
 
 
 @pytest.mark.claim("SM-09")
