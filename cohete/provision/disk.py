@@ -11,7 +11,16 @@ import shlex
 import uuid
 from dataclasses import dataclass, replace
 
-from cohete.control.change import Change, Need, Sections, Step, Verdict, as_root, fed_lines
+from cohete.control.change import (
+    Change,
+    Need,
+    Sections,
+    Step,
+    Verdict,
+    as_root,
+    fed_lines,
+    output_of,
+)
 from cohete.control.commands import TEE
 from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
@@ -23,17 +32,20 @@ from cohete.storage.layout import MODES, ROOT, StorageLayout
 from cohete.text import decode, sanitise
 
 LABEL = "cohete"
-BLANK_BYTES = 1_048_576
-"""Of the beginning of a disk that has to be zero: every known file system says itself there."""
+BLANK_BYTES = 33_554_432
+"""Of the beginning of a disk that has to be zero: the gap before the first partition, whose table
+may be lost, and the beginning of what is in that partition."""
 MKFS_LIMIT_S = 900.0
 SFDISK, MKFS, BLKID = "/usr/sbin/sfdisk", "/usr/sbin/mkfs.ext4", "/usr/sbin/blkid"
-OD, MKDIR, INSTALL, MOUNT = "/usr/bin/od", "/usr/bin/mkdir", "/usr/bin/install", "/usr/bin/mount"
+OD, WIPEFS = "/usr/bin/od", "/usr/sbin/wipefs"
+MKDIR, INSTALL, MOUNT = "/usr/bin/mkdir", "/usr/bin/install", "/usr/bin/mount"
 _LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 _NAME = re.compile(r"nvme\d{1,3}n\d{1,4}", re.ASCII)
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
 _UUID = re.compile(r"[0-9A-Fa-f-]{8,36}", re.ASCII)
 _STAT = re.compile(r"^[0-7]{3,4} (/\S{1,255})$", re.MULTILINE | re.ASCII)
-_ZERO = re.compile(rf"0+ +(?:00 ){{15}}00\s+\*\s+0*{BLANK_BYTES}", re.ASCII)
+_FSTYPE = re.compile(r"[a-z0-9]{2,16}", re.ASCII)
+_ZERO = re.compile(rf"0+(?: +0{{16}}){{32}}\s+\*\s+0*{BLANK_BYTES}", re.ASCII)
 _OWN = uuid.UUID("6f6b9a52-3e0e-5f0c-9c1b-7a8f5f1c0de7")
 
 
@@ -79,9 +91,10 @@ class PrepareDisk:
         folders = [self._layout.folder(name) for name in MODES]
         return (
             *STORAGE_PROBES,
-            Probe("disk_signs", as_root(BLKID, "-p", "-o", "export", self._path)),
-            Probe("part_signs", as_root(BLKID, "-p", "-o", "export", self._part_path)),
+            Probe("disk_signs", as_root(*_signs_argv(self._path))),
+            Probe("part_signs", as_root(*_signs_argv(self._part_path))),
             Probe("disk_begin", as_root(*_begin_argv(self._path))),
+            Probe("disk_left", as_root(*_left_argv(self._path))),
             Probe("below", ("ls", "-A", self.mount)),
             Probe("user", ("id", "-un")),
             Probe("folders", ("stat", "-c", "%a %n", *folders)),
@@ -107,25 +120,38 @@ class PrepareDisk:
         steps: list[Step] = []
         if part is None:
             steps += self._erase(device, disk, board)
-            part_uuid, before = _uuid_of(disk), f"{disk.name}, {disk.size_words}, is blank"
+            part_uuid, fstype = _uuid_of(disk), "ext4"
+            how = "is partitioned and has no file system" if disk.parts else "is blank"
+            before = f"{disk.name}, {disk.size_words}, {how}"
         else:
-            part_uuid = part.uuid
+            part_uuid, fstype = part.uuid, part.fstype
             if not _UUID.fullmatch(part_uuid):
                 raise ChangeRefused(
                     f"{part.name} does not tell its UUID", where=device,
-                    hint=f"Its sudoers file needs: {BLKID} -p -o export {self._part_path}",
+                    hint=f"Its sudoers file needs: {' '.join(_signs_argv(self._part_path))}",
                 )  # fmt: skip
-            before = f"{part.name}, ext4, {'mounted' if mounted else 'not mounted'}"
+            if not _FSTYPE.fullmatch(fstype):
+                raise ChangeRefused(f"{part.name} does not tell its file system", where=device)
+            before = f"{part.name}, {fstype}, {'mounted' if mounted else 'not mounted'}"
         if mounted is None:
+            has_place = "No such file" not in decode(board.get("below", b""))
+            before += "" if has_place else f", no {self.mount}"
             steps.append(_root_step("make the place", MKDIR, "-p", self.mount))
-        mounting = Mounting(f"UUID={part_uuid}", self.mount, "ext4", "defaults,noatime,nofail", 2)
-        steps += fstab_steps(device, storage.fstab, board, mounting)
+        check = 2 if fstype == "ext4" else 0
+        options = "defaults,noatime,nofail"
+        mounting = Mounting(f"UUID={part_uuid}", self.mount, fstype, options, check)
+        written = fstab_steps(device, storage.fstab, board, mounting)
+        before += ", not at each start" if written else ", at each start"
+        steps += written
         if mounted is None:
             steps.append(_root_step("mount it", MOUNT, self.mount))
             steps.append(
                 Step("see that it is", ("mountpoint", "-q", self.mount), judge=_is_mounted)
             )
-        steps += self._folders(board, fresh=mounted is None)
+        folders = self._folders(board, fresh=mounted is None)
+        if mounted is not None and folders:
+            before += f", without {len(folders)} of its folders"
+        steps += folders
         after = f"{self.mount} by UUID at each start, with {', '.join(MODES)}"
         is_erased = any(step.argv[-1] == self._path for step in steps)
         return Change(
@@ -197,14 +223,7 @@ class PrepareDisk:
                     f"{disk.name} holds something: {holds}", where=device,
                     hint="A disk that holds something is never erased; do it by hand if it may go.",
                 )  # fmt: skip
-            said = decode(board.get("disk_begin", b"")).strip()
-            if not _ZERO.fullmatch(said):
-                raise ChangeRefused(
-                    f"it cannot be told that {disk.name} is blank", where=device,
-                    hint=f"Its sudoers file needs: {' '.join(_begin_argv(self._path))}"
-                    if "sudo" in said or not said
-                    else "Its beginning is not empty. It is never erased; do it by hand.",
-                )  # fmt: skip
+            self._check_blank(device, disk, board)
         if " ".join(self.consent.split()).casefold() != wanted.casefold():
             raise ConsentNeeded(
                 f"{disk.name}, {disk.size_words}, is blank, and nobody has agreed to use it",
@@ -221,9 +240,26 @@ class PrepareDisk:
                 Step("wait for it", ("udevadm", "settle", "--timeout=10"), goes_on=True,
                      judge=_settled)
             )  # fmt: skip
+        looking = _signs_argv(self._part_path)
+        steps.append(
+            Step("see that nothing is in it", as_root(*looking), rule=" ".join(looking),
+                 judge=_is_empty)
+        )  # fmt: skip
         argv = (MKFS, "-q", "-L", LABEL, "-U", _uuid_of(disk), self._part_path)
         steps.append(Step("make ext4", as_root(*argv), rule=shlex.join(argv), limit_s=MKFS_LIMIT_S))
         return steps
+
+    def _check_blank(self, device: str, disk: Disk, board: Sections) -> None:
+        """Raises ChangeRefused unless its beginning is zero and no sign is found anywhere on it."""
+        begin = decode(board.get("disk_begin", b"")).strip()
+        left = decode(board.get("disk_left", b"?")).strip()
+        if _ZERO.fullmatch(begin) and not left:
+            return
+        hint = "It is not empty. It is never erased; do it by hand if it may go."
+        for said, argv in ((begin, _begin_argv(disk.path)), (left, _left_argv(disk.path))):
+            if "sudo" in said or "not found" in said:
+                hint = f"Its sudoers file needs: {' '.join(argv)}"
+        raise ChangeRefused(f"it cannot be told that {disk.name} is blank", where=device, hint=hint)
 
     def _folders(self, board: Sections, *, fresh: bool) -> list[Step]:
         user = decode(board.get("user", b"")).strip()
@@ -231,7 +267,7 @@ class PrepareDisk:
             raise ChangeRefused("the board does not tell who is logged in")
         there = set() if fresh else set(_STAT.findall(decode(board.get("folders", b""))))
         return [
-            _root_step(f"the folder {name}", *_install_argv(self._layout, name, user))
+            _folder_step(self._layout, name, user)
             for name in MODES
             if self._layout.folder(name) not in there
         ]
@@ -248,9 +284,10 @@ def rules_for(disk: str, mount: str, user: str) -> tuple[str, ...]:
     layout = StorageLayout(mount)
     any_uuid = "-".join("[0-9a-f]" * size for size in (8, 4, 4, 4, 12))
     return (
-        f"{BLKID} -p -o export {path}",
-        f"{BLKID} -p -o export {path}p1",
+        " ".join(_signs_argv(path)),
+        " ".join(_signs_argv(f"{path}p1")),
         " ".join(_begin_argv(path)),
+        " ".join(_left_argv(path)),
         f"{SFDISK} --quiet --wipe never {path}",
         f"{MKFS} -q -L {LABEL} -U {any_uuid} {path}p1",
         f"{MKDIR} -p {mount}",
@@ -266,8 +303,25 @@ def _install_argv(layout: StorageLayout, name: str, user: str) -> tuple[str, ...
     return (INSTALL, "-d", "-m", f"{MODES[name]:o}", "-o", owner, layout.folder(name))
 
 
+def _folder_step(layout: StorageLayout, name: str, user: str) -> Step:
+    """One that is there keeps its owner and its mode."""
+    argv = _install_argv(layout, name, user)
+    line = f"test -d {shlex.quote(layout.folder(name))} || {shlex.join(as_root(*argv))}"
+    return Step(f"the folder {name}", ("sh", "-c", line), rule=" ".join(argv))
+
+
 def _begin_argv(path: str) -> tuple[str, ...]:
-    return (OD, "-A", "d", "-t", "x1", "-N", str(BLANK_BYTES), path)
+    # Long lines: equal ones are told as `*`, and comparing them is most of the work.
+    return (OD, "-A", "d", "-t", "x8", "-w256", "-N", str(BLANK_BYTES), path)
+
+
+def _left_argv(path: str) -> tuple[str, ...]:
+    """Every sign of a file system or a partition table, also a spare one at the end. Only reads."""
+    return (WIPEFS, "-n", "-p", path)
+
+
+def _signs_argv(path: str) -> tuple[str, ...]:
+    return (BLKID, "-p", "-o", "export", path)
 
 
 def _root_step(title: str, *argv: str) -> Step:
@@ -277,6 +331,16 @@ def _root_step(title: str, *argv: str) -> Step:
 def _is_mounted(done: Completed) -> Verdict:
     """What is made below it must not lie on the system's own disk."""
     return Verdict(done.exit_status == 0, "" if done.exit_status == 0 else "it is not mounted")
+
+
+def _is_empty(done: Completed) -> Verdict:
+    """The new partition may lie where an old one was, whose table got lost."""
+    found = re.search(r"^(?:TYPE|PTTYPE)=(\S{1,32})$", decode(done.stdout), re.MULTILINE)
+    if found:
+        return Verdict(False, f"there is {found[1]} in it: it is never erased")
+    # 2 is blkid's word for nothing.
+    well = done.exit_status in (0, 2)
+    return Verdict(well, "" if well else output_of(done) or "it does not say what is in it")
 
 
 def _settled(done: Completed) -> Verdict:

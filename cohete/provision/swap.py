@@ -91,12 +91,14 @@ class AddSwapFile:
             steps.append(_step("make it swap", MKSWAP, self.path))
             steps.append(_step("use it", SWAPON, "-p", str(PRIORITY), self.path))
         mounting = Mounting(self.path, "none", "swap", f"sw,nofail,pri={PRIORITY}")
-        steps += fstab_steps(device, storage.fstab, board, mounting)
+        written = fstab_steps(device, storage.fstab, board, mounting)
+        steps += written
         after = f"{self.size_gb} GB of swap at {self.path}, also after a start"
         others = ", ".join(f"{path} {kib / GIB:.1f} GB" for path, (kib, _) in active.items())
+        file = f"{self.path} of mode {there[2]}" if there else f"no {self.path}"
+        before = f"swap: {others or 'none'}; {file}, {'not ' if written else ''}in fstab"
         return Change(
-            device, self.intent, after if not steps else f"swap: {others or 'none'}", after,
-            tuple(steps),
+            device, self.intent, before if steps else after, after, tuple(steps),
             needs=frozenset({Need.ROOT} if steps else ()),
             notes=self._notes(storage, active) if steps else (),
             undo_words=f"Undone by `swapoff {self.path}`, removing it and its line from fstab.",

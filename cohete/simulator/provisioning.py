@@ -77,7 +77,14 @@ async def od(context: Context, argv: list[str]) -> int:
     if context.board.disk.has_system or context.board.disk.is_partitioned:
         context.say("0000000 eb 63 90 00 00 00 00 00 00 00 00 00 00 00 00 00")
         return 0
-    context.say(f"0000000 {' '.join(['00'] * 16)}\n*\n{count}")
+    context.say(f"0000000 {' '.join(['0' * 16] * 32)}\n*\n{count}")
+    return 0
+
+
+async def wipefs(context: Context, argv: list[str]) -> int:
+    """`wipefs -n -p`: nothing of a disk that is blank."""
+    if context.board.disk.has_system or context.board.disk.is_partitioned:
+        context.say("# offset,uuid,label,type\n0x200,,,gpt")
     return 0
 
 
@@ -119,6 +126,11 @@ async def mkdir(context: Context, argv: list[str]) -> int:
 async def install(context: Context, argv: list[str]) -> int:
     context.board.disk.modes[argv[-1]] = (argv[argv.index("-m") + 1], 0)
     return 0
+
+
+async def test(context: Context, argv: list[str]) -> int:
+    """`test -d`."""
+    return 0 if argv[-1] in context.board.disk.modes else 1
 
 
 async def chmod(context: Context, argv: list[str]) -> int:
@@ -202,6 +214,8 @@ PROVISIONING: dict[str, Program] = {
     "stat": stat,
     "swapon": swapon,
     "sysctl": sysctl,
+    "test": test,
     "udevadm": well,
     "visudo": well,
+    "wipefs": wipefs,
 }

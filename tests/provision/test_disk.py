@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from cohete.control.gate import Gate
 from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import ChangeRefused
+from cohete.links.base import Completed
+from cohete.links.commands import MARK
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
@@ -131,7 +134,7 @@ async def test_nobody_erases_without_naming_the_disk_and_its_size(
     ("how", "words"),
     [
         ("mkfs.ext4 -q {loop}", "it is used as it is"),
-        ("mkfs.ext4 -q {loop} && dd if=/dev/zero of={loop} bs=1k count=1 seek=1", "not empty"),
+        ("mkfs.ext4 -q {loop} && dd if=/dev/zero of={loop} bs=1k count=1 seek=1", "is not empty"),
         ("mkswap {loop}", "holds something: {name} swap"),
         ("echo 'label: gpt' | sfdisk -q {loop}", "holds something: gpt"),
         (
@@ -139,8 +142,25 @@ async def test_nobody_erases_without_naming_the_disk_and_its_size(
             "holds something: {name}p1",
         ),
         ("echo 'name=mine' | sfdisk -q -X gpt {loop}; partx -u {loop}", "holds something: gpt"),
+        # Partitions whose table was lost: the gap before them is zero, what they hold is not.
+        (
+            "echo ',1G' | sfdisk -q -X dos {loop}; partx -u {loop}; mkfs.ext4 -q {loop}p1; "
+            "partx -d {loop}; dd if=/dev/zero of={loop} bs=512 count=1",
+            "It is not empty",
+        ),
+        (
+            "echo ',1G' | sfdisk -q -X gpt {loop}; partx -u {loop}; mkfs.ext4 -q {loop}p1; "
+            "partx -d {loop}; dd if=/dev/zero of={loop} bs=1M count=1",
+            "It is not empty",
+        ),
+        # Only the spare table at the end is left.
+        (
+            "echo 'start=4G' | sfdisk -q -X gpt {loop}; partx -d {loop}; "
+            "dd if=/dev/zero of={loop} bs=1M count=1",
+            "It is not empty",
+        ),
         # A database on the bare disk: no sign that anybody knows.
-        ("echo data | dd of={loop} bs=512 seek=100", "Its beginning is not empty"),
+        ("echo data | dd of={loop} bs=512 seek=100", "It is not empty"),
     ],
 )
 async def test_what_holds_something_stays_as_it_is(tmp_path: Path, how: str, words: str) -> None:
@@ -163,13 +183,84 @@ async def test_what_was_cut_off_is_gone_on_with(tmp_path: Path, fault: Fault) ->
     for at in range(12):
         async with board(tmp_path / f"{at}") as test:
             struck = Faulty(test.link, fault, at)
+            before = test.board.fstab.read_bytes()
             result = await test.apply(test.disk(), struck)
+            if result.outcome is Outcome.UNCHANGED:
+                assert _is_blank(test.board)
+                assert test.board.fstab.read_bytes() == before
+                assert not test.board.mount.exists()
             again = await test.apply(test.disk())
             assert again.outcome.is_well, (at, fault, result.words, again.words)
             text = test.board.fstab.read_text()
             assert text.count(str(test.board.mount)) == 1
             if at >= struck.commands:
                 return
+
+
+@pytest.mark.claim("SM-05")
+async def test_swap_that_was_cut_off_is_told_and_gone_on_with(tmp_path: Path) -> None:
+    async with board(tmp_path) as test:
+        assert (await test.apply(test.disk())).outcome is Outcome.DONE
+        fstab, file = test.board.fstab.read_bytes(), test.board.mount / "swapfile"
+        for at in range(8):
+            struck = Faulty(test.link, Fault.REFUSED, at)
+            result = await test.apply(test.swap(1), struck)
+            is_there = test.board.inside("test", "-e", str(file)).returncode == 0
+            changed = is_there or test.board.fstab.read_bytes() != fstab
+            assert (result.outcome is Outcome.UNCHANGED) <= (not changed), (at, result)
+            assert (await test.apply(test.swap(1))).outcome.is_well
+            if at >= struck.commands:
+                return
+            test.board.inside("swapoff", str(file))
+            test.board.inside("rm", str(file))
+            test.board.fstab.write_bytes(fstab)
+
+
+async def test_folders_of_a_disk_that_was_used_keep_owner_and_mode(tmp_path: Path) -> None:
+    async with board(tmp_path) as test:
+        assert (await test.apply(test.disk())).outcome is Outcome.DONE
+        models, cache = (str(test.board.mount / name) for name in ("models", "cache"))
+        for argv in (
+            ("chmod", "700", models), ("chown", "12345", models), ("rmdir", cache),
+            ("umount", str(test.board.mount)),
+        ):  # fmt: skip
+            assert test.board.inside(*argv).returncode == 0
+        result = await test.apply(test.disk(consent=""))
+        assert result.outcome is Outcome.DONE, result.words
+        said = test.board.inside("stat", "-c", "%a %u", models, cache).stdout
+        assert said.splitlines() == ["700 12345", "755 0"]
+
+
+def test_another_file_system_that_is_mounted_is_mounted_as_what_it_is() -> None:
+    part = {
+        "name": "nvme0n1p1", "type": "part", "size": 10**12, "fstype": "xfs", "uuid": "ab-12-cd-34",
+        "mountpoint": "/mnt/nvme",
+    }  # fmt: skip
+    disk = {"name": "nvme0n1", "type": "disk", "size": 10**12, "tran": "nvme", "children": [part]}
+    stat = "\n".join(f"755 /mnt/nvme/{name}" for name in FOLDERS)
+    said = {
+        "lsblk": json.dumps({"blockdevices": [disk]}).encode(), "user": b"nvidia", "fstab": b"",
+        "folders": stat.encode(),
+    }  # fmt: skip
+    change = PrepareDisk().plan("board", said)
+    assert change.before == "nvme0n1p1, xfs, mounted, not at each start"
+    assert "UUID=ab-12-cd-34 /mnt/nvme xfs defaults,noatime,nofail 0 0" in " ".join(change.lines)
+
+
+@pytest.mark.parametrize("said", ["TYPE=ext4", "DEVNAME=/dev/x\nPTTYPE=dos"])
+async def test_what_comes_to_light_in_the_new_partition_stays(tmp_path: Path, said: str) -> None:
+    async with board(tmp_path) as test:
+
+        class Surprised:
+            async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+                if any("blkid" in word for word in argv) and not any(MARK in w for w in argv):
+                    return Completed(0, said.encode(), b"")
+                assert not any("mkfs" in word for word in argv)
+                return await test.link.run(argv, timeout_s=timeout_s)
+
+        result = await test.apply(test.disk(), Surprised())
+        assert result.outcome is Outcome.FAILED
+        assert f"there is {said.rpartition('=')[2]} in it: it is never erased" in result.words
 
 
 @pytest.mark.claim("PS-05", "PS-10", "AI-01")
