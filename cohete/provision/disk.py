@@ -25,7 +25,7 @@ from cohete.control.commands import TEE
 from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
 from cohete.links.commands import Probe
-from cohete.provision.fstab import FSTAB_FILE, Mounting, fstab_steps
+from cohete.provision.fstab import FSTAB_ENDS, FSTAB_FILE, Mounting, fstab_steps
 from cohete.storage.disks import PROBES as STORAGE_PROBES
 from cohete.storage.disks import Disk, Part, Storage, look
 from cohete.storage.layout import MODES, ROOT, StorageLayout
@@ -95,6 +95,7 @@ class PrepareDisk:
             Probe("part_signs", as_root(*_signs_argv(self._part_path))),
             Probe("disk_begin", as_root(*_begin_argv(self._path))),
             Probe("disk_left", as_root(*_left_argv(self._path))),
+            FSTAB_ENDS,
             Probe("below", ("ls", "-A", self.mount)),
             Probe("user", ("id", "-un")),
             Probe("folders", ("stat", "-c", "%a %n", *folders)),
@@ -153,13 +154,12 @@ class PrepareDisk:
             before += f", without {len(folders)} of its folders"
         steps += folders
         after = f"{self.mount} by UUID at each start, with {', '.join(MODES)}"
-        is_erased = any(step.argv[-1] == self._path for step in steps)
         return Change(
             device, self.intent, before if steps else after, after, tuple(steps),
             needs=frozenset({Need.ROOT} if steps else ()),
             notes=(
                 (f"{self._path} gets a new partition table and file system: it is blank.",)
-                if is_erased
+                if part is None
                 else ("Nothing on it is erased.",)
             ) if steps else (),
             undo_words=f"Undone by `umount {self.mount}` and removing its line from {FSTAB_FILE}.",

@@ -44,6 +44,8 @@ _PATH = re.compile(r"/[A-Za-z0-9._/-]{1,200}", re.ASCII)
 _SPECIAL = re.compile(
     r"File .+ is a (character special file|block special file|socket|fifo) while file .+ is a \1"
 )
+_STOPPED = re.compile(r"connect to the docker (?:daemon|api)", re.IGNORECASE)
+"""What its client says of a daemon that does not run."""
 DEFAULT_ROOT = "/var/lib/docker"
 _UNITS = ("docker.socket", "docker.service")
 
@@ -82,7 +84,7 @@ class MoveDocker:
         runs = _PATH.fullmatch(said) is not None
         # One that was stopped for this, and left so by a cut connection, says it in its settings.
         root = said if runs else str(written.get("data-root", DEFAULT_ROOT))
-        if not runs and ("not found" in said or "sudo" in said or not _PATH.fullmatch(root)):
+        if not runs and not (_STOPPED.search(said) and _PATH.fullmatch(root)):
             raise ChangeRefused(
                 "Docker does not tell where its data is", where=device,
                 hint=sanitise(" ".join(said.split()), 120) or "Is it installed?",

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from cohete.control.change import Sections, Step, as_root, fed_lines
 from cohete.control.commands import TEE
 from cohete.errors import ChangeRefused
+from cohete.links.commands import Probe
 from cohete.storage.disks import FSTAB, FstabLine
 from cohete.text import decode
 
 FSTAB_FILE = "/etc/fstab"
+FSTAB_ENDS = Probe("fstab_ends", ("sh", "-c", f"tail -c 1 {FSTAB_FILE} | wc -l"))
+"""1 where its last line has an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ def fstab_steps(
                 hint="Change or remove that line there, then do this again.",
             )  # fmt: skip
     text = decode(board.get(FSTAB.name, b""))
+    ends = decode(board.get(FSTAB_ENDS.name, b"")).strip() == "1"
     # A last line without an end must not become one with ours.
-    added = [*([""] if text and not text.endswith("\n") else []), wanted.line]
+    added = [*([] if ends or not text else [""]), wanted.line]
     argv = (TEE, "-a", FSTAB_FILE)
     return [Step("at each start", fed_lines(added, as_root(*argv)), rule=" ".join(argv))]

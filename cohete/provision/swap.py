@@ -9,7 +9,7 @@ from cohete.control.change import Change, Need, Sections, Step, as_root
 from cohete.device.rooms import LOW_SHARE
 from cohete.errors import ChangeRefused
 from cohete.links.commands import Probe
-from cohete.provision.fstab import Mounting, fstab_steps
+from cohete.provision.fstab import FSTAB_ENDS, Mounting, fstab_steps
 from cohete.storage.disks import PROBES as STORAGE_PROBES
 from cohete.storage.disks import Kind, Storage, look
 from cohete.storage.layout import ROOT, StorageLayout
@@ -54,6 +54,7 @@ class AddSwapFile:
     def probes(self) -> tuple[Probe, ...]:
         return (
             *STORAGE_PROBES,
+            FSTAB_ENDS,
             Probe("file", ("stat", "-c", "%s %a", self.path)),
             Probe("folder", ("stat", "-c", "%F", self.folder)),
         )

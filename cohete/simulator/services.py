@@ -98,6 +98,9 @@ async def systemd_run(context: Context, argv: list[str]) -> int:
 
 async def docker(context: Context, argv: list[str]) -> int:
     board, verb, name = context.board, argv[1], argv[-1]
+    if verb == "info":
+        context.complain("docker: a simulated board has containers, and no data of Docker's")
+        return 1
     if name not in board.containers:
         context.complain(f"Error response from daemon: No such container: {name}")
         return 1

@@ -69,12 +69,15 @@ async def board(folder: Path) -> AsyncIterator[Test]:
 @pytest.mark.claim("SM-02", "SM-03", "PS-10", "SM-05", "SM-06")
 async def test_a_blank_disk_is_ready_and_a_second_time_nothing_changes(tmp_path: Path) -> None:
     async with board(tmp_path) as test:
+        shown = await test.control.look(test.board.server.spec(), test.link, test.disk())
+        assert "gets a new partition table and file system" in " ".join(shown.notes)
         result = await test.apply(test.disk())
         assert result.outcome is Outcome.DONE, result.words
         mounts = test.board.inside("findmnt", "-n", "-o", "FSTYPE,OPTIONS", str(test.board.mount))
         assert mounts.stdout.startswith("ext4")
         assert "noatime" in mounts.stdout
         lines = test.board.fstab.read_text().splitlines()
+        assert "" not in lines
         # What stood there is there, and a last line without an end is still its own line.
         assert lines[:2] == ["# the system", "UUID=1111-2222 /nowhere ext4 defaults,noauto 0 0"]
         source, place, kind, options, *_ = lines[2].split()
@@ -243,6 +246,7 @@ def test_another_file_system_that_is_mounted_is_mounted_as_what_it_is() -> None:
         "folders": stat.encode(),
     }  # fmt: skip
     change = PrepareDisk().plan("board", said)
+    assert change.notes == ("Nothing on it is erased.",)
     assert change.before == "nvme0n1p1, xfs, mounted, not at each start"
     assert "UUID=ab-12-cd-34 /mnt/nvme xfs defaults,noatime,nofail 0 0" in " ".join(change.lines)
 

@@ -33,7 +33,7 @@ TO = "/run/nvme/docker"
 DOCKER = """#!/bin/sh
 root="$STANDIN/root"
 [ "$(cat "$root/units/docker.service")" = active ] || {
-  echo 'Cannot connect to the Docker daemon.'; exit 1; }
+  echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock.'; exit 1; }
 at=$(sed -n 's/.*"data-root": "\\([^"]*\\)".*/\\1/p' "$root/etc/docker/daemon.json" 2>/dev/null)
 echo "${at:-/var/lib/docker}"
 """
