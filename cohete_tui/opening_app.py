@@ -81,15 +81,20 @@ class OpeningApp(ReplayApp, inherit_bindings=False):
 
     @work(exit_on_error=False, exclusive=True, group="setup")
     async def set_up(self, device_id: str) -> None:
-        """The setup wizard on a board; what it has written is opened at its end."""
+        """The setup wizard on a board; begun for that, what it has written is opened at its end."""
         from cohete_tui.screens.setup import SetupScreen
 
         closed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        await self.push_screen(SetupScreen(device_id), closed.set_result)
+        plan = self._launch.plan
+        screen = SetupScreen(device_id, config_path=plan.path if plan is not None else None)
+        await self.push_screen(screen, closed.set_result)
         self._is_setup_shown.set()
         path = await closed
-        if path:
+        if path and self._launch.setup:
             await self._open_config(path)
+        elif path:
+            # Whoever watches a fleet keeps it.
+            self.notify(f"{path} has it: cohete-tui --config {path}", timeout=10, markup=False)
 
     async def _open_config(self, path: str) -> None:
         """Another fleet in place of this one."""
@@ -121,5 +126,14 @@ class OpeningApp(ReplayApp, inherit_bindings=False):
         typed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         about = ["It is sent to this board, and kept nowhere."]
         dialog = AskDialog(prompt, about, "password", is_secret=True)
-        self.call_later(self.push_screen, dialog, typed.set_result)
-        return await typed or ""
+
+        def answered(text: str | None) -> None:
+            if not typed.done():
+                typed.set_result(text)
+
+        self.call_later(self.push_screen, dialog, answered)
+        try:
+            return await typed or ""
+        finally:
+            # A login that is over waits for nobody's password.
+            self.call_later(dialog.withdraw)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cohete.cli.secrets import ask_secret
+
 if TYPE_CHECKING:
     from cohete.links.console import Console, SerialPort
 
@@ -62,14 +64,6 @@ def _only_console() -> str:
     raise ConfigError("several boards are on USB", hint=f"Name one of: {', '.join(consoles)}.")
 
 
-async def _ask(prompt: str) -> str:
-    if not sys.stdin.isatty():
-        # From a pipe, a line each.
-        line: str = await asyncio.to_thread(sys.stdin.readline)
-        return line.rstrip("\n")
-    return str(await asyncio.to_thread(click.prompt, prompt, hide_input=True, err=True))
-
-
 async def _act(path: str, user: str, *, identify: bool, network: str | None, yes: bool) -> None:
     from cohete.device.identity import facts_from
     from cohete.links.commands import PROBE_LIMIT_S, probe, split_sections
@@ -77,7 +71,7 @@ async def _act(path: str, user: str, *, identify: bool, network: str | None, yes
 
     async with SerialPort(path) as port:
         console = Console(port)
-        await console.log_in(user, _ask)
+        await console.log_in(user, ask_secret)
         if identify:
             done = await console.run(probe(), timeout_s=2 * PROBE_LIMIT_S + 30)
             facts = facts_from(split_sections(done.stdout))
@@ -107,7 +101,7 @@ async def _join(console: Console, path: str, network: str, *, yes: bool) -> None
         return
     log = AuditLog(default_folder(), SystemClock())
     async with noted(log, change) as what:
-        what.words = await console.answer(step.argv, "Password", _ask, timeout_s=60)
+        what.words = await console.answer(step.argv, "Password", ask_secret, timeout_s=60)
         what.outcome = Outcome.DONE
     click.echo(what.words)
 

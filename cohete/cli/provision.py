@@ -10,6 +10,7 @@ import click
 
 from cohete.cli.acting import Given, Options, acted
 from cohete.cli.options import acting_options
+from cohete.cli.secrets import ask_secret
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -91,9 +92,7 @@ def asker() -> Ask:
     async def ask(prompt: str) -> str:
         async with turn:
             if prompt not in known:
-                known[prompt] = await asyncio.to_thread(
-                    click.prompt, prompt, hide_input=True, err=True
-                )
+                known[prompt] = await ask_secret(prompt)
             return known[prompt]
 
     return ask

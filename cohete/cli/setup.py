@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     "--output",
     "output",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("cohete.yaml"),
-    show_default=True,
-    help="The configuration that is written in the end.",
+    help="The configuration that is written in the end, or that the board is added to. Else the "
+    "one in use, else cohete.yaml.",
 )
 @click.option("--alias", default="jetson", show_default=True, help="Its name in ~/.ssh/config.")
 @click.option("--read-only", is_flag=True, help="Look at each step, and change nothing.")
@@ -48,7 +47,7 @@ def command(
     interactive: bool,
     password: bool,
     accept_new: bool,
-    output: Path,
+    output: Path | None,
     alias: str,
     read_only: bool,
 ) -> None:
@@ -63,6 +62,7 @@ def command(
     from cohete.cli.meant import fleet
     from cohete.cli.provision import asker
     from cohete.control.audit import default_folder
+    from cohete.errors import ConfigError
     from cohete.provision.setup import SetupRecord, Wishes, own_key, setup_steps
 
     if not interactive:
@@ -71,8 +71,14 @@ def command(
     options = Options((target,), config_path, accept_new=accept_new, read_only=read_only, ask=ask)
     plan = fleet((target,), config_path, accept_new=accept_new)
     plan = replace(plan, specs=plan.specs[:1])
-    wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=output, alias=alias)
     (spec,) = plan.specs
+    if not spec.enabled:
+        raise ConfigError(
+            f"{spec.id} has enabled: false", path=str(plan.path or ""),
+            hint="Nothing connects to it. Take that line away first.",
+        )  # fmt: skip
+    written = output or plan.path or Path("cohete.yaml")
+    wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=written, alias=alias)
     record = SetupRecord(default_folder(), spec.place)
     dialog = _Dialog(plan, options, wishes, record)
     well = True

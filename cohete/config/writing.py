@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from cohete.config.loading import check
-from cohete.config.schema import Config
+from cohete.config.schema import Config, Device
 from cohete.errors import ConfigError
 
 HEAD = "# Boards and how they are watched. `cohete config check` checks it, `cohete-tui` opens it."
@@ -25,6 +25,58 @@ def text_of(config: Config, comments: Mapping[str, str] | None = None) -> str:
         text = yaml.safe_dump({section: value}, sort_keys=False, allow_unicode=True, width=100)
         parts.append(f"{above}{text}".rstrip())
     return "\n\n".join(parts) + "\n"
+
+
+def with_device(text: str, path: str, device: Device) -> str:
+    """A configuration with one more device behind the last; every other byte stays.
+
+    Raises ConfigError where it cannot be added without changing what else it says.
+    """
+    added = yaml.safe_dump(
+        [device.model_dump(mode="json", exclude_unset=True)], sort_keys=False, allow_unicode=True,
+        width=100,
+    ).splitlines()  # fmt: skip
+    by_hand = ConfigError(
+        "the board cannot be added to it", path=path,
+        hint="Add to its fleet.devices: " + " ".join(added),
+    )  # fmt: skip
+    before, errors = check(text, path)
+    if before is None:
+        raise errors[0]
+    node = _devices(yaml.compose(text, Loader=yaml.SafeLoader))
+    if node is None or node.flow_style or not node.value:
+        raise by_hand
+    lines = text.splitlines(keepends=True)
+    at = _last_line(node) + 1
+    if not lines[at - 1].endswith("\n"):
+        lines[at - 1] += "\n"
+    margin = " " * node.start_mark.column
+    lines[at:at] = [f"{margin}{line}\n" for line in added]
+    changed = "".join(lines)
+    after, _ = check(changed, path)
+    wanted = before.model_copy(deep=True)
+    wanted.fleet.devices.append(device)
+    if after is None or after != wanted:
+        raise by_hand
+    return changed
+
+
+def _devices(root: yaml.Node | None) -> yaml.SequenceNode | None:
+    node = root
+    for name in ("fleet", "devices"):
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        node = next((value for key, value in node.value if key.value == name), None)
+    return node if isinstance(node, yaml.SequenceNode) else None
+
+
+def _last_line(node: yaml.Node) -> int:
+    """Where the last word of it stands; the end mark of a block is where the next one begins."""
+    while isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
+        last = node.value[-1]
+        node = last[1] if isinstance(last, tuple) else last
+    mark = node.end_mark
+    return int(mark.line) - (1 if mark.column == 0 and mark.line > node.start_mark.line else 0)
 
 
 def write_new(path: Path, text: str) -> None:

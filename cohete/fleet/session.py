@@ -69,6 +69,8 @@ class FleetPlan:
     alerts: Alerts = field(default_factory=Alerts)
     limits: dict[str, Limit] = field(default_factory=dict)
     switches: dict[str, Switch] = field(default_factory=dict)
+    path: Path | None = None
+    """The configuration it was planned from."""
 
 
 def plan_fleet(
@@ -101,6 +103,7 @@ def plan_fleet(
             config.alerts,
             config.limits,
             config.switches,
+            path,
         )
     if not plan.specs and not targets and is_jetson():
         here = DeviceSpec("this-machine", Target("localhost"), Reach.LOCAL)

@@ -14,21 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from cohete.config.schema import Config, Device, Fleet
 from cohete.config.spec import DeviceSpec
-from cohete.config.writing import text_of, write_new
 from cohete.control.change import Action
 from cohete.control.sudoers import Feature, chosen, drop_in
 from cohete.device.identity import Facts
 from cohete.errors import ChangeRefused, ConfigError
-from cohete.memory.budget import PRESETS
 from cohete.power.profiles import BUILT_IN
 from cohete.power.rights import features
 from cohete.provision import disk, docker, steps, swap
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
+from cohete.provision.here import ConfigFile, SshHost
 from cohete.provision.release import judge
-from cohete.provision.sshconfig import HostEntry, add_entry, with_entry
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.sudo import READ_RULE, InstallSudoRules
 from cohete.provision.swap import AddSwapFile
@@ -38,8 +35,6 @@ FOLDER = "setup"
 PACKAGES = ("nvtop", "htop", "tmux")
 SWAPPINESS = 10
 SWAP_GB = 16
-RESERVED_SHARE = 0.25
-"""Of the memory of a module without a preset that is left to the system."""
 
 
 class Local(Protocol):
@@ -90,7 +85,6 @@ class Wishes:
 
 def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[SetupStep]:
     """Every step for a board, in order."""
-    user = spec.target.user or "nvidia"
     judged = judge(facts.l4t if facts is not None else None)
     advice = f". {judged.advice}" if judged.advice else ""
     return [
@@ -107,12 +101,12 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
         ),
         SetupStep(
             "ssh", "Name for ssh", "A Host in your own ssh configuration; all else stays.",
-            local=SshHost(wishes.ssh_config, _entry(spec, wishes)),
+            local=SshHost(wishes.ssh_config, spec, wishes.alias),
         ),
         SetupStep(
             "sudo", "Rights",
             "The smallest sudo rules for modes, clocks, fan and this setup, checked by visudo.",
-            InstallSudoRules(sudo_rules(user, wishes)),
+            InstallSudoRules(lambda user: sudo_rules(user, wishes)),
         ),
         SetupStep(
             "packages", "Packages", "Tools for looking at a board, from its own sources.",
@@ -149,7 +143,7 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
         SetupStep(
             "config", "cohete.yaml",
             "The board with a breaker, a memory budget and its power profile. Then the dashboard.",
-            local=ConfigFile(wishes.config_path, spec, config_for(spec, facts)),
+            local=ConfigFile(wishes.config_path, spec, facts),
         ),
     ]  # fmt: skip
 
@@ -179,105 +173,6 @@ def sudo_rules(user: str, wishes: Wishes) -> str:
     return drop_in(user, chosen(every, ()))
 
 
-def config_for(spec: DeviceSpec, facts: Facts | None) -> Config:
-    """The board as it is watched: everything set out, nothing left to defaults."""
-    target = spec.target
-    device = Device(
-        id=_id_of(spec), connection="ethernet", host=target.host, port=target.port or 22,
-        user=target.user, thermal_policy="conservative", memory_budget_mb=_budget_mb(facts),
-        power_profile="balanced", sudo=True, interval_ms=1000,
-    )  # fmt: skip
-    return Config(version="1.0", fleet=Fleet(name="jetsons", devices=[device]))
-
-
-_COMMENTS = {
-    "fleet": "thermal_policy stops nothing until thermal.<name>.on_open says what; "
-    "memory_budget_mb\nis what work on the board may take; sudo lets tegrastats tell all it knows.",
-}
-
-
-def _id_of(spec: DeviceSpec) -> str:
-    host = spec.target.host.partition("%")[0]
-    kept = "".join(char if char.isalnum() or char in "._-" else "-" for char in host)
-    return kept.strip(".-_") or "jetson"
-
-
-def _budget_mb(facts: Facts | None) -> int:
-    total = facts.memory_total_mb if facts is not None else None
-    known = next(
-        (total_mb - kept_mb for total_mb, kept_mb in PRESETS.values()
-         if total is not None and abs(total_mb - total) <= 256),
-        None,
-    )  # fmt: skip
-    if known is not None:
-        return known
-    return 6000 if total is None else max(64, int(total * (1 - RESERVED_SHARE)))
-
-
-def _entry(spec: DeviceSpec, wishes: Wishes) -> HostEntry:
-    target = spec.target
-    return HostEntry(
-        wishes.alias, target.host, target.user or "", target.port or 22, spec.identity_file or ""
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class SshHost:
-    """A `Host` in the user's ssh configuration."""
-
-    path: Path
-    entry: HostEntry
-
-    def state(self) -> tuple[bool, str]:
-        """Raises ConfigError where a host of that name says something else."""
-        try:
-            text = self.path.read_bytes()
-        except OSError:
-            return False, f"{self.path} is not there yet"
-        is_there = with_entry(text, self.entry) == text
-        return is_there, f"Host {self.entry.alias} is {'there' if is_there else 'missing'}"
-
-    @property
-    def shown(self) -> list[str]:
-        return [f"{self.path}:", *self.entry.lines]
-
-    def apply(self) -> str:
-        backup = add_entry(self.path, self.entry)
-        return f"added; before it: {backup.name}" if backup is not None else "it was there"
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
-    """The file that the dashboard opens."""
-
-    path: Path
-    spec: DeviceSpec
-    config: Config
-
-    def state(self) -> tuple[bool, str]:
-        """Raises ConfigError where another file is in its place."""
-        from cohete.config.loading import load
-
-        if not self.path.exists():
-            return False, f"{self.path} is not there yet"
-        hosts = {device.host or device.ip: device.id for device in load(self.path).fleet.devices}
-        name = hosts.get(self.spec.target.host)
-        if name is None:
-            raise ConfigError(
-                "there is one already, without this board", path=str(self.path),
-                hint="Add these lines to its fleet.devices: " + " ".join(self.shown[-12:]),
-            )  # fmt: skip
-        return True, f"{self.path} has it as {name}"
-
-    @property
-    def shown(self) -> list[str]:
-        return text_of(self.config, _COMMENTS).splitlines()
-
-    def apply(self) -> str:
-        write_new(self.path, text_of(self.config, _COMMENTS))
-        return f"{self.path} written"
-
-
 class SetupRecord:
     """What was skipped on a board, and why, in the state folder. Blocking."""
 
@@ -296,17 +191,22 @@ class SetupRecord:
         return {}
 
     def skip(self, name: str, reason: str | None) -> None:
-        """Skip it from now on; None no more. Raises OSError."""
+        """Skip it from now on; None no more. Raises ConfigError where that cannot be kept."""
         found = self.skipped()
         if reason is None:
             found.pop(name, None)
         else:
             found[name] = reason
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = self._path.with_suffix(".part")
-        part.touch(mode=0o600)
-        part.write_text(json.dumps({"version": 1, "skipped": found}), encoding="utf-8")
-        part.replace(self._path)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            part.touch(mode=0o600)
+            part.write_text(json.dumps({"version": 1, "skipped": found}), encoding="utf-8")
+            part.replace(self._path)
+        except OSError as error:
+            raise ConfigError(
+                f"what is skipped cannot be kept: {error.strerror}", path=str(self._path)
+            ) from None
 
 
 def own_key(folder: Path) -> str:

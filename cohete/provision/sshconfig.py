@@ -6,13 +6,11 @@ that ssh finds counts, and nothing that was global may become this host's own.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from cohete.config.rewriting import rewrite
 from cohete.errors import ConfigError
 
 MAX_BYTES = 4_194_304
@@ -99,46 +97,14 @@ def _meaning(lines: list[bytes]) -> list[tuple[str, str]]:
 def add_entry(path: Path, entry: HostEntry) -> Path | None:
     """Put it into the file; the backup's path, None where nothing had to change.
 
-    A link stays a link, and the mode stays. A new file is for nobody else. Raises ConfigError.
+    Raises ConfigError.
     """
+    what = "the ssh configuration"
     try:
-        real = path.resolve()
-        old = real.read_bytes() if real.exists() else b""
-        if len(old) > MAX_BYTES:
-            raise ConfigError("this is no ssh configuration", path=str(path))
-        new = with_entry(old, entry)
-        if new == old:
-            return None
-        real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        backup = _backup(real)
-        part = real.with_name(f"{real.name}.cohete-part")
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        with part.open("wb") as file:
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
-        if real.exists():
-            shutil.copymode(real, part)
-            with contextlib.suppress(OSError):
-                status = real.stat()
-                os.chown(part, status.st_uid, status.st_gid)
-        part.replace(real)
+        old = path.read_bytes() if path.exists() else b""
     except OSError as error:
-        raise ConfigError(
-            f"the ssh configuration cannot be written: {error.strerror}", path=str(path)
-        ) from None
-    return backup
-
-
-def _backup(real: Path) -> Path:
-    """A copy beside it that no later one replaces."""
-    for nth in range(1, 10_000):
-        backup = real.with_name(f"{real.name}.cohete-backup-{nth}")
-        if not backup.exists():
-            if real.exists():
-                shutil.copy2(real, backup)
-            else:
-                backup.touch(mode=0o600)
-            return backup
-    raise ConfigError("there are too many backups of the ssh configuration", path=str(real))
+        raise ConfigError(f"{what} cannot be read: {error.strerror}", path=str(path)) from None
+    if len(old) > MAX_BYTES:
+        raise ConfigError("this is no ssh configuration", path=str(path))
+    new = with_entry(old, entry)
+    return None if new == old else rewrite(path, new, what)

@@ -31,6 +31,23 @@ class AskDialog(ModalScreen[str | None]):
         self._about = about
         self._hint = hint
         self._is_secret = is_secret
+        self._is_over = self._is_left = False
+
+    def withdraw(self) -> None:
+        """Nobody waits for an answer any more: it goes, once nothing lies on it."""
+        self._is_over = True
+        if self.app.screen is self:
+            self._leave(None)
+
+    def _leave(self, text: str | None) -> None:
+        """Once: a key may come behind the one that ended it."""
+        if not self._is_left:
+            self._is_left = True
+            self.dismiss(text)
+
+    def on_screen_resume(self) -> None:
+        if self._is_over:
+            self._leave(None)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box") as box:
@@ -45,8 +62,8 @@ class AskDialog(ModalScreen[str | None]):
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value)
+        self._leave(event.value)
 
     def action_cancel(self) -> None:
         """Nothing is said."""
-        self.dismiss(None)
+        self._leave(None)

@@ -25,7 +25,7 @@ from cohete_tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
     from cohete.fleet.changing import Changes
-    from cohete.provision.setup import SetupStep, Wishes
+    from cohete.provision.setup import Local, SetupStep, Wishes
 
 FLUSH_S = 0.5
 LOGIN = "login"
@@ -45,6 +45,11 @@ class Shown:
     """What it would run or write."""
 
 
+def _looked_at(local: Local) -> Shown:
+    is_done, words = local.state()
+    return Shown("done" if is_done else "to do", words, tuple(local.shown))
+
+
 class SetupScreen(CoheteScreen[str]):
     """Dismissed with the path of the configuration to open; empty where it was left."""
 
@@ -59,10 +64,13 @@ class SetupScreen(CoheteScreen[str]):
     SetupScreen.-wide #below { display: none; }
     """
 
-    def __init__(self, device_id: str, wishes: Wishes | None = None) -> None:
+    def __init__(
+        self, device_id: str, wishes: Wishes | None = None, *, config_path: Path | None = None
+    ) -> None:
         super().__init__()
         self.device_id = device_id
         self._wishes = wishes
+        self._config_path = config_path or Path("cohete.yaml")
         self._steps: list[SetupStep] = []
         self._shown: dict[str, Shown] = {}
         self._looked_at: State | None = None
@@ -155,7 +163,7 @@ class SetupScreen(CoheteScreen[str]):
         device = self.device
         if self._wishes is None:
             key = await asyncio.to_thread(own_key, Path.home() / ".ssh")
-            self._wishes = Wishes(key_line=key)
+            self._wishes = Wishes(key_line=key, config_path=self._config_path)
         changes = self._app.changes
         folder = changes.folder if changes is not None else default_folder()
         record = SetupRecord(folder, device.spec.place)
@@ -180,8 +188,7 @@ class SetupScreen(CoheteScreen[str]):
     async def _look_at(self, step: SetupStep, changes: Changes | None) -> Shown:
         try:
             if step.local is not None:
-                is_done, words = await asyncio.to_thread(step.local.state)
-                return Shown("done" if is_done else "to do", words, tuple(step.local.shown))
+                return await asyncio.to_thread(_looked_at, step.local)
             if step.action is None or changes is None:
                 return Shown("done" if step.is_well else "cannot", step.told)
             found = await changes.look(self.device, step.action)
@@ -208,38 +215,47 @@ class SetupScreen(CoheteScreen[str]):
     @work(exclusive=True, group="setup-do", exit_on_error=False)
     async def _do(self, step: SetupStep) -> None:
         changes = self._app.changes
-        if changes is None or (refusal := changes.refusal(self.device)):
-            why = refusal if changes is not None else "this is a recording"
-            self.notify(f"Nothing is changed: {why}.", severity="warning", markup=False)
+        if changes is None or self._is_refused():
             return
+        did = False
         if step.local is not None:
-            await self._do_here(step)
+            did = await self._do_here(step)
         elif step.action is not None:
-            await self._do_there(step, changes)
-        await self._keep(step.name, None)
+            did = await self._do_there(step, changes)
+        if did:
+            await self._keep(step.name, None)
         self._look()
 
-    async def _do_here(self, step: SetupStep) -> None:
-        """A file of this person's: shown in full, asked about, written."""
+    def _is_refused(self) -> bool:
+        """Say so where nothing may be changed, on the board or here."""
+        changes = self._app.changes
+        why = changes.refusal(self.device) if changes is not None else "this is a recording"
+        if why:
+            self.notify(f"Nothing is changed: {why}.", severity="warning", markup=False)
+        return bool(why)
+
+    async def _do_here(self, step: SetupStep) -> bool:
+        """A file of this person's: shown in full, asked about, written. Whether it was."""
         assert step.local is not None
         if self._state(step.name).state != "to do":
             if step.name == "config" and self._state(step.name).state == "done":
                 self.dismiss(str(self._wishes.config_path) if self._wishes is not None else "")
-            return
-        lines = [*step.local.shown[:12], "", "Type yes to write it."]
+            return False
+        lines = [*self._state(step.name).lines[:12], "", "Type yes to write it."]
         if (await self.app.push_screen_wait(AskDialog(step.title, lines, "yes")) or "") != "yes":
-            return
+            return False
         try:
             words = await asyncio.to_thread(step.local.apply)
         except CoheteError as error:
             self.notify(str(error), severity="error", markup=False)
-            return
+            return False
         self.notify(words, markup=False)
         if step.name == "config" and self._wishes is not None:
             self._written = str(self._wishes.config_path)
+        return True
 
-    async def _do_there(self, step: SetupStep, changes: Changes) -> None:
-        """Looked at, shown with its exact commands, agreed to, run, read back."""
+    async def _do_there(self, step: SetupStep, changes: Changes) -> bool:
+        """Looked at, shown with its exact commands, agreed to, run, read back. Whether it ran."""
         from cohete.provision.disk import ConsentNeeded
         from cohete_tui.screens.change import ChangeDialog
         from cohete_tui.screens.running import RunningScreen, look_at_all
@@ -251,13 +267,15 @@ class SetupScreen(CoheteScreen[str]):
         if isinstance(found, ConsentNeeded):
             again = await self._with_consent(found)
             if again is None:
-                return
+                return False
             action = again
             looked = await look_at_all(changes, [self.device], action)
         agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
-        if agreed is not None:
-            screen = RunningScreen(changes, action, [self.device], looked, reboot=agreed.reboot)
-            await self.app.push_screen_wait(screen)
+        if agreed is None:
+            return False
+        screen = RunningScreen(changes, action, [self.device], looked, reboot=agreed.reboot)
+        await self.app.push_screen_wait(screen)
+        return True
 
     async def _with_consent(self, found: CoheteError) -> Action | None:
         """A blank disk is used once its name and size were typed; nobody remembers that."""
@@ -270,7 +288,7 @@ class SetupScreen(CoheteScreen[str]):
 
     def action_skip(self) -> None:
         name = str(self.query_one(RowList).current)
-        if any(step.name == name for step in self._steps):
+        if any(step.name == name for step in self._steps) and not self._is_refused():
             self._skip(name)
 
     @work(exclusive=True, group="setup-do", exit_on_error=False)
@@ -293,8 +311,8 @@ class SetupScreen(CoheteScreen[str]):
         folder = changes.folder if changes is not None else default_folder()
         try:
             await asyncio.to_thread(SetupRecord(folder, self.device.spec.place).skip, name, reason)
-        except OSError as error:
-            self.notify(f"It cannot be kept: {error.strerror}", severity="error", markup=False)
+        except CoheteError as error:
+            self.notify(str(error), severity="error", markup=False)
 
     def action_read(self) -> None:
         self._look()

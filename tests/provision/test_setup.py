@@ -10,14 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cohete.config.devices import specs_from_config
 from cohete.config.loading import check, load
 from cohete.config.schema import Config, Device, Fleet, Nvme, Provision, Zram
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
-from cohete.config.writing import text_of, write_new
+from cohete.config.writing import text_of, with_device, write_new
+from cohete.control.change import Change
 from cohete.device.identity import Facts
-from cohete.errors import ConfigError
-from cohete.provision.setup import SetupRecord, config_for
+from cohete.errors import ChangeRefused, ConfigError
+from cohete.provision.here import ConfigFile, SshHost, config_for
+from cohete.provision.setup import SetupRecord, Wishes, sudo_rules
+from cohete.provision.sudo import FILE, InstallSudoRules
 from tests.boards import simulated
 from tests.cli.test_commands import run, run_async
 
@@ -84,8 +88,96 @@ def test_the_board_as_it_will_be_watched(host: str, memory_mb: int | None, budge
     assert errors == []
     assert again is not None
     (device,) = again.fleet.devices
-    assert (device.host, device.user, device.port) == (host, "nvidia", 22)
+    assert (device.host, device.user, device.port) == (host, "nvidia", None)
     assert (device.memory_budget_mb, device.thermal_policy) == (budget_mb, "conservative")
+
+
+@given(configs())
+def test_a_device_is_added_and_every_other_byte_stays(config: Config) -> None:
+    text = text_of(config, {"fleet": "mine"}) + "# the end\n"
+    taken = {device.id for device in config.fleet.devices}
+    device = Device(id=next(f"new{nth}" for nth in range(9) if f"new{nth}" not in taken), ip="::1")
+    if not config.fleet.devices:
+        with pytest.raises(ConfigError, match="cannot be added to it"):
+            with_device(text, "cohete.yaml", device)
+        return
+    changed = with_device(text, "cohete.yaml", device)
+    again, errors = check(changed, "cohete.yaml")
+    assert errors == []
+    assert again is not None
+    assert again.fleet.devices == [*config.fleet.devices, device]
+    old, new = text.splitlines(), changed.splitlines()
+    at = next(nth for nth, (one, other) in enumerate(zip(old, new, strict=False)) if one != other)
+    assert old[:at] + old[at:] == new[:at] + new[at + len(new) - len(old) :]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("fleet:\n  devices:\n  - id: a # it\n  # last\n\nwatch: {interval_ms: 500}\n", 4),
+        ("fleet:\n    devices:\n        - id: a\n          tags:\n              - x", 6),
+        ("fleet:\n  devices:\n    - {id: a,\n       ip: 10.0.0.1}\n  name: x\n", 5),
+    ],
+)
+def test_where_a_device_is_added(text: str, line: int) -> None:
+    changed = with_device(text, "x", Device(id="new", host="h")).splitlines()
+    margin = " " * (len(changed[2]) - len(changed[2].lstrip()))
+    assert changed[line - 1 : line + 1] == [f"{margin}- id: new", f"{margin}  host: h"]
+
+
+def test_a_board_that_ssh_knows_by_a_name_of_its_own(tmp_path: Path) -> None:
+    ssh = tmp_path / "config"
+    ssh.write_text("Host bench\n  HostName 10.0.0.7\n  Port 2222\n  User jane\n")
+    spec = DeviceSpec("bench", Target("bench"))
+    assert SshHost(ssh, spec, "jetson").state() == (True, "ssh knows it as bench already")
+    assert SshHost(ssh, DeviceSpec("x", Target("10.0.0.8")), "jetson").state()[0] is False
+    # Neither its port nor its user is written over what ssh says.
+    (device,) = config_for(spec, None).fleet.devices
+    assert (device.host, device.port, device.user) == ("bench", None, None)
+
+
+def test_it_is_reached_as_it_was(tmp_path: Path) -> None:
+    spec = DeviceSpec(
+        "cam", Target("10.0.0.7", "me", 2022), identity_file="/keys/cam",
+        jumps=(Target("bastion", "me"), Target("inner", None, 2200)),
+    )  # fmt: skip
+    path = tmp_path / "cohete.yaml"
+    path.write_text("fleet:\n  devices:\n  - id: cam\n    ip: 10.0.0.9\n")
+    own = ConfigFile(path, spec, None)
+    assert own.state()[0] is False
+    assert "- id: cam-2" in "\n".join(own.shown)
+    own.apply()
+    assert own.state() == (True, f"{path} has it as cam-2")
+    kept = specs_from_config(load(path), tmp_path)[1]
+    assert (kept.target, kept.identity_file, kept.jumps) == (
+        spec.target, spec.identity_file, spec.jumps,
+    )  # fmt: skip
+
+
+def rules(there: str, user: str = "nvidia", sudo: str = "") -> Change:
+    action = InstallSudoRules(lambda login: sudo_rules(login, Wishes()))
+    said = {"rules": there.encode(), "user": user.encode(), "sudo": sudo.encode()}
+    return action.plan("board", said)
+
+
+def test_rules_of_others_stay() -> None:
+    whole = sudo_rules("nvidia", Wishes())
+    assert rules(whole).is_done
+    mine = "nvidia ALL=(root) NOPASSWD: /bin/systemctl stop inference.service"
+    assert rules(f"# mine\n{mine}\n{whole}").is_done
+    change = rules(f"# mine\n{mine}\n")
+    assert change.before.endswith("rules are missing")
+    assert mine in change.lines[0]
+    assert rules(f"cat: {FILE}: No such file or directory").before == "not there"
+    # Whoever is logged in, not whoever the address names.
+    assert "jane ALL=" in rules("", "jane").lines[0]
+    with pytest.raises(ChangeRefused, match="is no login name"):
+        rules("", "me@corp")
+    for odd in ("x\x1b]0;y", "long " * 20_000):
+        with pytest.raises(ChangeRefused, match="too long to be added to, or no text"):
+            rules(odd)
+    with pytest.raises(ChangeRefused, match="sudo wants a password there"):
+        rules("sudo: a password is required", sudo="sudo: a password is required")
 
 
 @pytest.mark.claim("PS-02", "PS-10")
@@ -152,6 +244,10 @@ async def test_by_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert status == 1
         status, out, _ = await run_async(*argv, "--read-only")
         assert out.count("already so") == 8
+    off = tmp_path / "off.yaml"
+    off.write_text("fleet: {devices: [{id: a, ip: 10.0.0.1, enabled: false}]}")
+    status, _, err = await run_async("setup", "a", "--config", str(off), "--interactive")
+    assert (status, "a has enabled: false" in err) == (2, True)
     with_nothing = await run_async("setup", "10.0.0.1")
     assert with_nothing[0] == 2
     assert "Say --interactive" in with_nothing[2]

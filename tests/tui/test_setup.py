@@ -106,7 +106,12 @@ async def fresh(folder: Path, *, sudo: bool = True) -> AsyncIterator[tuple[SimFl
 
 @contextlib.asynccontextmanager
 async def desk(
-    fleet: SimFleet, plan: FleetPlan, folder: Path, size: tuple[int, int] = (100, 30)
+    fleet: SimFleet,
+    plan: FleetPlan,
+    folder: Path,
+    size: tuple[int, int] = (100, 30),
+    *,
+    served: bool = False,
 ) -> AsyncIterator[Desk]:
     wishes = Wishes(
         key_line=LINE, ssh_config=folder / "ssh" / "config",
@@ -117,7 +122,7 @@ async def desk(
         plan, state_folder=folder / "state",
         connector=SshConnector(plan.ssh, SshFiles(known.parent / "none", known, ())),
     )  # fmt: skip
-    app = CoheteApp(Launch(plan), session=PlannedSession(session))
+    app = CoheteApp(Launch(plan, served=served), session=PlannedSession(session))
     async with app.run_test(size=size, notifications=True) as pilot:
         session.start()
         await until(lambda: isinstance(app.screen, FleetScreen))
@@ -234,11 +239,106 @@ async def test_read_only_looks_and_changes_nothing(tmp_path: Path) -> None:
             assert ".ssh/authorized_keys" not in test.board.written
 
 
-async def test_its_configuration_opens_the_dashboard(tmp_path: Path) -> None:
+async def test_its_configuration_opens_the_dashboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    async with fresh(tmp_path / "lab") as (fleet, plan):
+        app = CoheteApp(Launch(plan, setup=True))
+        async with app.run_test(size=(100, 30)) as pilot:
+            test = Desk(pilot, app, next(iter(fleet.hosts.values())).board, Wishes())
+            await test.wait_for(SetupScreen)
+            await test.looked()
+            await test.do("config")
+            await pilot.press("escape")
+            await test.wait_for(FleetScreen)
+            await until(lambda: app.store_now.name == "jetsons")
+
+
+async def test_a_fleet_that_is_watched_stays_where_one_of_its_boards_is_set_up(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "fleet.yaml"
+    own.write_text("fleet: {devices: [{id: other, ip: 10.255.0.1, enabled: false}]}\n")
+    async with fresh(tmp_path) as (fleet, plan):
+        elsewhere = DeviceSpec("other", Target("10.255.0.1"), enabled=False)
+        plan = dataclasses.replace(plan, specs=[*plan.specs, elsewhere], path=own)
+        async with desk(fleet, plan, tmp_path) as test:
+            await test.pilot.press("escape")
+            await test.wait_for(FleetScreen)
+            await test.pilot.press("I")
+            await test.wait_for(SetupScreen)
+            await test.looked()
+            assert test.state("config") == "to do"
+            assert f"{own} has 1 boards, and not this one" in test.screen._state("config").words
+            # Its only list is in one line: nobody's hand is in it.
+            await test.choose("config")
+            await test.type("yes")
+            await until(lambda: "cannot be added to it" in text_of(test.app))
+            own.write_text("# mine\nfleet:\n  devices:\n    - id: other\n      ip: 10.255.0.1\n")
+            await test.do("config")
+            await test.pilot.press("escape")
+            await test.wait_for(FleetScreen)
+            assert [device.id for device in test.app.store_now] == [plan.specs[0].id, "other"]
+            assert [device.id for device in load(own).fleet.devices] == ["other", plan.specs[0].id]
+
+
+async def test_a_board_of_the_configuration_is_in_it(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan):
+        plan = dataclasses.replace(plan, path=tmp_path / "cohete.yaml")
+        async with desk(fleet, plan, tmp_path) as test:
+            await test.pilot.press("escape")
+            await test.pilot.press("I")
+            await test.looked()
+            assert test.state("config") == "done"
+
+
+@pytest.mark.parametrize("how", ["served", "read-only"])
+async def test_who_only_looks_skips_nothing(tmp_path: Path, how: str) -> None:
+    async with fresh(tmp_path) as (fleet, plan):
+        control = plan.control.model_copy(update={"read_only": True})
+        plan = dataclasses.replace(plan, control=control)
+        async with desk(fleet, plan, tmp_path, served=how == "served") as test:
+            test.screen.query_one("#rows").select("key")  # type: ignore[attr-defined]
+            await test.pilot.press("s")
+            await settle(test.pilot)
+            assert isinstance(test.app.screen, SetupScreen)
+            assert "Nothing is changed" in text_of(test.app)
+        assert not (tmp_path / "state" / "setup").exists()
+
+
+async def test_who_asks_and_leaves_it_has_not_taken_the_skip_back(tmp_path: Path) -> None:
     async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
-        await test.do("config")
+        await test.pilot.press("s")
+        await test.type("by hand")
+        await until(lambda: test.state("key") == "skipped")
+        await test.choose("key")
+        await test.wait_for(ChangeDialog)
         await test.pilot.press("escape")
-        await until(lambda: isinstance(test.app.screen, FleetScreen))
+        await test.wait_for(SetupScreen)
+        await test.looked()
+        assert test.state("key") == "skipped"
+        await test.do("key")
+
+
+async def test_a_login_that_is_over_takes_its_question_away(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
+        test.app._is_setup_shown.set()
+        for nth in range(3):
+            asking = asyncio.create_task(test.app.ask_secret("Password of nvidia@10.0.0.7"))
+            await test.wait_for(AskDialog)
+            if nth == 1:
+                # Somebody looks something up meanwhile.
+                await test.app.push_screen(SetupScreen(plan.specs[0].id))
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+            await test.wait_for(SetupScreen)
+            if nth == 1:
+                await test.pilot.press("escape")
+                await until(lambda: test.app.screen is test.screen)
+        assert not any(isinstance(screen, AskDialog) for screen in test.app.screen_stack)
 
 
 async def test_a_secret_is_asked_for_and_shown_to_nobody(tmp_path: Path) -> None:
