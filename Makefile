@@ -32,6 +32,9 @@ snapshots: $(READY)
 keys: $(READY)
 	$(BIN)/python -m cohete_tui.keys_page > docs/keys.md
 
+commands: $(READY)
+	$(BIN)/python -m cohete_tui.command_pages docs/commands
+
 schema: $(READY)
 	$(BIN)/cohete config schema > cohete/config/cohete.schema.json
 

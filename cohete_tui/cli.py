@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cohete import __version__
 from cohete.cli.entry import run_command
 
+if TYPE_CHECKING:
+    from cohete_tui.launch import Launch
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def _config_option(words: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--config", "config_path", metavar="FILE", type=click.Path(dir_okay=False), help=words
+    )
+
+
+def _show(launch: Launch) -> int:
+    """The application from its first screen to its last; the exit code."""
+    from cohete.loop import run
+    from cohete_tui.app import CoheteApp
+
+    app = CoheteApp(launch)
+    run(app.run_async())
+    return app.return_code or 0
+
+
+@click.command(context_settings=_HELP)
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option(
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(dir_okay=False),
-    help="A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.",
-)
+@_config_option("A cohete.yaml. Else $COHETE_CONFIG, ./cohete.yaml, or the user's own.")
 @click.option("--demo", is_flag=True, help="Twelve simulated boards; no Jetson needed.")
 @click.option(
     "--replay",
@@ -103,7 +123,6 @@ def command(
             raise ConfigError("there is no device in this configuration", path=config_path)
     from platformdirs import user_config_path
 
-    from cohete_tui.app import CoheteApp
     from cohete_tui.launch import Launch
     from cohete_tui.looks import looks_of
 
@@ -114,51 +133,32 @@ def command(
         ascii_only=ascii_only,
         keys_path=keys_path,
     )
-    app = CoheteApp(
+    status = _show(
         Launch(plan, demo, accept_new, read_only, history, replay_path, max_kbps, looks, served)
     )
-    from cohete.loop import run
-
-    run(app.run_async())
     if plan is not None and not served:
         from cohete.cli.standing import say_what_stands
 
         say_what_stands(spec.id for spec in plan.specs)
-    sys.exit(app.return_code or 0)
+    sys.exit(status)
 
 
-@click.command("quantize")
+@click.command("quantize", context_settings=_HELP)
 @click.argument("model", required=False, default="")
-@click.option(
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(dir_okay=False),
-    help="A cohete.yaml with the boards the model may be for.",
-)
+@_config_option("A cohete.yaml with the boards the model may be for.")
 def quantize(model: str, config_path: str | None) -> None:
     """The quantization wizard: MODEL (a GGUF file or a name), a board, a level that fits."""
     from cohete.fleet.session import plan_fleet
-    from cohete.loop import run
-    from cohete_tui.app import CoheteApp
     from cohete_tui.launch import Launch
 
     if not sys.stdin.isatty():
         raise click.UsageError("the wizard needs a terminal. Without one: cohete quantize.")
-    app = CoheteApp(Launch(plan_fleet((), config_path), model=model))
-    run(app.run_async())
-    sys.exit(app.return_code or 0)
+    sys.exit(_show(Launch(plan_fleet((), config_path), model=model)))
 
 
-@click.command("setup")
+@click.command("setup", context_settings=_HELP)
 @click.argument("target", required=False, default="")
-@click.option(
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(dir_okay=False),
-    help="A cohete.yaml with the board.",
-)
+@_config_option("A cohete.yaml with the board.")
 @click.option("--read-only", is_flag=True, help="Look, and change nothing.")
 def setup(target: str, config_path: str | None, read_only: bool) -> None:
     """The setup wizard: TARGET (user@host, or the id of a configured board) from fresh to watched.
@@ -167,32 +167,27 @@ def setup(target: str, config_path: str | None, read_only: bool) -> None:
     none of your keys yet. It goes on where it was left.
     """
     from cohete.fleet.session import plan_fleet
-    from cohete.loop import run
-    from cohete_tui.app import CoheteApp
     from cohete_tui.launch import Launch
 
     if not sys.stdin.isatty():
         raise click.UsageError("the wizard needs a terminal. Without one: cohete provision.")
     plan = plan_fleet((target,), config_path) if target else None
-    app = CoheteApp(Launch(plan, read_only=read_only, setup=True))
-    run(app.run_async())
-    sys.exit(app.return_code or 0)
+    sys.exit(_show(Launch(plan, read_only=read_only, setup=True)))
+
+
+VERBS = {"quantize": quantize, "setup": setup}
 
 
 def main() -> None:
     """Entry point of `cohete-tui`; its verbs are `serve`, `quantize` and `setup`."""
-    if sys.argv[1:2] == ["setup"]:
-        del sys.argv[1]
-        run_command(setup, "cohete-tui setup")
-        return
-    if sys.argv[1:2] == ["quantize"]:
-        del sys.argv[1]
-        run_command(quantize, "cohete-tui quantize")
-        return
-    if sys.argv[1:2] == ["serve"]:
+    verb = sys.argv[1] if len(sys.argv) > 1 else ""
+    if verb == "serve":
         from cohete_tui.serve import main as serve
 
         del sys.argv[1]
         serve()
-        return
-    run_command(command, "cohete-tui")
+    elif verb in VERBS:
+        del sys.argv[1]
+        run_command(VERBS[verb], f"cohete-tui {verb}")
+    else:
+        run_command(command, "cohete-tui")

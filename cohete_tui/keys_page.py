@@ -25,7 +25,8 @@ _TITLES = {
     Scope.FLEET: "Fleet", Scope.DEVICE: "Device", Scope.ACTIVITY: "Processes", Scope.LOG: "Log",
     Scope.CONNECTION: "Connection", Scope.COMPARE: "Compare", Scope.EVENTS: "Events",
     Scope.POWER: "Power and heat", Scope.CHANGE: "A change that runs", Scope.AUDIT: "Changes",
-    Scope.WIZARD: "Models", Scope.START: "Start", Scope.DISCOVER: "Find boards",
+    Scope.WIZARD: "Models", Scope.SETUP: "Setting a board up", Scope.START: "Start",
+    Scope.DISCOVER: "Find boards",
     Scope.EVERYWHERE: "Everywhere",
 }  # fmt: skip
 

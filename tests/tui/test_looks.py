@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
 
+from cohete.cli.verbs import VERBS
 from cohete.config.schema import Dashboard
 from cohete.errors import ConfigError
 from cohete.fleet.session import FleetPlan
@@ -20,6 +21,7 @@ from cohete_tui import themes
 from cohete_tui.actions import ACTIONS
 from cohete_tui.app import CoheteApp
 from cohete_tui.ascii import AsciiFilter, needs_ascii, plain
+from cohete_tui.command_pages import pages
 from cohete_tui.keymap import check_keymap, keys_of, load_keymap
 from cohete_tui.keys_page import keys_page
 from cohete_tui.launch import Launch
@@ -211,6 +213,17 @@ def test_looks_come_from_the_command_line_then_the_file_then_the_terminal(tmp_pa
 
 def test_the_page_of_keys_is_the_list_of_actions() -> None:
     assert (DOCS / "keys.md").read_text() == keys_page(), "run `make keys`"
+    shown = {action.id for action in ACTIONS if action.keys}
+    assert [each for each in shown if f"`{each}`" not in keys_page()] == []
+
+
+def test_the_pages_of_commands_are_what_they_say() -> None:
+    found = {path.name: path.read_text() for path in (DOCS / "commands").glob("*.md")}
+    wanted = pages()
+    assert found.keys() == wanted.keys(), "run `make commands`"
+    stale = [name for name in wanted if found[name] != wanted[name]]
+    assert stale == [], "run `make commands`"
+    assert {f"cohete-{verb}.md" for verb in VERBS} < found.keys()
 
 
 def test_ids_are_unique_and_no_bare_letter_is_destructive() -> None:
