@@ -77,8 +77,6 @@ def command(
         refused = options.read_only or plan.control.read_only
         only_told = options.dry_run or refused
         _entries(plan, wanted, ssh_config.expanduser(), only_told=only_told, yes=options.yes)
-    if wanted.zram is not None and wanted.zram.enabled:
-        click.echo("provision.zram: not carried out: it is as NVIDIA's service makes it.", err=True)
     sys.exit(0 if well else 1)
 
 

@@ -21,7 +21,7 @@ from cohete.device.identity import Facts
 from cohete.errors import ChangeRefused, ConfigError
 from cohete.power.profiles import BUILT_IN
 from cohete.power.rights import features
-from cohete.provision import disk, docker, steps, swap
+from cohete.provision import disk, docker, steps, swap, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
 from cohete.provision.here import ConfigFile, SshHost
@@ -29,6 +29,7 @@ from cohete.provision.release import judge
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.sudo import READ_RULE, InstallSudoRules
 from cohete.provision.swap import AddSwapFile
+from cohete.provision.zram import SetZram
 from cohete.storage.layout import ROOT
 
 FOLDER = "setup"
@@ -119,6 +120,10 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
             _or_none(lambda: PrepareDisk(wishes.disk, wishes.mount, wishes.consent)),
         ),
         SetupStep(
+            "zram", "Swap in memory",
+            "Packed by the best algorithm the kernel has, and used before any disk.", SetZram(),
+        ),
+        SetupStep(
             "swap", "Swap on it", "For models that fit only just; below zram, never on the card.",
             AddSwapFile(wishes.swap_gb, wishes.mount, wishes.disk),
         ),
@@ -165,6 +170,7 @@ def sudo_rules(user: str, wishes: Wishes) -> str:
         READ_RULE,
         *steps.rules_for(PACKAGES, SWAPPINESS, cuda=True),
         *disk.rules_for(wishes.disk, wishes.mount, user),
+        *zram.rules_for(),
         *swap.rules_for(wishes.swap_gb, wishes.mount),
         *docker.rules_for(f"{wishes.mount}/docker"),
     )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from cohete.config.schema import Provision
 from cohete.config.spec import DeviceSpec
 from cohete.control.change import Action
-from cohete.provision import disk, docker, steps, swap
+from cohete.provision import disk, docker, steps, swap, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.swap import AddSwapFile
+from cohete.provision.zram import SetZram
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ def all_wanted(provision: Provision, key_line: Callable[[], str]) -> list[Wanted
         found.append(_same(SetSwappiness(provision.swappiness)))
     if provision.cuda_environment:
         found.append(_same(SetCudaEnvironment()))
+    packed = provision.zram
+    if packed is not None and packed.enabled:
+        found.append(_same(SetZram(packed.compression_algorithm, packed.priority)))
     nvme = provision.nvme
     if nvme is not None and nvme.enabled:
         agreed = dict(nvme.erase)
@@ -68,6 +72,8 @@ def rules_for(provision: Provision, users: Iterable[str]) -> tuple[str, ...]:
             tuple(provision.packages), provision.swappiness, cuda=provision.cuda_environment
         )
     )
+    if provision.zram is not None and provision.zram.enabled:
+        found += zram.rules_for()
     nvme = provision.nvme
     if nvme is not None and nvme.enabled:
         for user in users:

@@ -1,4 +1,4 @@
-"""The NVMe of a simulated board."""
+"""The NVMe of a simulated board, and how its swap in memory is packed."""
 
 from __future__ import annotations
 
@@ -13,5 +13,6 @@ class SimDisk:
     is_partitioned: bool = False
     uuid: str = ""
     mount: str = ""
+    zram_algorithm: str = "lzo-rle"
     modes: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Of files and folders that were made: mode as octal text, size."""

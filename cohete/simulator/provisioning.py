@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 
 from cohete.simulator.faults import Fault
@@ -10,6 +11,8 @@ from cohete.simulator.files import read_file
 from cohete.simulator.shell import Context, Program
 
 NVME_BYTES = 64_023_257_088
+ZRAM_UNIT = "cohete-zram.service"
+_ZRAM = re.compile(r"echo ([a-z][a-z0-9-]*) > .*swapon -p (-?\d+)")
 DISK, PART = "/dev/nvme0n1", "/dev/nvme0n1p1"
 
 
@@ -187,6 +190,29 @@ async def sysctl(context: Context, argv: list[str]) -> int:
 async def mv(context: Context, argv: list[str]) -> int:
     written = context.board.written
     written[argv[-1]] = written.pop(argv[-2])
+    return 0
+
+
+def zram_unit(context: Context, verb: str) -> int:
+    """systemctl for the unit that packs swap otherwise."""
+    written = context.board.written
+    unit = written.get(f"/etc/systemd/system/{ZRAM_UNIT}", b"").decode()
+    enabled = f"/etc/systemd/system/multi-user.target.wants/{ZRAM_UNIT}"
+    if verb == "is-enabled":
+        context.say("enabled" if enabled in written else "disabled")
+        return 0 if enabled in written else 1
+    said = _ZRAM.search(unit)
+    if said is None:
+        context.complain(f"Failed to {verb} unit: Unit {ZRAM_UNIT} not found.")
+        return 5
+    if verb == "enable":
+        written[enabled] = b""
+    elif verb == "restart":
+        context.board.disk.zram_algorithm = said[1]
+        swaps = (read_file(context.board, "/proc/swaps") or b"").decode()
+        written["/proc/swaps"] = re.sub(
+            r"(?m)^(/dev/zram.*) -?\d+$", rf"\g<1> {said[2]}", swaps
+        ).encode()
     return 0
 
 

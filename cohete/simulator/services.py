@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cohete.simulator.board import SimBoard
+from cohete.simulator.provisioning import ZRAM_UNIT, zram_unit
 from cohete.simulator.shell import Context, Program
 
 FAN_UNIT = "nvfancontrol.service"
@@ -15,6 +16,10 @@ async def systemctl(context: Context, argv: list[str]) -> int:
     if argv[1:2] == ["show"]:
         return _show(context, argv[-1])
     verb, *names = [word for word in argv[1:] if not word.startswith("-")] or [""]
+    if verb == "daemon-reload":
+        return 0
+    if names == [ZRAM_UNIT]:
+        return zram_unit(context, verb)
     status = 0
     for name in names:
         status = _one(context, board, verb, name if "." in name else f"{name}.service") or status

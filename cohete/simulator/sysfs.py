@@ -56,6 +56,14 @@ def _sensor(board: SimBoard) -> dict[str, bytes]:
     return {path: f"{text}\n".encode() for path, text in files.items()}
 
 
+def _zram(board: SimBoard) -> dict[str, bytes]:
+    if not board.module.swap:
+        return {}
+    active = board.disk.zram_algorithm
+    words = [f"[{each}]" if each == active else each for each in ("lzo", "lzo-rle", "lz4", "zstd")]
+    return {"/sys/block/zram0/comp_algorithm": f"{' '.join(words)}\n".encode()}
+
+
 def _battery(board: SimBoard) -> dict[str, bytes]:
     if board.battery_percent is None:
         return {}
@@ -112,5 +120,6 @@ _PARTS = (
     (("cooling_device", "oc*", "cpufreq"), _held_back),
     (("power_supply",), _battery),
     (("hwmon*/name", "_label", "curr", "rail_name"), _sensor),
+    (("zram",), _zram),
 )
 """Which words ask for which part: a thousand boards are asked at the same time."""

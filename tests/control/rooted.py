@@ -22,7 +22,7 @@ from tests.openssh import Sshd
 _MOVED = re.compile(
     r"(?<![\w./-])(/(?:sys|etc|run|var/lib)/|/proc/sys/kernel/random/|/bin/systemctl\b"
     r"|/usr/bin/(?:systemd-run|docker|jetson_clocks)\b|/usr/sbin/nvpmodel\b|\.cohete-held\b"
-    r"|/usr/sbin/sysctl\b|/usr/bin/apt-get\b|/usr/local/cuda\b|/proc/sys/vm/)"
+    r"|/usr/sbin/sysctl\b|/usr/bin/apt-get\b|/usr/local/cuda\b|/proc/sys/vm/|/proc/swaps\b)"
 )
 
 SUDO = """#!/bin/sh

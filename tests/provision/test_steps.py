@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from cohete.provision.steps import (
     SetCudaEnvironment,
     SetSwappiness,
 )
+from cohete.provision.zram import SetZram, script, unit_lines
 from tests.control.faulty import Fault, Faulty, Hurried, check
 from tests.control.rooted import Rooted, build
 from tests.openssh import Sshd, openssh
@@ -52,6 +55,18 @@ for name in "$@"; do
     || { echo "dpkg-query: no packages found matching $name" >&2; status=1; }
 done; exit $status
 """
+SYSTEMCTL = """#!/bin/sh
+root="$STANDIN/root"; unit="$root/etc/systemd/system/$2"
+case $1 in
+is-enabled) [ ! -e "$unit.on" ] || { echo enabled; exit 0; }; echo disabled; exit 1;;
+enable) [ -e "$unit" ] || { echo "Unit file $2 does not exist." >&2; exit 1; }; : > "$unit.on";;
+restart)
+  set -- $(sed -n 's/.*echo \\([a-z0-9-]*\\) >.*swapon -p \\([0-9-]*\\) .*/\\1 \\2/p' "$unit")
+  sed -i -e 's/[][]//g' -e "s/\\b$1\\( \\|$\\)/[$1]\\1/" "$root/sys/block/zram0/comp_algorithm"
+  sed -i "s/ [0-9-]*$/ $2/" "$root/proc/swaps";;
+esac
+"""
+SWAPS = "Filename Type Size Used Priority\n/dev/zram0 partition 3900000 0 5\n"
 NVCC = """#!/bin/sh
 echo 'nvcc: NVIDIA (R) Cuda compiler driver'
 echo 'Cuda compilation tools, release 12.6, V12.6.68'
@@ -97,6 +112,8 @@ async def board(server: Sshd, folder: Path) -> AsyncIterator[Board]:
     for name, text in (
         ("proc/sys/vm/swappiness", "60\n"), ("usr/sbin/sysctl", SYSCTL),
         ("usr/bin/apt-get", APT), ("usr/local/cuda/bin/nvcc", NVCC),
+        ("sys/block/zram0/comp_algorithm", "lzo [lzo-rle] lz4\n"), ("proc/swaps", SWAPS),
+        ("bin/systemctl", SYSTEMCTL), ("etc/systemd/system/here", ""),
         ("etc/sysctl.d/here", ""), ("etc/profile.d/here", ""),
         ("etc/nv_tegra_release", "# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic\n"),
     ):  # fmt: skip
@@ -124,6 +141,7 @@ STEPS: dict[str, Action] = {
     "packages": InstallPackages(("nvtop", "htop")),
     "swappiness": SetSwappiness(10),
     "cuda": SetCudaEnvironment(),
+    "zram": SetZram("", 100),
 }
 
 
@@ -306,9 +324,63 @@ async def test_swappiness_now_and_after_a_start(server: Sshd, tmp_path: Path) ->
         SetSwappiness(500)
 
 
+@pytest.mark.claim("SM-05")
+async def test_only_an_algorithm_that_the_kernel_has(server: Sshd, tmp_path: Path) -> None:
+    async with board(server, tmp_path) as test:
+        spec = server.spec()
+        change = await test.control.look(spec, test.runner, SetZram())
+        assert change.before == "zram0 lzo-rle of priority 5, not kept for the next start"
+        assert change.after == "lz4 of priority 100, also after a start"
+        with pytest.raises(ChangeRefused, match="has no zstd for zram") as refused:
+            await test.control.look(spec, test.runner, SetZram("zstd"))
+        assert refused.value.hint == "It has: lz4, lzo-rle, lzo."
+        (test.root / "proc/swaps").write_text(SWAPS.replace(" 0 5", " 4000000000 5"))
+        with pytest.raises(ChangeRefused, match="are swapped out, and memory for"):
+            await test.control.look(spec, test.runner, SetZram())
+        (test.root / "proc/swaps").write_text("Filename\n/dev/sda2 partition 9 0 -2\n")
+        with pytest.raises(ChangeRefused, match="no swap of this board is zram"):
+            await test.control.look(spec, test.runner, SetZram())
+    for wrong in (("zlib", 1), ("lz4", 40_000)):
+        with pytest.raises(ChangeRefused):
+            SetZram(*wrong)
+
+
+@pytest.mark.claim("SM-05")
+def test_what_its_unit_runs_on_a_real_device() -> None:
+    control = Path("/sys/class/zram-control/hot_add")
+    if os.geteuid() != 0 or not control.exists():
+        pytest.skip("zram needs root, and a kernel that has it")
+    number = control.read_text().strip()
+    folder, device = Path(f"/sys/block/zram{number}"), f"/dev/zram{number}"
+    try:
+        (folder / "disksize").write_text(str(64 << 20))
+        offered = [word.strip("[]") for word in (folder / "comp_algorithm").read_text().split()]
+        for argv in (["mkswap", device], ["swapon", "-p", "5", device]):
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                pytest.skip(f"no swap on this machine: {done.stderr.strip()}")
+        wanted = next(each for each in ("lz4", "lzo") if each in offered)
+        line = script(wanted, 77, str(folder))
+        subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+        assert f"[{wanted}]" in (folder / "comp_algorithm").read_text()
+        assert (folder / "disksize").read_text().strip() == str(64 << 20)
+        (row,) = [each.split() for each in Path("/proc/swaps").read_text().splitlines()
+                  if each.startswith(f"{device} ")]  # fmt: skip
+        assert row[-1] == "77"
+        # systemd reads the same once its own signs are taken away.
+        (start,) = [each for each in unit_lines(wanted, 77) if each.startswith("ExecStart=")]
+        run = start.removeprefix("ExecStart=/bin/sh -c ").strip("'").replace("$$", "$")
+        assert run == script(wanted, 77)
+    finally:
+        subprocess.run(["swapoff", device], capture_output=True, check=False)
+        (folder / "reset").write_text("1")
+        Path("/sys/class/zram-control/hot_remove").write_text(number)
+
+
 @given(st.dictionaries(
     st.sampled_from(["keys", "modes", "packages", "swappiness", "sysctl_file", "cuda_folder",
-                     "nvcc", "cuda_file", "l4t"]), st.binary(max_size=80)))  # fmt: skip
+                     "nvcc", "cuda_file", "l4t", "zram", "swaps", "zram_unit", "meminfo"]),
+    st.binary(max_size=80)))  # fmt: skip
 def test_whatever_a_board_says_is_a_change_or_a_refusal(board: Sections) -> None:
     for action in STEPS.values():
         try:
