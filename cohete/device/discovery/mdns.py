@@ -108,7 +108,8 @@ class Listening:
             # Somebody announces what is no name.
             return
         port = info.port if service_type != "_workstation._tcp.local." and info.port else SSH_PORT
-        usable = tuple(Address(host, port) for host in sorted(addresses, key=_nearest)[:8])
+        hosts = sorted((each for each in addresses if _says_where(each)), key=_nearest)
+        usable = tuple(Address(host, port) for host in hosts[:8])
         if usable:
             self._seen(name, _sighting(service_type, name, info.server or "", usable))
 
@@ -119,6 +120,14 @@ def _sighting(
     kind = Kind.BOARD if service_type == JETSON else Kind.CANDIDATE
     label = server.removesuffix(".").removesuffix(".local") or name.partition(".")[0]
     return Sighting(Way.MDNS, kind, sanitise(label, 64), addresses)
+
+
+def _says_where(host: str) -> bool:
+    """A link-local address means nothing without its link."""
+    address, _, zone = host.partition("%")
+    return bool(zone) or not (
+        ip_address(address).version == 6 and ip_address(address).is_link_local
+    )
 
 
 def _nearest(host: str) -> tuple[bool, bool, str]:
