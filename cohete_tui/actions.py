@@ -78,6 +78,8 @@ def _scrolls(scope: Scope) -> tuple[Action, ...]:
         Action("scroll(1)", "down,j", scope, "Move", "Scroll down", slug="down"),
         Action("scroll(-10)", "pageup", scope, "Move", "A page up", slug="page-up"),
         Action("scroll(10)", "pagedown", scope, "Move", "A page down", slug="page-down"),
+        Action("scroll(-10000)", "home,g", scope, "Move", "To the top", slug="top"),
+        Action("scroll(10000)", "end,G", scope, "Move", "To the bottom", slug="bottom"),
     )
 
 

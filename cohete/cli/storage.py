@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cohete.links.reopening import ReopeningLink
     from cohete.storage.benchmark import Speed
     from cohete.storage.disks import Disk, Storage
-    from cohete.storage.health import Health
+    from cohete.storage.reading import DiskState
 
 T = TypeVar("T")
 FOLDER = "/var/tmp"  # noqa: S108 - on the board, in a file of a name that nobody else has
@@ -46,7 +46,9 @@ def show(
     Read without root. Exit code 1 where a file system has less than a tenth free, is mounted by a
     name that may change, or a board cannot be read.
     """
-    found = _ask(targets, config_path, accept_new, _read)
+    from cohete.storage.reading import read_storage
+
+    found = _ask(targets, config_path, accept_new, read_storage)
     rows = [_judged(spec, storage) for spec, storage in found]
     if as_json:
         import json
@@ -155,14 +157,6 @@ def _ask(
     return run(ask_each(fleet(targets, config_path, accept_new=accept_new), ask))
 
 
-async def _read(link: ReopeningLink) -> Storage:
-    from cohete.links.commands import PROBE_LIMIT_S, split_sections
-    from cohete.storage.disks import look, reading
-
-    done = await link.run(reading(), timeout_s=PROBE_LIMIT_S + 5)
-    return look(split_sections(done.stdout))
-
-
 def _judged(
     spec: DeviceSpec, storage: Storage | CoheteError
 ) -> tuple[list[tuple[str, ...]], dict[str, Json], bool]:
@@ -232,65 +226,36 @@ def _storage_dict(spec: DeviceSpec, storage: Storage) -> dict[str, Json]:
     return {"id": spec.id, "disks": disks, "file_systems": rooms}
 
 
-async def _read_health(link: ReopeningLink) -> list[tuple[Disk, Health, str]]:
+async def _read_health(link: ReopeningLink) -> list[DiskState]:
     from cohete.errors import CommandError
-    from cohete.links.commands import PROBE_LIMIT_S, look, split_sections
-    from cohete.storage.disks import Kind
-    from cohete.storage.health import health_from, nvme_probe, smartctl_probe
+    from cohete.storage.reading import NEEDS_ROOT, read_disks
 
     if not link.spec.sudo:
-        raise CommandError(
-            "a disk's health needs root to be read", hint="`sudo: true` for the device allows it."
-        )
-    found = []
-    for disk in (await _read(link)).disks:
-        if disk.kind not in (Kind.NVME, Kind.SATA, Kind.USB):
-            continue
-        argv = look((nvme_probe(disk.path), smartctl_probe(disk.path)))
-        done = await link.run(argv, timeout_s=PROBE_LIMIT_S + 25)
-        said = split_sections(done.stdout)
-        health = health_from(said.get("nvme", b""), said.get("smartctl", b""))
-        found.append((disk, health, "" if health.is_known else _why_unknown(said)))
-    return found
-
-
-def _why_unknown(said: dict[str, bytes]) -> str:
-    from cohete.text import decode, sanitise
-
-    text = sanitise(" ".join(decode(b" ".join(said.values())).split()), 200)
-    if "password is required" in text or "not allowed" in text:
-        return "sudo does not allow nvme or smartctl; `cohete sudoers storage` prints the rules"
-    return f"neither nvme-cli nor smartctl tells it: {text or 'nothing'}"
+        raise CommandError(NEEDS_ROOT)
+    return await read_disks(link, sudo=True)
 
 
 def _health_row(
-    spec: DeviceSpec, found: list[tuple[Disk, Health, str]] | CoheteError
+    spec: DeviceSpec, found: list[DiskState] | CoheteError
 ) -> tuple[list[str], dict[str, Json], bool]:
     from cohete.control.audit import default_folder
-    from cohete.storage.health import Reading, trend_words
-    from cohete.storage.records import read_records, write_records
+    from cohete.storage.reading import with_trend
 
     if isinstance(found, Exception):
         return [f"{spec.id}: {found}"], {"id": spec.id, "error": str(found)}, False
-    records = read_records(default_folder(), spec.id)
     lines: list[str] = []
     documents: list[Json] = []
     well = True
-    for disk, health, why in found:
-        trend = ""
-        if health.is_known:
-            kept = records.add_health(disk.serial or disk.name, Reading(time.time(), health))
-            trend = trend_words(kept)
-        problems = health.problems
-        well = well and not problems and not why
-        parts = [why or health.words, trend, *problems]
-        lines.append(f"{spec.id}: {disk.name} {disk.model}: {'; '.join(p for p in parts if p)}")
+    for each in with_trend(default_folder(), spec.id, found, time.time()):
+        disk, problems = each.disk, each.health.problems
+        well = well and not problems and not each.why
+        words = "; ".join((each.words, *problems))
+        lines.append(f"{spec.id}: {disk.name} {disk.model}: {words}")
         warned: list[Json] = list(problems)
         documents.append(
-            {"disk": disk.name, **asdict(health), "problems": warned, "trend": trend or None,
-             "unknown": why or None}
+            {"disk": disk.name, **asdict(each.health), "problems": warned,
+             "trend": each.trend or None, "unknown": each.why or None}
         )  # fmt: skip
-    write_records(default_folder(), records)
     if not found:
         lines.append(f"{spec.id}: no disk here tells its health (NVMe, SATA, USB)")
     return lines, {"id": spec.id, "disks": documents}, well
@@ -327,6 +292,7 @@ def _measured(
     spec: DeviceSpec, speed: Speed | CoheteError, folder: str, *, baseline: bool
 ) -> tuple[str, dict[str, Json], bool]:
     from cohete.control.audit import default_folder
+    from cohete.errors import CoheteError
     from cohete.storage.benchmark import compared, is_slower
     from cohete.storage.records import read_records, write_records
 
@@ -337,7 +303,10 @@ def _measured(
     words, slower = "the baseline from now on", False
     if before is None or baseline:
         records.set_baseline(folder, time.time(), speed)
-        write_records(default_folder(), records)
+        try:
+            write_records(default_folder(), records)
+        except CoheteError as error:
+            words = str(error)
     else:
         words, slower = compared(before[1], speed), is_slower(before[1], speed)
     document: dict[str, Json] = {

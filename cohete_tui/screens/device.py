@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid
 
+from cohete.errors import CoheteError
+from cohete.fleet.state import State
+from cohete.fleet.words import span
 from cohete_tui import panels
 from cohete_tui.actions import Scope, bindings
+from cohete_tui.disk_lines import disk_lines
 from cohete_tui.draw import Line
 from cohete_tui.screens.charted import ChartedScreen
 from cohete_tui.widgets.charts import CHARTS, HistoryChart
@@ -24,9 +29,11 @@ from cohete_tui.widgets.scroll import Scroll
 if TYPE_CHECKING:
     from cohete.fleet.state import Device
     from cohete.fleet.store import FleetStore
+    from cohete.storage.reading import DiskState
     from cohete_tui.ordering import FleetOrder
 
 FLUSH_S = 0.5
+DISKS_S, DISKS_RETRY_S = 900.0, 10.0
 
 
 class DeviceScreen(ChartedScreen[str]):
@@ -61,6 +68,9 @@ class DeviceScreen(ChartedScreen[str]):
         self.device_id = device_id
         self._order = order
         self._timer = timer
+        self._disks_read: Sequence[DiskState] | None = None
+        self._disks_problem = ""
+        self._disks_at_s = 0.0
 
     @property
     def device(self) -> Device:
@@ -106,6 +116,8 @@ class DeviceScreen(ChartedScreen[str]):
                 for chart in CHARTS:
                     yield HistoryChart(chart)
             yield identity("below")
+            if self._app.changes is not None:
+                yield LinesPanel(self._disks, title="Disks", id="disks")
         if self._app.player is not None:
             yield ReplayBar(self._app.player)
         yield KeyBar()
@@ -115,6 +127,7 @@ class DeviceScreen(ChartedScreen[str]):
         self.call_after_refresh(self.flush)
         if self._timer:
             self.set_interval(FLUSH_S, self.flush)
+        self._watch_disks()
 
     def flush(self) -> None:
         """Draw the newest values; charts once a second."""
@@ -126,6 +139,35 @@ class DeviceScreen(ChartedScreen[str]):
         for bar in self.query(ReplayBar):
             bar.update()
         self.draw_charts_in_turn()
+
+    @work(exclusive=True, group="disks", exit_on_error=False)
+    async def _watch_disks(self) -> None:
+        """While somebody looks: health changes by the day, and asking for it wakes a disk."""
+        from cohete.storage.reading import read_disks, with_trend
+
+        while not self.store.is_kept and (changes := self._app.changes) is not None:
+            device = self.device
+            if device.state is State.LIVE:
+                try:
+                    link = self._app.link_to(device)
+                    found = await read_disks(link, sudo=device.spec.sudo)
+                    if not self._app.served:
+                        kept = (changes.folder, device.id, found, self.store.clock.time())
+                        found = await asyncio.to_thread(with_trend, *kept)
+                    self._disks_read, self._disks_problem = found, ""
+                except CoheteError as error:
+                    self._disks_problem = str(error)
+                self._disks_at_s = self.store.clock.monotonic()
+            is_read = device.state is State.LIVE and not self._disks_problem
+            await self.store.clock.sleep(DISKS_S if is_read else DISKS_RETRY_S)
+
+    def _disks(self, cells: int) -> list[Line]:
+        if self._disks_read is None and not self._disks_problem:
+            is_live = self.device.state is State.LIVE
+            return [[("Reading …" if is_live else "Read while the board is live.", "dim")]]
+        age = span(self.store.clock.monotonic() - self._disks_at_s)
+        lines = disk_lines(self._disks_read or (), self._disks_problem, cells)
+        return [*lines, [(f"read {age} ago", "dim")]]
 
     def _headline(self, now_s: float, cells: int) -> Line:
         """Who and how; a moment that was kept says so, or it would look live."""
@@ -150,6 +192,8 @@ class DeviceScreen(ChartedScreen[str]):
         """Show another device."""
         self.device_id = device_id
         self.forget_charts()
+        self._disks_read, self._disks_problem = None, ""
+        self._watch_disks()
         self.flush()
 
     def action_scroll(self, lines: int) -> None:
