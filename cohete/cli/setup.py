@@ -39,6 +39,16 @@ if TYPE_CHECKING:
     help="The configuration that is written in the end, or that the board is added to. Else the "
     "one in use, else cohete.yaml.",
 )
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="NAME",
+    help="A package to install, in place of nvtop, htop, tmux. May be given again.",
+)
+@click.option("--disk", default="nvme0n1", show_default=True, help="The NVMe for models.")
+@click.option("--swap-gb", default=16, show_default=True, help="Size of the swap file on it.")
+@click.option("--swappiness", default=10, show_default=True, help="How soon the kernel swaps.")
 @click.option("--alias", default="jetson", show_default=True, help="Its name in ~/.ssh/config.")
 @click.option("--read-only", is_flag=True, help="Look at each step, and change nothing.")
 def command(
@@ -48,6 +58,10 @@ def command(
     password: bool,
     accept_new: bool,
     output: Path | None,
+    packages: tuple[str, ...],
+    disk: str,
+    swap_gb: int,
+    swappiness: int,
     alias: str,
     read_only: bool,
 ) -> None:
@@ -78,7 +92,12 @@ def command(
             hint="Nothing connects to it. Take that line away first.",
         )  # fmt: skip
     written = output or plan.path or Path("cohete.yaml")
-    wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=written, alias=alias)
+    wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=written)
+    for name, text in (
+        ("packages", " ".join(packages)), ("disk", disk), ("swap", str(swap_gb)),
+        ("swappiness", str(swappiness)), ("ssh", alias),
+    ):  # fmt: skip
+        wishes = wishes.with_choice(name, text) if text else wishes
     record = SetupRecord(default_folder(), spec.place)
     dialog = _Dialog(plan, options, wishes, record)
     well = True

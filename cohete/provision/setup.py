@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
 from cohete.provision.here import ConfigFile, SshHost
 from cohete.provision.release import judge
+from cohete.provision.sshconfig import HostEntry
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.sudo import READ_RULE, InstallSudoRules
 from cohete.provision.swap import AddSwapFile
@@ -82,6 +83,33 @@ class Wishes:
     disk: str = "nvme0n1"
     mount: str = ROOT
     swap_gb: int = SWAP_GB
+    packages: tuple[str, ...] = PACKAGES
+    swappiness: int = SWAPPINESS
+
+    def chosen(self, step: str) -> str:
+        """What may be chosen of a step, as text; empty for a step without a choice."""
+        return {
+            "packages": " ".join(self.packages), "disk": self.disk, "ssh": self.alias,
+            "swap": str(self.swap_gb), "swappiness": str(self.swappiness),
+        }.get(step, "")  # fmt: skip
+
+    def with_choice(self, step: str, text: str) -> Wishes:
+        """Otherwise. Raises ChangeRefused or ConfigError for what cannot be meant."""
+        words = text.split()
+        if step == "packages":
+            return replace(self, packages=InstallPackages(tuple(words)).names)
+        if len(words) != 1:
+            raise ChangeRefused(f"{text[:40]!r} is not one word")
+        (word,) = words
+        if step == "disk":
+            return replace(self, disk=PrepareDisk(word).disk)
+        if step == "ssh":
+            return replace(self, alias=HostEntry(word, "host").alias)
+        if not word.isascii() or not word.isdigit():
+            raise ChangeRefused(f"{word[:40]!r} is no whole number")
+        if step == "swap":
+            return replace(self, swap_gb=AddSwapFile(int(word[:9])).size_gb)
+        return replace(self, swappiness=SetSwappiness(int(word[:9])).value)
 
 
 def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[SetupStep]:
@@ -111,7 +139,7 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
         ),
         SetupStep(
             "packages", "Packages", "Tools for looking at a board, from its own sources.",
-            InstallPackages(PACKAGES),
+            InstallPackages(wishes.packages),
         ),
         SetupStep(
             "disk", "NVMe for models",
@@ -135,7 +163,7 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
         ),
         SetupStep(
             "swappiness", "Swappiness", "Models are read again, not written out.",
-            SetSwappiness(SWAPPINESS),
+            SetSwappiness(wishes.swappiness),
         ),
         SetupStep(
             "cuda", "CUDA variables", "For login shells, where CUDA is installed.",
@@ -168,7 +196,7 @@ def sudo_rules(user: str, wishes: Wishes) -> str:
     """The drop-in for what this setup and the dashboard do."""
     rules = (
         READ_RULE,
-        *steps.rules_for(PACKAGES, SWAPPINESS, cuda=True),
+        *steps.rules_for(wishes.packages, wishes.swappiness, cuda=True),
         *disk.rules_for(wishes.disk, wishes.mount, user),
         *zram.rules_for(),
         *swap.rules_for(wishes.swap_gb, wishes.mount),

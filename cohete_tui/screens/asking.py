@@ -24,12 +24,19 @@ class AskDialog(ModalScreen[str | None]):
     """
 
     def __init__(
-        self, title: str, about: Sequence[str] = (), hint: str = "", *, is_secret: bool = False
+        self,
+        title: str,
+        about: Sequence[str] = (),
+        hint: str = "",
+        *,
+        text: str = "",
+        is_secret: bool = False,
     ) -> None:
         super().__init__()
         self._title = title
         self._about = about
         self._hint = hint
+        self._text = text
         self._is_secret = is_secret
         self._is_over = self._is_left = False
 
@@ -55,7 +62,10 @@ class AskDialog(ModalScreen[str | None]):
             box.border_subtitle = "enter: go on  esc: cancel"
             for line in self._about:
                 yield Static(line, markup=False)
-            yield Input(placeholder=self._hint, password=self._is_secret, id="typed", compact=True)
+            yield Input(
+                self._text, placeholder=self._hint, password=self._is_secret, id="typed",
+                compact=True,
+            )  # fmt: skip
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

@@ -45,6 +45,15 @@ class Shown:
     """What it would run or write."""
 
 
+_OPTIONS = {
+    "packages": "Names of packages of the board's own sources, with blanks between them.",
+    "disk": "The NVMe that models are for, as in nvme0n1.",
+    "ssh": "The name for ssh, as in: ssh jetson.",
+    "swap": "GB of the swap file.",
+    "swappiness": "0 to 200; the kernel's own is 60.",
+}
+
+
 def _looked_at(local: Local) -> Shown:
     is_done, words = local.state()
     return Shown("done" if is_done else "to do", words, tuple(local.shown))
@@ -313,6 +322,27 @@ class SetupScreen(CoheteScreen[str]):
             await asyncio.to_thread(SetupRecord(folder, self.device.spec.place).skip, name, reason)
         except CoheteError as error:
             self.notify(str(error), severity="error", markup=False)
+
+    def action_option(self) -> None:
+        name = str(self.query_one(RowList).current)
+        if self._wishes is not None and self._wishes.chosen(name):
+            self._choose(name, self._wishes)
+        else:
+            self.notify("There is nothing to choose about this step.", timeout=3, markup=False)
+
+    @work(exclusive=True, group="setup-do", exit_on_error=False)
+    async def _choose(self, name: str, wishes: Wishes) -> None:
+        title = next(step.title for step in self._steps if step.name == name)
+        dialog = AskDialog(title, [_OPTIONS.get(name, "")], text=wishes.chosen(name))
+        typed = await self.app.push_screen_wait(dialog)
+        if typed is None:
+            return
+        try:
+            self._wishes = wishes.with_choice(name, typed)
+        except CoheteError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self._look()
 
     def action_read(self) -> None:
         self._look()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -292,6 +293,34 @@ async def test_a_board_of_the_configuration_is_in_it(tmp_path: Path) -> None:
             await test.pilot.press("I")
             await test.looked()
             assert test.state("config") == "done"
+
+
+async def test_another_choice_for_a_step(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path, (80, 24)) as test:
+        for name, text, shown in (
+            ("packages", "htop", "htop is missing"), ("swap", "4", "cannot"),
+            ("ssh", "cam", "Host cam"),
+        ):  # fmt: skip
+            test.screen.query_one("#rows").select(name)  # type: ignore[attr-defined]
+            await test.pilot.press("o")
+            await test.type(text)
+            await until(
+                partial(lambda name, shown: shown in str(test.screen._state(name)), name, shown)
+            )
+        await test.do("packages")
+        assert "htop" in test.board.packages
+        assert "nvtop" not in test.board.packages
+        for name, text, why in (
+            ("packages", "-y", "is no name of a package"), ("swap", "many", "no whole number"),
+            ("disk", "sda", "is no NVMe disk"), ("ssh", "a b", "not one word"),
+        ):  # fmt: skip
+            test.screen.query_one("#rows").select(name)  # type: ignore[attr-defined]
+            await test.pilot.press("o")
+            await test.type(text)
+            await until(partial(lambda why: why in text_of(test.app), why))
+        test.screen.query_one("#rows").select("key")  # type: ignore[attr-defined]
+        await test.pilot.press("o")
+        await until(lambda: "nothing to choose" in text_of(test.app))
 
 
 @pytest.mark.parametrize("how", ["served", "read-only"])
