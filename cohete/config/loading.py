@@ -240,6 +240,14 @@ def _dangling_names(config: Config) -> Iterator[tuple[_Path, str, str]]:
                     f"no device is called {member!r}",
                     _suggest(member, ids),
                 )
+    network = config.provision.network
+    for name in network.addresses if network is not None else ():
+        if name not in seen:
+            yield (
+                ("provision", "network", "addresses", name),
+                f"no device is called {sanitise(name, 64)!r}",
+                _suggest(name, ids),
+            )
     targets = ["all", *ids, *config.fleet.groups]
     for index, model in enumerate(config.models):
         listed = [model.devices] if isinstance(model.devices, str) else model.devices

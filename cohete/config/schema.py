@@ -191,6 +191,18 @@ class Zram(Strict):
     compression_algorithm: Literal["zstd", "lz4", "lzo", "lzo-rle"] = "zstd"
 
 
+class Network(Strict):
+    """Addresses of boards, tried before they are kept."""
+
+    usb: bool = Field(default=False, description="Answer at 192.168.55.1 over USB, at each start.")
+    addresses: dict[Name, str] = Field(
+        default={}, description="By device: its address, as in 10.0.0.7/24, or `keep` for today's."
+    )
+    interface: str = Field(default="", description="Ethernet interface; else the connection's own.")
+    gateway: str = Field(default="", description="Else the one it has now.")
+    dns: list[str] = Field(default=[], description="Else those it has now.")
+
+
 class Provision(Strict):
     """What setup makes of a fresh board."""
 
@@ -206,6 +218,8 @@ class Provision(Strict):
     cuda_environment: bool = Field(
         default=False, description="CUDA_HOME, PATH and LD_LIBRARY_PATH for login shells."
     )
+
+    network: Network | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -40,6 +40,8 @@ class DeviceSpec:
     memory_budget_mb: int | None = None
     limits: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+    moved_to: str = ""
+    """Where it is reached now, with the key and the port of `target`; empty is there."""
     mac: str | None = None
     power_profile: str | None = None
     thermal_name: str = ""

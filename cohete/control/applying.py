@@ -13,7 +13,7 @@ from cohete.control.attempt import Attempt, Progress, surprise
 from cohete.control.audit import AuditLog
 from cohete.control.change import Action, Change
 from cohete.control.gate import Gate
-from cohete.control.looking import Runner, boot_id_of, read
+from cohete.control.looking import Movable, Runner, boot_id_of, read
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import ChangeRefused, CommandError, LinkError
 
@@ -91,6 +91,11 @@ class Control:
         if shown is not None and shown.lines != change.lines:
             return await attempt.refused(
                 "the board is not as it was when this was shown; nothing was run. Look again"
+            )
+        if change.moves_to and not isinstance(runner, Movable):
+            return await attempt.refused(
+                "this connection cannot follow the board to another address; nothing was run. "
+                "Use `cohete provision`"
             )
         return await attempt.go(change, boot_id_of(sections), reboot=reboot)
 

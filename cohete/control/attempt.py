@@ -15,7 +15,7 @@ from cohete.clock import Clock
 from cohete.config.spec import DeviceSpec
 from cohete.control.audit import AuditLog
 from cohete.control.change import Action, Change, Sections, Step, output_of
-from cohete.control.looking import Runner, boot_id_of, read
+from cohete.control.looking import Movable, Runner, boot_id_of, read
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import AuditError, ChangeRefused, CommandError, LinkError
 from cohete.links.base import Completed, put_over
@@ -63,6 +63,7 @@ class Attempt:
         self._number = ""
         self._audit_words = ""
         self._boot_id = ""
+        self._moves_to = ""
         self._left = ""
         """What was stopped for a reboot and could not be started again."""
 
@@ -106,8 +107,11 @@ class Attempt:
         await self._end(Outcome.INTERRUPTED, "", words)
 
     async def _attempt(self, change: Change, *, reboot: bool) -> Result:
+        self._moves_to = change.moves_to
         trouble = await self._steps(change.steps)
-        patience_s = BACK_WITHIN_S
+        if trouble is not None:
+            await self._move("")
+        patience_s = change.patience_s or BACK_WITHIN_S
         if trouble is not None and trouble.reboot and reboot and change.reboot_steps:
             trouble = await self._reboot(change)
             patience_s = REBOOT_WITHIN_S
@@ -188,7 +192,7 @@ class Attempt:
     async def _step(self, step: Step) -> _Trouble | None:
         self._progress(step.title)
         try:
-            done = await self._carry_out(step)
+            done = await (self._anew(step) if step.anew else self._carry_out(step))
         except (LinkError, CommandError) as error:
             await self._note(
                 self._audit.ran, self._number, self._spec.id, step.line, None, error.what
@@ -222,6 +226,26 @@ class Attempt:
         except TimeoutError:
             raise CommandError(f"it was not copied within {step.limit_s:.0f} s") from None
         return Completed(0, b"", b"")
+
+    async def _anew(self, step: Step) -> Completed:
+        """Until it has gone well over a connection that was not there before."""
+        clock = self._clock
+        give_up_at = clock.monotonic() + step.limit_s
+        while True:
+            await clock.sleep(_RETRY_S)
+            await self._move(self._moves_to)
+            try:
+                done = await self._runner.run(step.argv, timeout_s=step.limit_s)
+            except (LinkError, CommandError):
+                if clock.monotonic() >= give_up_at:
+                    raise
+            else:
+                if step.verdict(done).ok or clock.monotonic() >= give_up_at:
+                    return done
+
+    async def _move(self, host: str) -> None:
+        if isinstance(self._runner, Movable):
+            await self._runner.move(host)
 
     async def _reboot(self, change: Change) -> _Trouble | None:
         """Drain, reboot, go on; what was drained is started again on every way out."""

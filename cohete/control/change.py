@@ -72,6 +72,9 @@ class Step:
     """Where it fails, that is told and the next step runs all the same."""
     only_after_ok: bool = False
     """Run only where the step before it went well."""
+    anew: bool = False
+    """Over a new connection, again until it goes well or `limit_s` is over: proves that the device
+    can be reached."""
     upload: Upload | None = None
     """Sent beside the commands; `argv` then only says so."""
 
@@ -114,6 +117,10 @@ class Change:
     """What else it shows now, in words: what is measured, and so never twice the same."""
     is_blind: bool = False
     """Nothing tells whether it took: the exit status of its commands is all there is."""
+    moves_to: str = ""
+    """The address where the device is reached afterwards; empty where that stays."""
+    patience_s: float = 0.0
+    """How long a connection that is lost in the middle is waited for; 0 is the usual."""
     settle_s: float = 0.0
     """How long the board may take until it shows the change."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cohete.config.spec import DeviceSpec
 from cohete.control.change import Action, Sections, output_of
@@ -20,6 +20,18 @@ class Runner(Protocol):
 
     async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
         """Run it to its end. Raises LinkError while there is no connection, CommandError."""
+        ...
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A runner that can follow a device to another address."""
+
+    async def move(self, host: str) -> None:
+        """From now on over a new connection, to this host; its key stays the one it had.
+
+        Empty is where it was first.
+        """
         ...
 
 

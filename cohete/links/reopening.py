@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from cohete.config.spec import DeviceSpec
@@ -53,6 +54,12 @@ class ReopeningLink:
         except LinkError:
             await self._forget(link)
             raise
+
+    async def move(self, host: str) -> None:
+        """From now on over a new connection: to this host with the key it had, or back where it was
+        with an empty one."""
+        self.spec = replace(self.spec, moved_to=host)
+        await self.close()
 
     async def _opened(self) -> Link:
         async with self._opening:

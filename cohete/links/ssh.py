@@ -78,6 +78,8 @@ class SshConnector:
     ) -> tuple[asyncssh.SSHClientConnection, contextlib.AsyncExitStack]:
         """A connection to a device, and what to close after it. Raises LinkError, ConfigError."""
         to = await self._resolve(spec.target)
+        if spec.moved_to:
+            to = replace(to, host=spec.moved_to, shown_by=to.known_as)
         if spec.identity_file:
             to = replace(to, identity_files=(spec.identity_file,), identities_only=True)
         jumps = to.jumps if spec.jumps is None else spec.jumps

@@ -31,10 +31,14 @@ class Resolved:
     """Socket of the agent; None: as the environment says; empty: none."""
     jumps: tuple[Target, ...] = ()
     known_hosts_files: tuple[str, ...] = ()
+    shown_by: tuple[str, int] | None = None
+    """Under which name its key is known, where it has moved."""
 
     @property
     def known_as(self) -> tuple[str, int]:
         """Name and port of this host in known_hosts; an alias stands there without a port."""
+        if self.shown_by is not None:
+            return self.shown_by
         return (self.alias.lower(), 22) if self.alias else (self.host.lower(), self.port)
 
     def __str__(self) -> str:

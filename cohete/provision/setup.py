@@ -25,6 +25,7 @@ from cohete.provision import disk, docker, steps, swap, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
 from cohete.provision.here import ConfigFile, SshHost
+from cohete.provision.network import SetAddress, UsbNetwork, usb_rules
 from cohete.provision.release import judge
 from cohete.provision.sshconfig import HostEntry
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
@@ -174,6 +175,15 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
             BUILT_IN["balanced"],
         ),
         SetupStep(
+            "usb", "Address on USB", "192.168.55.1 over USB-C, for when there is no network.",
+            UsbNetwork(),
+        ),
+        SetupStep(
+            "address", "Fixed address",
+            "The address it has on Ethernet now, for good; it goes back by itself where the board "
+            "cannot be reached. Skip it where a server lends it always the same.", SetAddress(),
+        ),
+        SetupStep(
             "config", "cohete.yaml",
             "The board with a breaker, a memory budget and its power profile. Then the dashboard.",
             local=ConfigFile(wishes.config_path, spec, facts),
@@ -201,6 +211,7 @@ def sudo_rules(user: str, wishes: Wishes) -> str:
         *zram.rules_for(),
         *swap.rules_for(wishes.swap_gb, wishes.mount),
         *docker.rules_for(f"{wishes.mount}/docker"),
+        *usb_rules(),
     )
     every = features()
     every["setup"] = Feature("setup", "set the board up", rules)

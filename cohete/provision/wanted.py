@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cohete.config.schema import Provision
+from cohete.config.schema import Network, Provision
 from cohete.config.spec import DeviceSpec
 from cohete.control.change import Action
 from cohete.provision import disk, docker, steps, swap, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
+from cohete.provision.network import SetAddress, UsbNetwork, usb_rules
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.swap import AddSwapFile
 from cohete.provision.zram import SetZram
@@ -21,10 +22,10 @@ class Wanted:
     """One part of a provisioning: in words, and the action for a device of that id."""
 
     intent: str
-    action: Callable[[str], Action]
+    action: Callable[[str], Action | None]
 
-    def wish(self, spec: DeviceSpec) -> Action:
-        """What is wanted of that device."""
+    def wish(self, spec: DeviceSpec) -> Action | None:
+        """What is wanted of that device; None for nothing."""
         return self.action(spec.id)
 
 
@@ -58,7 +59,20 @@ def all_wanted(provision: Provision, key_line: Callable[[], str]) -> list[Wanted
             found.append(_same(AddSwapFile(nvme.swap_size_gb, nvme.mount_point, nvme.disk)))
         if nvme.docker:
             found.append(_same(MoveDocker(f"{nvme.mount_point}/docker", nvme.disk)))
+    network = provision.network
+    if network is not None:
+        if network.usb:
+            found.append(_same(UsbNetwork()))
+        given = {name: _address_of(network, text) for name, text in network.addresses.items()}
+        if given:
+            # Last: some boards are somewhere else afterwards.
+            found.append(Wanted("give boards their addresses", given.get))
     return found
+
+
+def _address_of(network: Network, text: str) -> SetAddress:
+    address = "" if text == "keep" else text
+    return SetAddress(network.interface, address, network.gateway, tuple(network.dns))
 
 
 def _same(action: Action) -> Wanted:
@@ -82,4 +96,6 @@ def rules_for(provision: Provision, users: Iterable[str]) -> tuple[str, ...]:
             found += swap.rules_for(nvme.swap_size_gb, nvme.mount_point)
         if nvme.docker:
             found += docker.rules_for(f"{nvme.mount_point}/docker")
+    if provision.network is not None and provision.network.usb:
+        found += usb_rules()
     return tuple(dict.fromkeys(found))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cohete.clock import Clock
-from cohete.simulator.disk import SimDisk
+from cohete.simulator.disk import SimDisk, SimProfile
 from cohete.simulator.faults import Fault
 from cohete.simulator.formats import Reading, write_line
 from cohete.simulator.modules import BY_KEY, Mode, SimModule
@@ -75,7 +75,7 @@ class SimBoard:
         self.fan_default_profile = "quiet"
         self.fan_service_active = True
         """Whether the board controls its fan by itself; before JetPack 5 the kernel does."""
-        self.fan_timers: dict[str, float] = {}
+        self.timers: dict[str, float] = {}
         """Timers on the board that give the fan back, and when."""
         self.clocks_locked = False
         self.gpu_used_since_boot = False
@@ -98,6 +98,8 @@ class SimBoard:
         """Units that were installed on it, and whether each runs."""
         self.frozen_units: set[str] = set()
         self.disk = SimDisk()
+        self.profiles: dict[str, SimProfile] = {}
+        self.active_profile = ""
         self.containers: dict[str, str] = {}
         """Status of each by name, in docker's words."""
         self.refuses: set[str] = set()
@@ -147,9 +149,12 @@ class SimBoard:
         self.booted_at = self.clock.monotonic()
         self.boots += 1
         self.start_fan_service()
-        self.fan_timers.clear()
+        self.timers.clear()
         self.fan_profile = self.fan_default_profile
         # What lies in memory is gone with it.
+        kept = self.profiles.get(self.active_profile)
+        self.profiles = {name: each for name, each in self.profiles.items() if each.is_kept}
+        self.active_profile = self.active_profile if kept is not None and kept.is_kept else ""
         self.written = {name: data for name, data in self.written.items() if "/run/" not in name}
         self.on_reboot()
 
@@ -166,10 +171,14 @@ class SimBoard:
     def advance(self) -> None:
         """Bring the board to the clock's now."""
         now = self.clock.monotonic()
-        for timer, at in list(self.fan_timers.items()):
+        for timer, at in list(self.timers.items()):
             if now >= at:
-                del self.fan_timers[timer]
-                self.start_fan_service()
+                del self.timers[timer]
+                if timer.startswith("cohete-fan"):
+                    self.start_fan_service()
+                else:
+                    # The way back to the address it was lent.
+                    self.active_profile = ""
         behind = now - self._at
         if behind <= 0:
             return

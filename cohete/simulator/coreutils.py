@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
-import zlib
 from collections.abc import Iterable
 
 from cohete.simulator.activity import nvmap_clients
@@ -202,41 +200,6 @@ async def printf(context: Context, argv: list[str]) -> int:
     return 0
 
 
-async def ip(context: Context, argv: list[str]) -> int:
-    """`ip -j address`: the USB bridge, its ports, a cable, a radio without a network."""
-    if argv[1:3] != ["-j", "address"]:
-        context.complain("ip: only -j address is here")
-        return 1
-    number = zlib.crc32(context.board.name.encode())
-    host = f"10.42.{number >> 8 & 255}.{number & 254 | 1}"
-    found: list[dict[str, object]] = []
-    for name, state, addresses in (
-        ("lo", "UNKNOWN", [("127.0.0.1", 8)]),
-        ("l4tbr0", "UP", [("192.168.55.1", 24), ("fe80::1", 128)]),
-        ("usb0", "UP", []),
-        ("rndis0", "UP", []),
-        ("eth0", "UP", [(host, 24)]),
-        ("wlan0", "DOWN", []),
-    ):
-        up = ["LOWER_UP"] if state == "UP" else []
-        found.append(
-            {
-                "ifname": name,
-                "flags": ["BROADCAST", "MULTICAST", *up],
-                "operstate": state,
-                "link_type": "loopback" if name == "lo" else "ether",
-                "address": f"48:b0:2d:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:01",
-                "addr_info": [
-                    {"family": "inet6" if ":" in local else "inet", "local": local,
-                     "prefixlen": prefix}
-                    for local, prefix in addresses
-                ],
-            }
-        )  # fmt: skip
-    context.say(json.dumps(found))
-    return 0
-
-
 COREUTILS: dict[str, Program] = {
     "cat": cat,
     "find": find,
@@ -245,7 +208,6 @@ COREUTILS: dict[str, Program] = {
     "head": head,
     "hostname": uname,
     "id": identity,
-    "ip": ip,
     "ls": ls,
     "printf": printf,
     "rm": rm,

@@ -1,8 +1,16 @@
-"""The NVMe of a simulated board, and how its swap in memory is packed."""
+"""What setting a simulated board up changes: its NVMe, its swap in memory, its network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class SimProfile:
+    """A profile of NetworkManager, in memory until it is kept."""
+
+    address: str
+    is_kept: bool = False
 
 
 @dataclass(slots=True)

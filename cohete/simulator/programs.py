@@ -10,6 +10,7 @@ from cohete.simulator.coreutils import COREUTILS
 from cohete.simulator.faults import Fault
 from cohete.simulator.files import ESCAPES
 from cohete.simulator.modules import Mode
+from cohete.simulator.network import NETWORK
 from cohete.simulator.observing import OBSERVING
 from cohete.simulator.provisioning import PROVISIONING
 from cohete.simulator.services import SERVICES
@@ -301,6 +302,7 @@ PROGRAMS: dict[str, Program] = {
     **COREUTILS,
     **OBSERVING,
     **PROVISIONING,
+    **NETWORK,
     **SERVICES,
     "bash": sh,
     "jetson_clocks": jetson_clocks,

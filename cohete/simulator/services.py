@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from cohete.provision.network import BACK, NMCLI, UP, USB_UNIT
 from cohete.simulator.board import SimBoard
+from cohete.simulator.network import nmcli
 from cohete.simulator.provisioning import ZRAM_UNIT, zram_unit
 from cohete.simulator.shell import Context, Program
 
 FAN_UNIT = "nvfancontrol.service"
-FAN_TIMERS = ("cohete-fan-a.timer", "cohete-fan-b.timer")
+TIMERS = ("cohete-fan-a.timer", "cohete-fan-b.timer", f"{BACK}.timer")
 
 
 async def systemctl(context: Context, argv: list[str]) -> int:
@@ -17,6 +19,9 @@ async def systemctl(context: Context, argv: list[str]) -> int:
         return _show(context, argv[-1])
     verb, *names = [word for word in argv[1:] if not word.startswith("-")] or [""]
     if verb == "daemon-reload":
+        return 0
+    if verb == "is-enabled" and names == [USB_UNIT]:
+        context.say("enabled")
         return 0
     if names == [ZRAM_UNIT]:
         return zram_unit(context, verb)
@@ -60,8 +65,8 @@ def _show(context: Context, unit: str) -> int:
 def _running(board: SimBoard, unit: str) -> bool | None:
     if unit == FAN_UNIT and board.has_fan_service:
         return board.fan_service_active
-    if unit in FAN_TIMERS:
-        return True if unit in board.fan_timers else None
+    if unit in TIMERS:
+        return True if unit in board.timers else None
     return board.services.get(unit)
 
 
@@ -71,8 +76,8 @@ def _set(board: SimBoard, unit: str, on: bool) -> None:
         board.fan_profile = board.fan_default_profile
     elif unit == FAN_UNIT:
         board.fan_service_active = False
-    elif unit in FAN_TIMERS:
-        board.fan_timers.pop(unit, None)
+    elif unit in TIMERS:
+        board.timers.pop(unit, None)
     else:
         board.services[unit] = on
 
@@ -87,7 +92,7 @@ async def systemd_run(context: Context, argv: list[str]) -> int:
         )
         return 1
     unit = f"{options['--unit']}.timer"
-    if unit in board.fan_timers:
+    if unit in board.timers:
         context.complain(
             f"Failed to start transient timer unit: Unit {unit} was already loaded or has a "
             "fragment file."
@@ -96,7 +101,9 @@ async def systemd_run(context: Context, argv: list[str]) -> int:
     if "systemd-run" in board.refuses:
         context.complain("Failed to start transient timer unit: Connection timed out")
         return 1
-    board.fan_timers[unit] = board.clock.monotonic() + float(options["--on-active"])
+    if options["--unit"] == UP:
+        return await nmcli(context, argv[argv.index(NMCLI) :])
+    board.timers[unit] = board.clock.monotonic() + float(options["--on-active"])
     context.complain(f"Running timer as unit: {options['--unit']}.timer")
     return 0
 

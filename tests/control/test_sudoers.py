@@ -42,7 +42,7 @@ async def test_every_command_is_allowed_by_a_rule(tmp_path: Path, module: str) -
         test.board.written["/run/cohete_l4t_dfs.conf"] = b""
         lines += (await test.look(SetClocks(locked=False))).lines
         test.board.fan_service_active, test.board.fan_pwm = False, 10
-        test.board.fan_timers["cohete-fan-b.timer"] = test.board.clock.monotonic() + 100
+        test.board.timers["cohete-fan-b.timer"] = test.board.clock.monotonic() + 100
         lines += (await test.look(AutomaticFan())).lines
         assert len(lines) > 8
         for line in lines:

@@ -47,17 +47,17 @@ async def test_held_read_back_and_given_back(tmp_path: Path, module: str) -> Non
         result = await test.apply(AutomaticFan())
         assert result.outcome is Outcome.DONE
         assert test.board.fan_service_active
-        assert test.board.fan_timers == {}
+        assert test.board.timers == {}
         assert (await test.apply(AutomaticFan())).outcome is Outcome.ALREADY
 
 
 async def test_the_board_takes_it_back_though_we_are_gone(tmp_path: Path) -> None:
     async with bench("orin-nano-8gb", tmp_path) as test:
         await test.apply(HoldFan(40))
-        (back_at,) = test.board.fan_timers.values()
+        (back_at,) = test.board.timers.values()
         assert 590 < back_at - test.board.clock.monotonic() <= 600
     board = test.board
-    board.fan_timers = dict.fromkeys(board.fan_timers, board.clock.monotonic())
+    board.timers = dict.fromkeys(board.timers, board.clock.monotonic())
     board.advance()
     assert board.fan_service_active
     assert board.fan_pwm is None
@@ -77,7 +77,7 @@ async def test_what_fails_half_way_gives_the_fan_back(tmp_path: Path) -> None:
         assert result.outcome is Outcome.UNDONE, result
         assert "No space left" in result.words
         assert test.board.fan_service_active
-        assert test.board.fan_timers == {}
+        assert test.board.timers == {}
 
 
 async def test_a_profile_is_kept_over_restarts(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ async def test_a_timer_that_cannot_be_set_leaves_the_old_one(tmp_path: Path) -> 
         result = await test.apply(HoldFan(128))
         assert result.outcome is Outcome.UNCHANGED
         assert result.found == "held at 64 of 255"
-        assert len(test.board.fan_timers) == 1
+        assert len(test.board.timers) == 1
 
 
 async def test_held_without_a_timer_is_not_already_so(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ async def test_held_without_a_timer_is_not_already_so(tmp_path: Path) -> None:
         change = await test.look(HoldFan(64))
         assert change.before == "held at 64 of 255, and no timer gives it back"
         assert (await test.apply(HoldFan(64))).outcome is Outcome.DONE
-        assert len(test.board.fan_timers) == 1
+        assert len(test.board.timers) == 1
 
 
 MARGINS = """<FAN 1>

@@ -231,8 +231,8 @@ async def test_by_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         output = tmp_path / "own" / "cohete.yaml"
         argv = ("setup", specs[0].id, "--config", str(tmp_path / "cohete.yaml"), "--interactive",
                 "--output", str(output))  # fmt: skip
-        # ssh; rights, packages; the disk; zram, swap; swappiness; cohete.yaml.
-        answers = ["y", "y", "y", "nvme0n1 64 GB", "y", "y", "y", "y", "y"]
+        # ssh; rights, packages; the disk; zram, swap; swappiness; address; cohete.yaml.
+        answers = ["y", "y", "y", "nvme0n1 64 GB", "y", "y", "y", "y", "y", "y"]
         typed = "".join(f"{each}\n" for each in answers).encode()
         status, out, err = await asyncio.to_thread(run, *argv, stdin=typed)
         assert "There is no public key here" in out
@@ -243,7 +243,7 @@ async def test_by_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         # No key, and no CUDA: told, and counted.
         assert status == 1
         status, out, _ = await run_async(*argv, "--read-only")
-        assert out.count("already so") == 9
+        assert out.count("already so") == 11
     off = tmp_path / "off.yaml"
     off.write_text("fleet: {devices: [{id: a, ip: 10.0.0.1, enabled: false}]}")
     status, _, err = await run_async("setup", "a", "--config", str(off), "--interactive")

@@ -37,7 +37,7 @@ from tests.tui.support import settle, text_of
 KEY = asyncssh.generate_private_key("ssh-ed25519", comment="me@desk")
 LINE = KEY.export_public_key().decode().strip()
 CONSENT = "nvme0n1 64 GB"
-ON_BOARD = ("key", "sudo", "packages", "disk", "zram", "swap", "swappiness")
+ON_BOARD = ("key", "sudo", "packages", "disk", "zram", "swap", "swappiness", "address")
 ALL = ("key", "ssh", *ON_BOARD[1:], "config")
 
 

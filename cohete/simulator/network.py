@@ -1,0 +1,108 @@
+"""The network of a simulated board: addresses, NetworkManager, and the way back to the lease."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zlib
+
+from cohete.simulator.board import SimBoard
+from cohete.simulator.disk import SimProfile
+from cohete.simulator.shell import Context, Program
+
+LEASED = "11111111-2222-3333-4444-555555555555"
+"""The profile that takes whatever address it is lent."""
+
+
+def leased(board: SimBoard) -> str:
+    """The address it was lent, with its prefix."""
+    number = zlib.crc32(board.name.encode())
+    return f"10.42.{number >> 8 & 255}.{number & 254 | 1}/24"
+
+
+def _active(board: SimBoard) -> SimProfile | None:
+    return board.profiles.get(board.active_profile)
+
+
+async def ip(context: Context, argv: list[str]) -> int:
+    """`ip -j address`: the USB bridge, its ports, a cable, a radio that is off; and routes."""
+    if argv[1] != "-j" or argv[2] not in ("address", "route"):
+        context.complain("ip: only -j address and -j route are here")
+        return 1
+    if argv[2] == "route":
+        gateway = leased(context.board).rpartition(".")[0] + ".254"
+        context.say(json.dumps([{"dst": "default", "gateway": gateway, "dev": "eth0"}]))
+        return 0
+    number = zlib.crc32(context.board.name.encode())
+    now = _active(context.board)
+    host, _, prefix = (now.address if now is not None else leased(context.board)).partition("/")
+    found: list[dict[str, object]] = []
+    for name, state, addresses in (
+        ("lo", "UNKNOWN", [("127.0.0.1", 8)]),
+        ("l4tbr0", "UP", [("192.168.55.1", 24), ("fe80::1", 128)]),
+        ("usb0", "UP", []),
+        ("rndis0", "UP", []),
+        ("eth0", "UP", [(host, int(prefix))]),
+        ("wlan0", "DOWN", []),
+    ):
+        up = ["LOWER_UP"] if state == "UP" else []
+        found.append(
+            {
+                "ifname": name,
+                "flags": ["BROADCAST", "MULTICAST", *up],
+                "operstate": state,
+                "link_type": "loopback" if name == "lo" else "ether",
+                "address": f"48:b0:2d:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:01",
+                "addr_info": [
+                    {"family": "inet6" if ":" in local else "inet", "local": local,
+                     "prefixlen": bits, "dynamic": name == "eth0" and now is None}
+                    for local, bits in addresses
+                ],
+            }
+        )  # fmt: skip
+    context.say(json.dumps(found))
+    return 0
+
+
+async def nmcli(context: Context, argv: list[str]) -> int:
+    """Devices, profiles that are active; one more is added, used, kept, deleted."""
+    board, words = context.board, argv[1:]
+    name = words[-1]
+    if words[-2:] == ["device", "status"]:
+        context.say("eth0:ethernet:connected\nl4tbr0:bridge:unmanaged\nwlan0:wifi:disconnected")
+    elif words[-1] == "--active":
+        context.say(f"{LEASED if _active(board) is None else board.active_profile}:eth0")
+    elif words[0] == "-g":
+        profile = board.profiles.get(name)
+        if profile is None:
+            context.complain(f"Error: {name} - no such connection profile.")
+            return 10
+        if words[1] == "GENERAL.STATE":
+            context.say("activated" if board.active_profile == name else "")
+            return 0
+        context.say(f"{'yes' if profile.is_kept else 'no'}\nmanual\n{profile.address}")
+    elif not context.root:
+        context.complain("Error: Insufficient privileges.")
+        return 1
+    elif words[1] == "add":
+        given = dict(itertools.pairwise(words))
+        board.profiles[given["con-name"]] = SimProfile(given["ipv4.addresses"])
+    elif words[1] == "up":
+        board.active_profile = "" if name == LEASED else name
+    elif words[1] == "modify" and words[2] in board.profiles:
+        board.profiles[words[2]].is_kept = True
+    elif board.profiles.pop(name, None) is None:
+        context.complain(f"Error: unknown connection '{name}'.")
+        return 10
+    return 0
+
+
+async def printenv(context: Context, argv: list[str]) -> int:
+    """Only where the connection comes from."""
+    now = _active(context.board)
+    host = (now.address if now is not None else leased(context.board)).partition("/")[0]
+    context.say(f"10.42.0.1 50000 {host} 22")
+    return 0
+
+
+NETWORK: dict[str, Program] = {"ip": ip, "nmcli": nmcli, "printenv": printenv}

@@ -1,0 +1,325 @@
+"""A board gets an address of its own and is never lost by it: tried, kept, or given back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cohete.clock import ManualClock, SystemClock
+from cohete.config.loading import check
+from cohete.config.schema import Ssh
+from cohete.config.spec import DeviceSpec
+from cohete.config.target import Target
+from cohete.control.applying import Control
+from cohete.control.audit import AuditLog
+from cohete.control.change import Action, Sections
+from cohete.control.gate import Gate
+from cohete.control.outcome import Outcome, Result
+from cohete.errors import ChangeRefused, LinkError
+from cohete.links.base import Completed
+from cohete.links.commands import MARK
+from cohete.links.opener import make_opener
+from cohete.links.reopening import ReopeningLink
+from cohete.links.ssh import SshConnector, SshFiles
+from cohete.provision.network import PROFILE, ROLLBACK_S, SetAddress, UsbNetwork
+from cohete.simulator.board import SimBoard
+from cohete.simulator.network import leased
+from cohete.simulator.programs import PROGRAMS
+from cohete.simulator.shell import Context, empty_pipe, run_argv
+from tests.boards import simulated
+from tests.cli.test_commands import run_async
+from tests.openssh import openssh
+
+SPEC = DeviceSpec("cam", Target("10.42.0.9", "nvidia"))
+
+
+class Skipping(ManualClock):
+    """Whoever sleeps is awake at once, that much later."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.step(seconds)
+        await asyncio.sleep(0)
+
+
+class Patient(Skipping):
+    """The same time for the board, on which nothing takes too long."""
+
+    def __init__(self, other: Skipping) -> None:
+        super().__init__()
+        self._other = other
+
+    def monotonic(self) -> float:
+        return self._other.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+class Cable:
+    """Commands reach the simulated board only at the address that it has, if that is plugged in."""
+
+    def __init__(self, board: SimBoard, *, blocked: Sequence[str] = ()) -> None:
+        self.board = board
+        self.host = self.first = leased(board).partition("/")[0]
+        self.blocked = blocked
+        self.moves: list[str] = []
+        self.cut_at: int | None = None
+        self.commands = 0
+
+    async def move(self, host: str) -> None:
+        self.moves.append(host)
+        self.host = host or self.first
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+        self.board.advance()
+        profile = self.board.profiles.get(self.board.active_profile)
+        address = profile.address if profile is not None else leased(self.board)
+        if self.host != address.partition("/")[0] or self.host in self.blocked:
+            raise LinkError("no route to host")
+        if not any(MARK in word for word in argv):
+            self.commands += 1
+            if self.commands - 1 == self.cut_at:
+                raise LinkError("the connection was lost")
+        out, err = bytearray(), bytearray()
+        context = Context(self.board, True, out.extend, err.extend, empty_pipe(), {})
+        words = [*argv]
+        if words[:3] == ["sudo", "-n", "--"]:
+            words = words[3:]
+        status = await run_argv(words, context, PROGRAMS)
+        return Completed(status, bytes(out), bytes(err))
+
+
+def wired(tmp_path: Path, **kept: Sequence[str]) -> tuple[Control, Cable]:
+    clock = Skipping()
+    board = SimBoard("cam", "orin-nano-8gb", Patient(clock))
+    return Control(Gate(), AuditLog(tmp_path / "state", clock), clock), Cable(board, **kept)
+
+
+async def apply(control: Control, cable: Cable, action: Action) -> Result:
+    return await control.apply(SPEC, cable, action)
+
+
+@pytest.mark.claim("PS-08")
+async def test_the_address_it_has_becomes_its_own(tmp_path: Path) -> None:
+    control, cable = wired(tmp_path)
+    now = leased(cable.board)
+    change = await control.look(SPEC, cable, SetAddress())
+    assert (change.before, change.moves_to) == (f"eth0 {now}, leased", "")
+    result = await apply(control, cable, SetAddress())
+    assert result.outcome is Outcome.DONE, result
+    assert cable.board.profiles[PROFILE].is_kept
+    assert cable.board.timers == {}
+    assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
+    cable.board.reboot()
+    assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
+
+
+@pytest.mark.claim("PS-08")
+async def test_another_address_is_followed(tmp_path: Path) -> None:
+    control, cable = wired(tmp_path)
+    wanted = leased(cable.board).rpartition(".")[0] + ".77"
+    result = await apply(control, cable, SetAddress(address=f"{wanted}/24"))
+    assert result.outcome is Outcome.DONE, result
+    assert cable.host == wanted
+    assert cable.board.timers == {}
+
+
+@pytest.mark.claim("PS-08")
+async def test_one_that_nobody_reaches_goes_back_by_itself(tmp_path: Path) -> None:
+    board = wired(tmp_path)[1].board
+    wanted = leased(board).rpartition(".")[0] + ".77"
+    control, cable = wired(tmp_path, blocked=[wanted])
+    begun = control.clock.monotonic()
+    result = await apply(control, cable, SetAddress(address=f"{wanted}/24"))
+    assert result.outcome is Outcome.UNCHANGED, result
+    assert "reach it there: no route to host" in result.words
+    assert cable.host == leased(cable.board).partition("/")[0]
+    assert cable.board.active_profile == ""
+    assert not cable.board.profiles[PROFILE].is_kept
+    assert ROLLBACK_S <= control.clock.monotonic() - begun < ROLLBACK_S + 60
+    # It is begun anew once whatever was in the way is gone.
+    cable.blocked = ()
+    assert (await apply(control, cable, SetAddress(address=f"{wanted}/24"))).outcome is Outcome.DONE
+
+
+@pytest.mark.claim("PS-08")
+@pytest.mark.parametrize("at", range(9))
+@pytest.mark.parametrize("move", [False, True])
+async def test_a_cut_at_any_command_leaves_a_board_that_is_reached(
+    tmp_path: Path, at: int, move: bool
+) -> None:
+    control, cable = wired(tmp_path)
+    host = leased(cable.board).rpartition(".")[0] + ".77"
+    action = SetAddress(address=f"{host}/24") if move else SetAddress()
+    cable.cut_at = at
+    result = await apply(control, cable, action)
+    if not result.outcome.is_well:
+        # Whoever comes by later finds it where it was before.
+        await control.clock.sleep(ROLLBACK_S + 1)
+        await cable.move("")
+        again = await apply(control, cable, action)
+        assert again.outcome.is_well, (at, result, again)
+
+
+@pytest.mark.claim("PS-08")
+async def test_power_that_goes_in_the_middle_takes_the_try_with_it(tmp_path: Path) -> None:
+    control, cable = wired(tmp_path)
+    host = leased(cable.board).rpartition(".")[0] + ".77"
+    cable.blocked = [host]
+    cable.board.on_reboot = lambda: None
+    running = asyncio.create_task(apply(control, cable, SetAddress(address=f"{host}/24")))
+    while not cable.board.active_profile:
+        await asyncio.sleep(0)
+    cable.board.reboot()
+    result = await running
+    assert result.outcome is Outcome.UNCHANGED
+    assert cable.board.profiles == {}
+
+
+async def test_a_connection_that_cannot_follow_is_told_before_anything_runs(tmp_path: Path) -> None:
+    control, cable = wired(tmp_path)
+
+    class Fixed:
+        async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+            return await cable.run(argv, timeout_s=timeout_s)
+
+    host = leased(cable.board).rpartition(".")[0] + ".77"
+    result = await control.apply(SPEC, Fixed(), SetAddress(address=f"{host}/24"))
+    assert result.outcome is Outcome.REFUSED
+    assert "Use `cohete provision`" in result.words
+    assert cable.board.timers == {}
+    assert (await control.apply(SPEC, Fixed(), SetAddress())).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"address": "10.0.0.7"}, "is no address of a board"),
+        ({"address": "10.0.0.0/24"}, "is no address of a board"),
+        ({"address": "10.0.0.255/24"}, "is no address of a board"),
+        ({"address": "127.0.0.1/8"}, "is no address of a board"),
+        ({"address": "10.0.0.7/33"}, "is no address"), ({"address": "fe80::1/64"}, "is no address"),
+        ({"interface": "eth0; reboot"}, "is no name of an interface"),
+        ({"gateway": "10.0.0"}, "is no IPv4 address"), ({"dns": ("one",)}, "is no IPv4 address"),
+    ],
+)  # fmt: skip
+def test_wishes_that_are_none(wish: dict[str, str], words: str) -> None:
+    with pytest.raises(ChangeRefused, match=words):
+        SetAddress(**wish)  # type: ignore[arg-type]
+
+
+ADDRESSES = [
+    {"ifname": "eth0", "addr_info": [{"local": "10.0.0.57", "prefixlen": 24, "dynamic": True}]},
+    {"ifname": "wlan0", "addr_info": [{"local": "10.1.0.5", "prefixlen": 24, "dynamic": True}]},
+    {"ifname": "eth1", "addr_info": []},
+]
+SAID: Sections = {
+    "net_here": b"10.0.0.1 50000 10.0.0.57 22",
+    "net_addresses": json.dumps(ADDRESSES).encode(),
+    "net_routes": b'[{"dst": "default", "gateway": "10.0.0.1", "dev": "eth0"}]',
+    "net_dns": b"nameserver 10.0.0.1\nnameserver fe80::1%eth0\nnameserver 9.9.9.9\n",
+    "net_devices": b"eth0:ethernet:connected\nwlan0:wifi:connected\neth1:ethernet:unavailable",
+    "net_active": b"11111111-2222-3333-4444-555555555555:eth0\n",
+    "net_kept": b"Error: cohete-static - no such connection profile.",
+}
+
+
+def test_what_runs_is_what_is_known_of_the_board() -> None:
+    lines = SetAddress().plan("cam", SAID).lines
+    assert any("ipv4.gateway 10.0.0.1 ipv4.dns 10.0.0.1,9.9.9.9" in line for line in lines)
+    # The way back comes before the address, and goes away last.
+    words = ("stop cohete-net-back", "--unit=cohete-net-back", "delete", "add save no",
+             "--unit=cohete-net-up", "GENERAL.STATE", "modify", "stop cohete-net-back")  # fmt: skip
+    assert all(word in line for word, line in zip(words, lines, strict=True))
+    assert "--on-active=90" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "wish", "words"),
+    [
+        ({"net_here": b""}, {}, "the interface of this connection has no IPv4 address"),
+        ({}, {"interface": "eth1"}, "eth1 has no IPv4 address"),
+        ({}, {"interface": "wlan0"}, "wlan0 is wifi, connected"),
+        ({"net_devices": b"sh: 1: nmcli: not found"}, {}, "NetworkManager does not know eth0"),
+        ({"net_devices": b"eth0:ethernet:unmanaged"}, {}, "eth0 is ethernet, unmanaged"),
+        ({"net_active": b""}, {}, "no profile of eth0 is active"),
+        ({}, {"address": "10.9.0.7/24"}, "the gateway 10.0.0.1 is not in 10.9.0.0/24"),
+    ],
+)  # fmt: skip
+def test_boards_on_which_it_cannot_be(
+    said: dict[str, bytes], wish: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ChangeRefused, match=words):
+        SetAddress(**wish).plan("cam", {**SAID, **said})  # type: ignore[arg-type]
+
+
+@given(st.dictionaries(st.sampled_from(sorted({*SAID, "usb_unit"})), st.binary(max_size=80)))
+def test_whatever_a_board_says_is_a_change_or_a_refusal(said: dict[str, bytes]) -> None:
+    for action in (SetAddress(), SetAddress(address="10.0.0.9/24"), UsbNetwork()):
+        try:
+            change = action.plan("cam", {**SAID, **said})
+        except ChangeRefused:
+            continue
+        assert change.is_done or change.steps
+
+
+@pytest.mark.claim("PS-08")
+@pytest.mark.parametrize(
+    ("address", "unit", "titles"),
+    [
+        ("192.168.55.1", b"enabled", []), ("192.168.55.1", b"disabled", ["at each start"]),
+        ("10.0.0.5", b"disabled", ["at each start", "now"]), ("10.0.0.5", b"enabled", ["now"]),
+        ("10.0.0.5", b"Failed to get unit file state", None),
+    ],
+)  # fmt: skip
+def test_the_network_on_usb(address: str, unit: bytes, titles: list[str] | None) -> None:
+    entry = {"ifname": "l4tbr0", "addr_info": [{"local": address, "prefixlen": 24}]}
+    said = {"net_addresses": json.dumps([entry]).encode(), "usb_unit": unit}
+    if titles is None:
+        with pytest.raises(ChangeRefused, match="has no nv-l4t-usb-device-mode"):
+            UsbNetwork().plan("cam", said)
+        return
+    assert [step.title for step in UsbNetwork().plan("cam", said).steps] == titles
+
+
+@pytest.mark.claim("PS-08", "AI-01")
+async def test_from_yaml(tmp_path: Path) -> None:
+    async with simulated("orin-nano-8gb", folder=tmp_path, sudo=True) as (fleet, _, specs):
+        path = tmp_path / "cohete.yaml"
+        text = path.read_text()
+        network = f"provision: {{network: {{usb: true, addresses: {{{specs[0].id}: keep}}}}}}\n"
+        path.write_text(network + text)
+        status, out, err = await run_async("provision", "--config", str(path), "--yes")
+        assert status == 0, (out, err)
+        board = next(iter(fleet.hosts.values())).board
+        assert board.profiles[PROFILE].is_kept
+        status, out, _ = await run_async("provision", "--config", str(path), "--yes")
+        assert (status, out.count("already so")) == (0, 4)
+    config, errors = check("provision: {network: {addresses: {nobody: keep}}}", "cohete.yaml")
+    assert config is None
+    assert "no device is called 'nobody'" in str(errors[0])
+
+
+async def test_a_link_that_follows_knows_the_board_by_the_key_it_had(tmp_path: Path) -> None:
+    with openssh(tmp_path / "board", extra="ListenAddress 127.0.0.2") as server:
+        known = tmp_path / "known"
+        known.write_text(server.known_hosts)
+        connector = SshConnector(Ssh(), SshFiles(tmp_path / "none", known, ()))
+        opener = make_opener(connector, SystemClock())
+        async with ReopeningLink(opener, server.spec()) as link:
+            for host in ("", "127.0.0.2", ""):
+                await link.move(host)
+                done = await link.run(("printenv", "SSH_CONNECTION"), timeout_s=20)
+                assert done.stdout.decode().split()[2] == (host or "127.0.0.1")
+        known.write_text(server.known_hosts.replace("AAAAC3", "AAAAC4"))
+        async with ReopeningLink(opener, server.spec()) as link:
+            await link.move("127.0.0.2")
+            with pytest.raises(LinkError):
+                await link.run(("true",), timeout_s=20)
+        await connector.close()
