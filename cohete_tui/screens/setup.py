@@ -56,7 +56,7 @@ _OPTIONS = {
 
 def _looked_at(local: Local) -> Shown:
     is_done, words = local.state()
-    return Shown("done" if is_done else "to do", words, tuple(local.shown))
+    return Shown("done", words) if is_done else Shown("to do", words, tuple(local.shown))
 
 
 class SetupScreen(CoheteScreen[str]):
