@@ -194,6 +194,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("back", "escape,backspace", _G, "Setup", "Leave; it goes on where it was left", "back"),
     Action("choose", "enter", _G, "Setup", "Show what the step does, ask, and do it", "do it"),
     Action("skip", "s", _G, "Setup", "Skip the step, with a reason; again takes that back", "skip"),
+    Action("undo", "z", _G, "Setup", "Take the step back, where that is possible", "undo"),
     Action("option", "o", _G, "Setup", "Another choice: packages, disk, size", "options"),
     Action("read", "r", _G, "Setup", "Look at the board again", "look again"),
     Action(

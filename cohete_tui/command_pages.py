@@ -24,35 +24,39 @@ def pages() -> dict[str, str]:
     found: dict[str, str] = {}
     rows: list[str] = []
     for name, program in _PROGRAMS.items():
-        context = click.Context(program)
-        verbs = program.list_commands(context) if isinstance(program, click.Group) else [""]
-        for verb in verbs:
-            whole = f"{name} {verb}".strip()
-            command = _verb(program, verb) if verb else program
-            file = f"{whole.replace(' ', '-')}.md"
-            found[file] = "\n".join([f"# `{whole}`", "", *_texts(command, whole), ""])
-            rows.append(f"| [`{whole}`]({file}) | {command.get_short_help_str(120)} |")
+        # As the program itself makes it: what is below inherits from it.
+        whole = click.Context(
+            program, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH,
+            **program.context_settings,
+        )  # fmt: skip
+        for context in _below(whole) if isinstance(program, click.Group) else [whole]:
+            path = context.command_path
+            file = f"{path.replace(' ', '-')}.md"
+            found[file] = "\n".join([f"# `{path}`", "", *_texts(context), ""])
+            rows.append(f"| [`{path}`]({file}) | {context.command.get_short_help_str(120)} |")
     head = ["# Commands", "", "What each says with `--help`, which works everywhere.", ""]
     table = ["| command | what it does |", "|---|---|", *rows, ""]
     return {"README.md": "\n".join([*head, *table]), **found}
 
 
-def _verb(group: click.Command, name: str) -> click.Command:
+def _below(context: click.Context) -> list[click.Context]:
+    group = context.command
     assert isinstance(group, click.Group)
-    command = group.get_command(click.Context(group), name)
-    assert command is not None
-    return command
+    found = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found.append(click.Context(command, parent=context, info_name=name))
+    return found
 
 
-def _texts(command: click.Command, whole: str) -> list[str]:
+def _texts(context: click.Context) -> list[str]:
     """Its help, and that of what is below it."""
-    settings = {"max_content_width": WIDTH, "terminal_width": WIDTH}
-    context = click.Context(command, info_name=whole, **settings)  # type: ignore[arg-type]
-    lines = ["```", *(line.rstrip() for line in command.get_help(context).splitlines()), "```"]
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            below = f"{whole} {name}"
-            lines += ["", f"## `{below}`", "", *_texts(_verb(command, name), below)]
+    help_lines = context.command.get_help(context).splitlines()
+    lines = ["```", *(line.rstrip() for line in help_lines), "```"]
+    if isinstance(context.command, click.Group):
+        for below in _below(context):
+            lines += ["", f"## `{below.command_path}`", "", *_texts(below)]
     return lines
 
 

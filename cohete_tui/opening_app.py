@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from dataclasses import replace
 
 from textual import on, work
-from textual.await_complete import AwaitComplete
-from textual.timer import Timer
 
 from cohete.errors import CoheteError
 from cohete_tui.alerting import ring
@@ -17,9 +14,6 @@ from cohete_tui.link import LinkMeter
 from cohete_tui.replay_app import ReplayApp, Session
 from cohete_tui.replaying import open_replay
 from cohete_tui.screens.start import StartScreen
-
-TIDY_S = 1.0
-"""How long after a screen was closed it is let go of."""
 
 
 class OpeningApp(ReplayApp, inherit_bindings=False):
@@ -30,20 +24,6 @@ class OpeningApp(ReplayApp, inherit_bindings=False):
         self._launch = launch
         self._timer = timer
         self._is_setup_shown = asyncio.Event()
-        self._tidying: Timer | None = None
-
-    def pop_screen(self) -> AwaitComplete:
-        """What a closed screen leaves, in cycles, is let go of a moment later.
-
-        A heap that waits for several of them never gets small again.
-        """
-        if self._tidying is None:
-            self._tidying = self.set_timer(TIDY_S, self._tidy)
-        return super().pop_screen()
-
-    def _tidy(self) -> None:
-        self._tidying = None
-        gc.collect()
 
     async def _begin(self, launch: Launch) -> None:
         """Build the fleet; heavy imports happen beside the event loop, after the first paint."""

@@ -50,6 +50,12 @@ if TYPE_CHECKING:
 @click.option("--swap-gb", default=16, show_default=True, help="Size of the swap file on it.")
 @click.option("--swappiness", default=10, show_default=True, help="How soon the kernel swaps.")
 @click.option("--alias", default="jetson", show_default=True, help="Its name in ~/.ssh/config.")
+@click.option(
+    "--undo",
+    metavar="STEP",
+    help="Take one step back, where that is possible: "
+    "key, ssh, sudo, disk, zram, swap, swappiness, cuda, usb, address.",
+)
 @click.option("--read-only", is_flag=True, help="Look at each step, and change nothing.")
 def command(
     target: str,
@@ -63,6 +69,7 @@ def command(
     swap_gb: int,
     swappiness: int,
     alias: str,
+    undo: str | None,
     read_only: bool,
 ) -> None:
     """Set TARGET up: key, name for ssh, rights, packages, disk, swap, CUDA, cohete.yaml.
@@ -100,6 +107,8 @@ def command(
         wishes = wishes.with_choice(name, text) if text else wishes
     record = SetupRecord(default_folder(), spec.place)
     dialog = _Dialog(plan, options, wishes, record)
+    if undo is not None:
+        sys.exit(0 if dialog.undo(undo, setup_steps(spec, _facts(plan, options), wishes)) else 1)
     well = True
     for step in setup_steps(spec, _facts(plan, options), wishes):
         well = dialog.one(step) and well
@@ -158,6 +167,37 @@ class _Dialog:
             return step.is_well
         return self._there(step, step.action)
 
+    def undo(self, name: str, steps: list[SetupStep]) -> bool:
+        """Take one step back; whether it is."""
+        from cohete.cli.acting import change_as_text
+        from cohete.control.change import Change
+        from cohete.errors import CoheteError, ConfigError
+        from cohete.provision.undo import undo_of
+
+        step = next((each for each in steps if each.name == name), None)
+        action = undo_of(step.action) if step is not None and step.action is not None else None
+        if step is not None and step.local is not None:
+            if self._options.read_only or not click.confirm(f"Take {name} back?", err=True):
+                return True
+            try:
+                click.echo(step.local.take_back())
+            except CoheteError as error:
+                click.echo(str(error), err=True)
+                return False
+            return True
+        if action is None:
+            known = [each.name for each in steps if each.action and undo_of(each.action)]
+            raise ConfigError(
+                f"{name!r} cannot be taken back from here", hint=f"There are: {', '.join(known)}."
+            )
+        found = self._look(action)
+        click.echo(change_as_text(self._spec.id, found))
+        if not isinstance(found, Change):
+            return False
+        if found.is_done or self._options.read_only or not click.confirm("Do it?", err=True):
+            return True
+        return self._apply(action, found)
+
     def _here(self, step: SetupStep, local: Local) -> bool:
         from cohete.errors import CoheteError
 
@@ -190,9 +230,26 @@ class _Dialog:
         click.echo(change_as_text(self._spec.id, found))
         if not isinstance(found, Change):
             return isinstance(found, ConsentNeeded) and self._options.read_only
-        if found.is_done or self._options.read_only or not self._wanted(step, "Do it?"):
-            return True
-        return self._apply(action, found)
+        if not found.is_done:
+            if self._options.read_only or not self._wanted(step, "Do it?"):
+                return True
+            if not self._apply(action, found):
+                return False
+        return step.name != "key" or self._lets_in()
+
+    def _lets_in(self) -> bool:
+        """That the key lies there is not yet a login."""
+        from cohete.clock import SystemClock
+        from cohete.links.keylogin import why_no_key
+        from cohete.links.ssh import SshConnector
+        from cohete.loop import run
+
+        why = run(why_no_key(SshConnector(self._plan.ssh), self._spec, SystemClock()))
+        if why:
+            click.echo(f"{self._spec.id}: the key is there, and a login fails: {why}", err=True)
+        else:
+            click.echo(f"{self._spec.id}: tried: no password is asked for")
+        return not why
 
     def _look(self, action: Action) -> Change | CoheteError:
         from cohete.cli.asking import ask_each

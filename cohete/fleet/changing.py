@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,8 @@ class Changes:
     power: Power = field(default_factory=Power)
     """The profiles of the configuration."""
     chosen: ChosenProfiles | None = None
+    why_no_key: Callable[[Device], Awaitable[str]] | None = None
+    """Why a new connection to a device is not let in by a key alone; empty where it is."""
 
     def profiles(self, devices: Iterable[Device]) -> list[Profile]:
         """What can be set at once: the profiles of the configuration, then the built-in ones."""

@@ -42,6 +42,7 @@ from cohete.fleet.store import FleetStore
 from cohete.fleet.supervisor import Settings, Supervisor
 from cohete.fleet.switches import SwitchKeeper
 from cohete.links.base import Completed, Link, put_over
+from cohete.links.keylogin import why_no_key
 from cohete.links.local import is_jetson
 from cohete.links.opener import Opener, make_opener
 from cohete.links.reopening import ReopeningLink
@@ -175,8 +176,9 @@ class FleetSession:
             self.store, self.control, self._runner_anyhow, self.standing, self.clock, guard_gate
         )
         self.changes = Changes(
-            self.control, self.runner, plan.control, kept_in, plan.power, self.chosen
-        )
+            self.control, self.runner, plan.control, kept_in, plan.power, self.chosen,
+            lambda device: why_no_key(self.connector, device.spec, self.clock),
+        )  # fmt: skip
         self.pressure = PressureKeeper(self.store, self.clock)
         self.leaks = LeakKeeper(self.store, self.clock)
         self.alerts = AlertKeeper(self.store, plan.alerts, self.clock, kept_in)

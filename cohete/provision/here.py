@@ -13,9 +13,10 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.config.writing import text_of, with_device, write_new
 from cohete.device.identity import Facts
+from cohete.errors import ConfigError
 from cohete.links.sshconfig import resolve
 from cohete.memory.budget import PRESETS
-from cohete.provision.sshconfig import HostEntry, add_entry, with_entry
+from cohete.provision.sshconfig import HostEntry, add_entry, with_entry, without_entry
 
 RESERVED_SHARE = 0.25
 """Of the memory of a module without a preset that is left to the system."""
@@ -61,6 +62,15 @@ class SshHost:
         backup = add_entry(self.path, self._entry)
         return f"added; before it: {backup.name}" if backup is not None else "it was there"
 
+    def take_back(self) -> str:
+        """Every other byte stays. Raises ConfigError."""
+        try:
+            old = self.path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"it cannot be read: {error.strerror}", path=str(self.path)) from None
+        backup = rewrite(self.path, without_entry(old, self._entry), "the ssh configuration")
+        return f"Host {self.alias} taken back; before it: {backup.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
@@ -105,6 +115,13 @@ class ConfigFile:
         changed = with_device(read(self.path), str(self.path), self._device)
         backup = rewrite(self.path, changed.encode(), "the configuration")
         return f"added to {self.path}; before it: {backup.name}"
+
+    def take_back(self) -> str:
+        """Its owner's file by now. Raises ConfigError."""
+        raise ConfigError(
+            "it is yours by now", path=str(self.path),
+            hint="Take the board's lines out of fleet.devices; a backup lies beside it.",
+        )  # fmt: skip
 
 
 def device_for(spec: DeviceSpec, facts: Facts | None, taken: set[str]) -> Device:

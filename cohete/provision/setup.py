@@ -56,6 +56,10 @@ class Local(Protocol):
         """Do it; what came of it. Blocking. Raises CoheteError."""
         ...
 
+    def take_back(self) -> str:
+        """Undo it; what came of it. Blocking. Raises CoheteError where that cannot be."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SetupStep:

@@ -80,6 +80,24 @@ def with_entry(text: bytes, entry: HostEntry) -> bytes:
     return before + block + after
 
 
+def without_entry(text: bytes, entry: HostEntry) -> bytes:
+    """The configuration without the host, as `with_entry` has put it there; every other byte stays.
+
+    Raises ConfigError where it is there otherwise.
+    """
+    lines = text.splitlines(keepends=True)
+    wanted = [line.encode() for line in entry.lines]
+    for nth in range(len(lines) - len(wanted) + 1):
+        end = nth + len(wanted)
+        if [line.rstrip(b"\r\n") for line in lines[nth:end]] == wanted:
+            blank = end < len(lines) and not lines[end].strip()
+            return b"".join(lines[:nth] + lines[end + blank :])
+    raise ConfigError(
+        f"the ssh configuration has no host {entry.alias} as it was written",
+        hint="Remove that block by hand.",
+    )
+
+
 def _names(line: bytes) -> list[str]:
     words = line.decode("utf-8", "replace").replace("=", " ", 1).split()
     return [word.strip('"') for word in words[1:]] if words[0].lower() == "host" else []

@@ -63,10 +63,11 @@ class InstallKey:
     @property
     def intent(self) -> str:
         comment = self.line.split(" ", 2)[2:]
-        return f"let the key {sanitise(comment[0], 60) if comment else self._blob[-12:]} log in"
+        return f"let the key {sanitise(comment[0], 60) if comment else self.blob[-12:]} log in"
 
     @property
-    def _blob(self) -> str:
+    def blob(self) -> str:
+        """The key itself, without its kind and its comment."""
         return self.line.split(" ")[1]
 
     @property
@@ -86,7 +87,7 @@ class InstallKey:
         }
         there = KEYS in modes
         text = decode(said) if there else ""
-        has_key = any(self._blob in line.split() for line in text.splitlines())
+        has_key = any(self.blob in line.split() for line in text.splitlines())
         steps: list[Step] = []
         if ".ssh" not in modes:
             steps.append(Step("make the folder", ("mkdir", "-p", "-m", "700", ".ssh")))

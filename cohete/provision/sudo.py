@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cohete.control.change import Change, Need, Sections, Step, as_root, fed_lines
@@ -46,15 +46,7 @@ class InstallSudoRules:
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where sudo wants a password: it has to be done there, once."""
-        try:
-            wanted = self.text(decode(board.get("user", b"")).strip()).strip().splitlines()
-        except ConfigError as error:
-            raise ChangeRefused(
-                f"{error.what}, so that no sudo rule can name it", where=device,
-                hint="Log in as another user of the board.",
-            ) from None  # fmt: skip
-        found = decode(board.get("rules", b"")).strip()
-        there = [] if _NO_FILE.search(found) or found.startswith("sudo:") else found.splitlines()
+        wanted, there = self._wanted(device, board), _there(board)
         missing = [line for line in wanted if line and line not in there]
         if not any(not line.startswith("#") for line in missing):
             return Change(device, self.intent, "as they should be", "as they should be")
@@ -67,27 +59,62 @@ class InstallSudoRules:
             )  # fmt: skip
         # What somebody else needs of it stays.
         lines = [*there, "", *missing] if there else wanted
-        is_text = all(line.replace("\t", " ").isprintable() for line in there)
-        if not is_text or sum(map(len, lines)) > MAX_CHARACTERS:
-            raise ChangeRefused(
-                f"{FILE} is too long to be added to, or no text", where=device,
-                hint="Tidy it up there first, with visudo -f.",
-            )  # fmt: skip
-        argvs = (
-            ("check them", (VISUDO, "-c", "-f", PART)),
-            ("for root only", (CHMOD, "440", PART)),
-            ("let them count", (MV, PART, FILE)),
-        )
+        _check_text(device, lines)
         return Change(
             device, self.intent,
             f"{sum(not line.startswith('#') for line in missing)} rules are missing"
             if there else "not there",
             "as they should be",
-            steps=(
-                Step("write them beside", fed_lines(lines, as_root(TEE, PART))),
-                *(Step(title, as_root(*argv)) for title, argv in argvs),
-            ),
+            steps=replaced_by(lines),
             needs=frozenset({Need.ROOT}),
             notes=("Nothing counts before visudo has accepted it.",),
             undo_words=f"Undone by taking these lines out of {FILE} there, with visudo -f.",
         )  # fmt: skip
+
+    def lines_of_others(self, device: str, board: Sections) -> list[str]:
+        """What stands in the file beside these lines; empty where that is no rule.
+
+        Raises ChangeRefused.
+        """
+        wanted = set(self._wanted(device, board))
+        left = [line for line in _there(board) if line not in wanted]
+        _check_text(device, left)
+        return left if any(line and not line.startswith("#") for line in left) else []
+
+    def _wanted(self, device: str, board: Sections) -> list[str]:
+        user = decode(board.get("user", b"")).strip()
+        try:
+            return self.text(user).strip().splitlines()
+        except ConfigError as error:
+            raise ChangeRefused(
+                f"{error.what}, so that no sudo rule can name it", where=device,
+                hint="Log in as another user of the board.",
+            ) from None  # fmt: skip
+
+
+def replaced_by(lines: Sequence[str]) -> tuple[Step, ...]:
+    """Cohete's drop-in with these lines, checked before it counts."""
+    argvs = (
+        ("check them", (VISUDO, "-c", "-f", PART)),
+        ("for root only", (CHMOD, "440", PART)),
+        ("let them count", (MV, PART, FILE)),
+    )
+    return (
+        Step("write them beside", fed_lines(lines, as_root(TEE, PART))),
+        *(Step(title, as_root(*argv)) for title, argv in argvs),
+    )
+
+
+def _check_text(device: str, lines: Sequence[str]) -> None:
+    """Raises ChangeRefused where what stands there cannot be written back."""
+    is_text = all(line.replace("\t", " ").isprintable() for line in lines)
+    if not is_text or sum(map(len, lines)) > MAX_CHARACTERS:
+        raise ChangeRefused(
+            f"{FILE} is too long to be written, or no text", where=device,
+            hint="Tidy it up there first, with visudo -f.",
+        )  # fmt: skip
+
+
+def _there(board: Sections) -> list[str]:
+    found = decode(board.get("rules", b"")).strip()
+    return [] if _NO_FILE.search(found) or found.startswith("sudo:") else found.splitlines()

@@ -7,6 +7,7 @@ does without: it works here.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import subprocess
 import sys
@@ -37,8 +38,15 @@ class Pool:
             # Without -P a file in the current folder could stand for a module of ours.
             argv = [sys.executable, "-P", "-m", "cohete.quantize.worker"]
             for _ in range(self._count):
+                # A group of its own: what is typed at the terminal ends who began it, and that
+                # ends the worker, which may still be starting.
                 self._processes.append(
-                    subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                    subprocess.Popen(
+                        argv,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        process_group=0 if os.name == "posix" else None,
+                    )
                 )
         return self
 

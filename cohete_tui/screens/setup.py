@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,9 +15,10 @@ from cohete.control.change import Action
 from cohete.errors import CoheteError
 from cohete.fleet.state import Device, State
 from cohete_tui.actions import Scope, bindings
-from cohete_tui.draw import Line, fit, wrap
+from cohete_tui.draw import Line
 from cohete_tui.screens.asking import AskDialog
 from cohete_tui.screens.base import CoheteScreen
+from cohete_tui.setup_lines import OPTIONS, Shown, step_lines, step_row
 from cohete_tui.widgets.keybar import KeyBar
 from cohete_tui.widgets.lines import LinesPanel
 from cohete_tui.widgets.rows import RowList
@@ -29,29 +29,6 @@ if TYPE_CHECKING:
 
 FLUSH_S = 0.5
 LOGIN = "login"
-_GLYPHS = {
-    "done": ("✓", "good"), "to do": ("○", ""), "skipped": ("–", "dim"), "cannot": ("!", "warn"),
-    "looking": ("…", "dim"),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How a step is: one of done, to do, skipped, cannot, looking; and in words."""
-
-    state: str
-    words: str = ""
-    lines: tuple[str, ...] = ()
-    """What it would run or write."""
-
-
-_OPTIONS = {
-    "packages": "Names of packages of the board's own sources, with blanks between them.",
-    "disk": "The NVMe that models are for, as in nvme0n1.",
-    "ssh": "The name for ssh, as in: ssh jetson.",
-    "swap": "GB of the swap file.",
-    "swappiness": "0 to 200; the kernel's own is 60.",
-}
 
 
 def _looked_at(local: Local) -> Shown:
@@ -84,6 +61,8 @@ class SetupScreen(CoheteScreen[str]):
         self._shown: dict[str, Shown] = {}
         self._looked_at: State | None = None
         self._written = ""
+        self._key_problem: str | None = None
+        """Why a login by key alone fails, empty where it does not; None: not tried."""
 
     @property
     def device(self) -> Device:
@@ -94,8 +73,8 @@ class SetupScreen(CoheteScreen[str]):
         yield LinesPanel(lambda cells: [self._title()], classes="plain", id="title")
         with Horizontal():
             yield RowList(id="rows")
-            yield LinesPanel(lambda cells: self._about(cells, 40), title="Step", id="beside")
-        yield LinesPanel(lambda cells: self._about(cells, 7), title="Step", id="below")
+            yield LinesPanel(lambda cells: self._about(cells), title="Step", id="beside")
+        yield LinesPanel(lambda cells: self._about(cells)[:7], title="Step", id="below")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -117,17 +96,10 @@ class SetupScreen(CoheteScreen[str]):
         rows = self.query_one(RowList)
         cells = max(30, rows.size.width - 1)
         names = [(LOGIN, "Connection"), *((step.name, step.title) for step in self._steps)]
-        rows.show([(name, self._row(name, title, cells)) for name, title in names])
+        rows.show([(name, step_row(title, self._state(name), cells)) for name, title in names])
         for panel in self.query(LinesPanel):
             if panel.display:
                 panel.update()
-
-    def _row(self, name: str, title: str, cells: int) -> Line:
-        shown = self._state(name)
-        glyph, style = _GLYPHS[shown.state]
-        style_of_words = "" if style == "good" else style
-        words = fit(shown.words or shown.state, max(8, cells - 22))
-        return [(f"{glyph} ", style), (fit(title, 18), ""), ("  ", ""), (words, style_of_words)]
 
     def _state(self, name: str) -> Shown:
         if name != LOGIN:
@@ -144,22 +116,13 @@ class SetupScreen(CoheteScreen[str]):
         of = f"  {done} of {len(self._steps)} done or skipped" if self._steps else ""
         return [(f" Setting up {self.device_id}", "title"), (of, "dim")]
 
-    def _about(self, cells: int, most: int) -> list[Line]:
+    def _about(self, cells: int) -> list[Line]:
         name = str(self.query_one(RowList).current)
-        shown = self._state(name)
         step = next((each for each in self._steps if each.name == name), None)
-        lines: list[Line] = []
-        if step is not None:
-            lines += [[(part, "")] for part in wrap(step.about, cells, 3)]
-        elif name == LOGIN:
-            text = self.device.hint or "Its host key is shown before it is trusted."
-            lines += [[(part, "dim")] for part in wrap(text, cells, 3)]
-        style = _GLYPHS[shown.state][1]
-        if shown.words:
-            lines += [[(part, style)] for part in wrap(f"{shown.state}: {shown.words}", cells, 4)]
-        for text in shown.lines:
-            lines += [[(part, "dim")] for part in wrap(text, cells, 2)]
-        return lines[:most]
+        about = step.about if step is not None else ""
+        if name == LOGIN:
+            about = self.device.hint or "Its host key is shown before it is trusted."
+        return step_lines(about, self._state(name), cells)
 
     # Looking
 
@@ -206,7 +169,17 @@ class SetupScreen(CoheteScreen[str]):
 
             words = f"{error.what}. {error.hint}" if error.hint else error.what
             return Shown("to do" if isinstance(error, ConsentNeeded) else "cannot", words)
+        if step.name == "key" and found.is_done:
+            return await self._try_key(changes, found.before)
         return Shown("done" if found.is_done else "to do", found.before, found.lines)
+
+    async def _try_key(self, changes: Changes, words: str) -> Shown:
+        """That the key lies there is not yet a login."""
+        if self._key_problem is None and changes.why_no_key is not None:
+            self._key_problem = await changes.why_no_key(self.device)
+        if self._key_problem:
+            return Shown("cannot", f"it is there, and a login fails: {self._key_problem}")
+        return Shown("done", f"{words}; tried: no password is asked for")
 
     # Actions, in the order of the registry.
 
@@ -232,6 +205,7 @@ class SetupScreen(CoheteScreen[str]):
         elif step.action is not None:
             did = await self._do_there(step, changes)
         if did:
+            self._key_problem = None
             await self._keep(step.name, None)
         self._look()
 
@@ -265,12 +239,14 @@ class SetupScreen(CoheteScreen[str]):
 
     async def _do_there(self, step: SetupStep, changes: Changes) -> bool:
         """Looked at, shown with its exact commands, agreed to, run, read back. Whether it ran."""
+        assert step.action is not None
+        return await self._run_there(step.action, changes)
+
+    async def _run_there(self, action: Action, changes: Changes) -> bool:
         from cohete.provision.disk import ConsentNeeded
         from cohete_tui.screens.change import ChangeDialog
         from cohete_tui.screens.running import RunningScreen, look_at_all
 
-        action = step.action
-        assert action is not None
         looked = await look_at_all(changes, [self.device], action)
         found = looked[self.device_id]
         if isinstance(found, ConsentNeeded):
@@ -294,6 +270,38 @@ class SetupScreen(CoheteScreen[str]):
         about = [found.what, "It gets a new partition table and file system.", found.hint]
         typed = await self.app.push_screen_wait(AskDialog("Use this disk?", about, "name and size"))
         return PrepareDisk(self._wishes.disk, self._wishes.mount, typed) if typed else None
+
+    def action_undo(self) -> None:
+        name = str(self.query_one(RowList).current)
+        step = next((each for each in self._steps if each.name == name), None)
+        if step is not None and not self._is_refused():
+            self._undo(step)
+
+    @work(exclusive=True, group="setup-do", exit_on_error=False)
+    async def _undo(self, step: SetupStep) -> None:
+        """The same way as it was done: shown, agreed to, run, looked at again."""
+        from cohete.provision.undo import undo_of
+
+        action = undo_of(step.action) if step.action is not None else None
+        changes = self._app.changes
+        if action is not None and changes is not None:
+            await self._run_there(action, changes)
+        elif step.local is not None:
+            await self._undo_here(step.title, step.local)
+        else:
+            self.notify("This step cannot be taken back from here.", timeout=4, markup=False)
+            return
+        self._key_problem = None
+        self._look()
+
+    async def _undo_here(self, title: str, local: Local) -> None:
+        dialog = AskDialog(title, ["Type yes to take it back; a backup stays."], "yes")
+        if (await self.app.push_screen_wait(dialog) or "") != "yes":
+            return
+        try:
+            self.notify(await asyncio.to_thread(local.take_back), markup=False)
+        except CoheteError as error:
+            self.notify(str(error), severity="error", markup=False)
 
     def action_skip(self) -> None:
         name = str(self.query_one(RowList).current)
@@ -333,7 +341,7 @@ class SetupScreen(CoheteScreen[str]):
     @work(exclusive=True, group="setup-do", exit_on_error=False)
     async def _choose(self, name: str, wishes: Wishes) -> None:
         title = next(step.title for step in self._steps if step.name == name)
-        dialog = AskDialog(title, [_OPTIONS.get(name, "")], text=wishes.chosen(name))
+        dialog = AskDialog(title, [OPTIONS.get(name, "")], text=wishes.chosen(name))
         typed = await self.app.push_screen_wait(dialog)
         if typed is None:
             return
@@ -345,6 +353,7 @@ class SetupScreen(CoheteScreen[str]):
         self._look()
 
     def action_read(self) -> None:
+        self._key_problem = None
         self._look()
 
     def action_shell(self) -> None:

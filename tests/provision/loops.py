@@ -26,6 +26,10 @@ TOOLS = ("losetup", "sfdisk", "partx", "mkfs.ext4", "blkid", "unshare", "nsenter
 SUDO = """#!/bin/sh
 [ "$1" = -n ] && [ "$2" = -- ] || {{ echo "sudo: usage" >&2; exit 1; }}
 shift 2
+if [ "$1" = /bin/sed ]; then
+  # The empty fstab lies over the machine's own: it can be written, and not be replaced.
+  kept=$(sed "$3" "$4") && printf '%s\\n' "$kept" > "$4"; exit $?
+fi
 "$@"; status=$?
 # A kernel without its own reader of partition tables is told of them.
 [ "$1" != /usr/sbin/sfdisk ] || partx -u {loop} >/dev/null 2>&1

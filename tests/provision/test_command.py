@@ -25,8 +25,7 @@ async def test_shown_then_done_then_nothing_to_do(tmp_path: Path) -> None:
         path = tmp_path / "cohete.yaml"
         path.write_text(
             f"ssh: {{known_hosts: {known}}}\n"
-            "provision: {packages: [htop, nvtop], ssh: {copy_id: false, config_host: cam}, "
-            "zram: {enabled: true}}\n"
+            "provision: {packages: [htop, nvtop], ssh: {copy_id: false, config_host: cam}}\n"
             f"fleet: {{devices: [{{id: board, ip: 127.0.0.1, port: {server.port}, user: {user}, "
             f"identity_file: {server.client_key}}}]}}\n"
         )
@@ -37,7 +36,6 @@ async def test_shown_then_done_then_nothing_to_do(tmp_path: Path) -> None:
         assert "== install htop, nvtop" in out
         assert "sudo -n -- /usr/bin/apt-get -y" in out
         assert "would have\nHost cam\n    HostName 127.0.0.1" in out
-        assert "provision.zram: not carried out: it is as NVIDIA's service makes it." in err
         assert "board: it does not tell its release" in err
         assert not own.exists()
         assert not (server.folder / "apt").exists()

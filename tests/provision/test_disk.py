@@ -26,6 +26,7 @@ from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.swap import AddSwapFile
+from cohete.provision.undo import undo_of
 from tests.cli.test_commands import run_async
 from tests.control.faulty import Fault, Faulty, Hurried
 from tests.provision.loops import NAME, SIZE, LoopBoard, loop_board
@@ -105,6 +106,17 @@ async def test_a_blank_disk_is_ready_and_a_second_time_nothing_changes(tmp_path:
         assert (await test.apply(test.disk(consent=""))).outcome is Outcome.ALREADY
         assert (await test.apply(test.swap())).outcome is Outcome.ALREADY
         assert test.board.fstab.read_bytes() == before
+        for action in (test.swap(), test.disk()):
+            undo = undo_of(action)
+            assert undo is not None
+            result = await test.apply(undo)
+            assert result.outcome is Outcome.DONE, result
+            assert (await test.apply(undo)).outcome is Outcome.ALREADY
+        assert test.board.fstab.read_text().splitlines() == lines[:2]
+        assert "swapfile" not in test.board.inside("cat", "/proc/swaps").stdout
+        # What is on the disk stays on it, and is used again without anybody's word.
+        assert (await test.apply(test.disk(consent=""))).outcome is Outcome.DONE
+        assert (await test.apply(test.swap())).outcome is Outcome.DONE
         refused = await test.apply(test.swap(4))
         assert refused.outcome is Outcome.REFUSED
         assert "has 2.0 GB already" in refused.words

@@ -28,6 +28,7 @@ from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.provision.network import PROFILE, ROLLBACK_S, SetAddress, UsbNetwork
+from cohete.provision.undo import undo_of
 from cohete.simulator.board import SimBoard
 from cohete.simulator.network import leased
 from cohete.simulator.programs import PROGRAMS
@@ -118,6 +119,11 @@ async def test_the_address_it_has_becomes_its_own(tmp_path: Path) -> None:
     assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
     cable.board.reboot()
     assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
+    undo = undo_of(SetAddress())
+    assert undo is not None
+    assert (await apply(control, cable, undo)).outcome is Outcome.DONE
+    change = await control.look(SPEC, cable, SetAddress())
+    assert change.before == f"eth0 {now}, leased"
 
 
 @pytest.mark.claim("PS-08")

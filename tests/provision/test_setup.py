@@ -21,7 +21,9 @@ from cohete.device.identity import Facts
 from cohete.errors import ChangeRefused, ConfigError
 from cohete.provision.here import ConfigFile, SshHost, config_for
 from cohete.provision.setup import SetupRecord, Wishes, sudo_rules
+from cohete.provision.sshconfig import HostEntry, with_entry, without_entry
 from cohete.provision.sudo import FILE, InstallSudoRules
+from cohete.provision.undo import undo_of
 from tests.boards import simulated
 from tests.cli.test_commands import run, run_async
 
@@ -125,6 +127,21 @@ def test_where_a_device_is_added(text: str, line: int) -> None:
     assert changed[line - 1 : line + 1] == [f"{margin}- id: new", f"{margin}  host: h"]
 
 
+CONFIGS = st.lists(
+    st.sampled_from(["Host a", "  User x", "# mine", "", "Match all", "Include more", "\tPort 2"])
+).map("\n".join)
+
+
+@given(CONFIGS, st.sampled_from(["\n", ""]))
+def test_a_host_that_was_added_is_taken_back(text: str, end: str) -> None:
+    old = (text + end).encode()
+    entry = HostEntry("jetson", "10.0.0.7", "nvidia", 2222, "/my key")
+    again = without_entry(with_entry(old, entry), entry)
+    assert again in (old, old + b"\n")
+    with pytest.raises(ConfigError, match="has no host jetson as it was written"):
+        without_entry(old, entry)
+
+
 def test_a_board_that_ssh_knows_by_a_name_of_its_own(tmp_path: Path) -> None:
     ssh = tmp_path / "config"
     ssh.write_text("Host bench\n  HostName 10.0.0.7\n  Port 2222\n  User jane\n")
@@ -173,8 +190,20 @@ def test_rules_of_others_stay() -> None:
     assert "jane ALL=" in rules("", "jane").lines[0]
     with pytest.raises(ChangeRefused, match="is no login name"):
         rules("", "me@corp")
+    action = InstallSudoRules(lambda login: sudo_rules(login, Wishes()))
+    undo = undo_of(action)
+    assert undo is not None
+    said = {"user": b"nvidia", "sudo": b""}
+    assert (
+        "rm -f /etc/sudoers.d/cohete"
+        in undo.plan("board", {**said, "rules": whole.encode()}).lines[0]
+    )
+    left = undo.plan("board", {**said, "rules": f"# mine\n{mine}\n{whole}".encode()})
+    assert mine in left.lines[0]
+    assert "nvpmodel" not in left.lines[0]
+    assert undo.plan("board", {**said, "rules": mine.encode()}).is_done
     for odd in ("x\x1b]0;y", "long " * 20_000):
-        with pytest.raises(ChangeRefused, match="too long to be added to, or no text"):
+        with pytest.raises(ChangeRefused, match="too long to be written, or no text"):
             rules(odd)
     with pytest.raises(ChangeRefused, match="sudo wants a password there"):
         rules("sudo: a password is required", sudo="sudo: a password is required")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cohete.clock import SystemClock
 from cohete.config.schema import Ssh
 from cohete.control.applying import Control
 from cohete.control.audit import AuditLog
@@ -23,6 +25,7 @@ from cohete.control.looking import Runner
 from cohete.control.outcome import Outcome
 from cohete.errors import AuthRefused, ChangeRefused
 from cohete.links.base import Completed
+from cohete.links.keylogin import why_no_key
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
@@ -33,6 +36,7 @@ from cohete.provision.steps import (
     SetCudaEnvironment,
     SetSwappiness,
 )
+from cohete.provision.undo import undo_of
 from cohete.provision.zram import SetZram, script, unit_lines
 from tests.control.faulty import Fault, Faulty, Hurried, check
 from tests.control.rooted import Rooted, build
@@ -59,6 +63,7 @@ SYSTEMCTL = """#!/bin/sh
 root="$STANDIN/root"; unit="$root/etc/systemd/system/$2"
 case $1 in
 is-enabled) [ ! -e "$unit.on" ] || { echo enabled; exit 0; }; echo disabled; exit 1;;
+disable) rm -f "$unit.on";;
 enable) [ -e "$unit" ] || { echo "Unit file $2 does not exist." >&2; exit 1; }; : > "$unit.on";;
 restart)
   set -- $(sed -n 's/.*echo \\([a-z0-9-]*\\) >.*swapon -p \\([0-9-]*\\) .*/\\1 \\2/p' "$unit")
@@ -143,6 +148,10 @@ STEPS: dict[str, Action] = {
     "cuda": SetCudaEnvironment(),
     "zram": SetZram("", 100),
 }
+
+
+def test_what_cannot_be_taken_back_says_so() -> None:
+    assert undo_of(InstallPackages(("htop",))) is None
 
 
 def _tree(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -322,6 +331,56 @@ async def test_swappiness_now_and_after_a_start(server: Sshd, tmp_path: Path) ->
         assert [step.title for step in change.steps] == ["set it now"]
     with pytest.raises(ChangeRefused):
         SetSwappiness(500)
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if undo_of(STEPS[name]) is not None])
+@pytest.mark.parametrize("fault", [None, Fault.CUT_AFTER, Fault.REFUSED])
+async def test_taken_back_it_is_to_do_again(
+    server: Sshd, tmp_path: Path, name: str, fault: Fault | None
+) -> None:
+    action, undo = STEPS[name], undo_of(STEPS[name])
+    assert undo is not None
+    for at in range(6):
+        async with board(server, tmp_path / f"{at}") as test:
+            spec = server.spec()
+            before = _tree(test.root)
+            assert await test.apply(undo) is Outcome.ALREADY
+            assert await test.apply(action) is Outcome.DONE
+            struck = Faulty(test.runner, fault, at)
+            result = await test.control.apply(spec, struck, undo)
+            assert (await test.apply(undo)).is_well, (at, result)
+            assert not (await test.control.look(spec, test.runner, action)).is_done
+            assert (await test.control.look(spec, test.runner, undo)).is_done
+            if name in ("swappiness", "cuda"):
+                assert _tree(test.root) == before
+            if fault is None or at >= struck.commands:
+                return
+
+
+async def test_other_keys_stay_where_one_is_taken_back(server: Sshd, tmp_path: Path) -> None:
+    async with board(server, tmp_path) as test:
+        other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+        keys = test.root / ".ssh/authorized_keys"
+        keys.parent.mkdir(mode=0o700, exist_ok=True)
+        keys.write_text(f"# mine\n{other} one\n")
+        key, undo = InstallKey(LINE), undo_of(InstallKey(LINE))
+        assert undo is not None
+        assert await test.apply(key) is Outcome.DONE
+        assert await test.apply(undo) is Outcome.DONE
+        assert keys.read_text().split("\n\n") == [f"# mine\n{other} one", ""]
+        assert keys.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_key_that_lies_there_is_tried(server: Sshd, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    known.write_text(server.known_hosts)
+    connector = SshConnector(Ssh(), SshFiles(tmp_path / "none", known, ()))
+    assert await why_no_key(connector, server.spec(), SystemClock()) == ""
+    stranger = tmp_path / "stranger"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(stranger))
+    stranger.chmod(0o600)
+    spec = dataclasses.replace(server.spec(), identity_file=str(stranger))
+    assert await why_no_key(connector, spec, SystemClock()) != ""
 
 
 @pytest.mark.claim("SM-05")

@@ -295,6 +295,50 @@ async def test_a_board_of_the_configuration_is_in_it(tmp_path: Path) -> None:
             assert test.state("config") == "done"
 
 
+async def test_a_step_is_taken_back(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path, (80, 24)) as test:
+        before = test.board.written.get("/proc/sys/vm/swappiness")
+        await test.do("swappiness")
+        await test.looked()
+        test.screen.query_one("#rows").select("swappiness")  # type: ignore[attr-defined]
+        await test.pilot.press("z")
+        await test.wait_for(ChangeDialog)
+        assert "take back: set swappiness to 10" in text_of(test.app).casefold()
+        await test.pilot.press("tab", "enter")
+        await test.wait_for(RunningScreen)
+        await until(lambda: "over, all well" in text_of(test.app))
+        await test.pilot.press("escape")
+        await until(lambda: test.state("swappiness") == "to do")
+        assert test.board.written["/proc/sys/vm/swappiness"] == b"60\n"
+        assert before is None
+        await test.do("ssh")
+        test.screen.query_one("#rows").select("ssh")  # type: ignore[attr-defined]
+        await test.pilot.press("z")
+        await test.type("yes")
+        await until(lambda: test.state("ssh") == "to do")
+        assert "bench" not in test.wishes.ssh_config.read_text()
+        test.screen.query_one("#rows").select("packages")  # type: ignore[attr-defined]
+        await test.pilot.press("z")
+        await until(lambda: "cannot be taken back" in text_of(test.app))
+
+
+async def test_a_key_that_is_there_and_lets_nobody_in(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path) as test:
+        await test.do("key")
+        assert "tried: no password is asked for" in test.screen._state("key").words
+
+        async def refused(device: object) -> str:
+            return "the board asks for a password"
+
+        session = test.app._session
+        assert session is not None
+        assert session.changes is not None
+        session.changes = dataclasses.replace(session.changes, why_no_key=refused)
+        await test.pilot.press("r")
+        await until(lambda: test.state("key") == "cannot")
+        assert "a login fails: the board asks for a password" in test.screen._state("key").words
+
+
 async def test_another_choice_for_a_step(tmp_path: Path) -> None:
     async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path, (80, 24)) as test:
         for name, text, shown in (

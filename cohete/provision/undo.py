@@ -1,0 +1,203 @@
+"""What setting up has made, taken back where that is possible; data stays.
+
+A step is taken back once looking at it again finds nothing of it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cohete.control.change import Action, Change, Need, Sections, Step, as_root
+from cohete.links.commands import Probe
+from cohete.provision import network, steps, sudo, zram
+from cohete.provision.disk import PrepareDisk
+from cohete.provision.fstab import FSTAB_FILE
+from cohete.provision.network import SetAddress, UsbNetwork
+from cohete.provision.steps import InstallKey, SetCudaEnvironment, SetSwappiness
+from cohete.provision.sudo import InstallSudoRules
+from cohete.provision.swap import AddSwapFile
+from cohete.provision.zram import SetZram
+from cohete.storage.disks import look
+from cohete.text import decode
+
+KERNELS_OWN = 60
+"""The swappiness of a kernel that nobody has told otherwise."""
+RM, SED, UMOUNT, SWAPOFF = "/usr/bin/rm", "/bin/sed", "/usr/bin/umount", "/usr/sbin/swapoff"
+LIMIT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """An action undone by these commands; already so where nothing of it is left."""
+
+    action: Action
+    is_left: Callable[[Sections], bool]
+    """Whether anything of it is still on the board."""
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def intent(self) -> str:
+        return f"take back: {self.action.intent}"
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        return self.action.probes
+
+    def plan(self, device: str, board: Sections) -> Change:
+        """Raises ChangeRefused where the action itself cannot be meant of the board."""
+        change = self.action.plan(device, board)
+        if not self.is_left(board):
+            return Change(device, self.intent, change.before, change.before)
+        needs = frozenset({Need.ROOT} if any("sudo" in each.argv for each in self.steps) else ())
+        return Change(
+            device, self.intent, change.before, "as before it was set up", self.steps, needs=needs,
+            notes=self.notes, undo_words="Undone by doing the step again.",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSudoRules:
+    """Cohete's drop-in without these lines; what somebody else wrote into it stays."""
+
+    action: InstallSudoRules
+
+    @property
+    def intent(self) -> str:
+        return f"take back: {self.action.intent}"
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        return self.action.probes
+
+    def plan(self, device: str, board: Sections) -> Change:
+        """Raises ChangeRefused as the action does."""
+        change = self.action.plan(device, board)
+        if not change.is_done:
+            return Change(device, self.intent, change.before, change.before)
+        left = self.action.lines_of_others(device, board)
+        run = sudo.replaced_by(left) if left else (_root("remove them", RM, "-f", sudo.FILE),)
+        return Change(
+            device, self.intent, change.before, "as before it was set up", run,
+            needs=frozenset({Need.ROOT}),
+            notes=("From then on Cohete can change nothing that needs root.",),
+            undo_words="Undone by doing the step again.",
+        )  # fmt: skip
+
+
+def undo_of(action: Action) -> Action | None:
+    """What takes it back; None where nothing can, or only its owner may."""
+    match action:
+        case InstallKey():
+            return TakeBack(
+                action, lambda board: action.blob in _said(board, "keys"),
+                (_without_key(action),), ("Whoever logs in with this key only is locked out.",),
+            )  # fmt: skip
+        case InstallSudoRules():
+            return RemoveSudoRules(action)
+        case SetSwappiness():
+            return TakeBack(
+                action,
+                lambda board: (
+                    _said(board, "sysctl_file") == f"vm.swappiness = {action.value}"
+                    or _said(board, "swappiness") == str(action.value)
+                ),
+                (
+                    _root("not at a start", RM, "-f", steps.SYSCTL_FILE),
+                    _root("the kernel's own", steps.SYSCTL, "-w", f"vm.swappiness={KERNELS_OWN}"),
+                ),
+            )
+        case SetCudaEnvironment():
+            return TakeBack(
+                action, lambda board: _said(board, "cuda_file").startswith(steps.CUDA_LINES[0]),
+                (_root("remove the file", RM, "-f", steps.CUDA_FILE),),
+            )  # fmt: skip
+        case SetZram():
+            return TakeBack(
+                action,
+                lambda board: (
+                    _said(board, "zram_unit").startswith("[Unit]")
+                    or _said(board, "zram_starts") == "enabled"
+                ),
+                (
+                    _root("not at a start", zram.SYSTEMCTL, "disable", zram.UNIT),
+                    _root("remove its unit", RM, "-f", zram.UNIT_FILE),
+                    _root("have it known", zram.SYSTEMCTL, "daemon-reload"),
+                ),
+                ("NVIDIA's own comes back with the next start.",),
+            )
+        case AddSwapFile():
+            return TakeBack(
+                action,
+                lambda board: (
+                    any(
+                        f"{action.path} " in f"{_said(board, name)} " for name in ("swaps", "fstab")
+                    )
+                    or _said(board, "file")[:1].isdigit()
+                ),
+                (
+                    _root("use it no more", SWAPOFF, action.path, goes_on=True),
+                    _without_line(f"^{action.path} none swap "),
+                    _root("remove it", RM, "-f", action.path),
+                ),
+                ("What is swapped out there comes back into memory.",),
+            )
+        case PrepareDisk():
+            return TakeBack(
+                action, lambda board: _mounts(board, action.mount),
+                (
+                    _without_line(f"^UUID=[0-9A-Fa-f-]* {action.mount} "),
+                    _root("let go of it", UMOUNT, action.mount),
+                ),
+                ("What is on the disk stays on it.",),
+            )  # fmt: skip
+        case UsbNetwork():
+            argv = (network.SYSTEMCTL, "disable", "--now", network.USB_UNIT)
+            return TakeBack(
+                action, lambda board: _said(board, "usb_unit") == "enabled",
+                (_root("not any more", *argv),),
+            )  # fmt: skip
+        case SetAddress():
+            argv = (network.NMCLI, "connection", "delete", network.PROFILE)
+            return TakeBack(
+                action, lambda board: _said(board, "net_kept").startswith(("yes", "no")),
+                (_root("remove its profile", *argv, ends=True),),
+                ("The board takes the address it is lent, perhaps another one.",),
+            )  # fmt: skip
+        case _:
+            return None
+
+
+def _said(board: Sections, name: str) -> str:
+    return decode(board.get(name, b"")).strip()
+
+
+def _mounts(board: Sections, place: str) -> bool:
+    storage = look(board)
+    return any(line.mount == place for line in storage.fstab) or any(
+        place in disk.mounts for disk in storage.disks
+    )
+
+
+def _without_key(action: InstallKey) -> Step:
+    part = f"{steps.KEYS}.cohete-part"
+    # grep says 1 where no other key is left.
+    line = (
+        f"grep -vF {shlex.quote(action.blob)} {steps.KEYS} > {part}; "
+        f'[ "$?" -le 1 ] && chmod 600 {part} && mv -f {part} {steps.KEYS}'
+    )
+    return Step("remove the key", ("sh", "-c", line))
+
+
+def _without_line(pattern: str) -> Step:
+    escaped = pattern.replace("#", r"\#")
+    return _root("not at a start", SED, "-i", rf"\#{escaped}#d", FSTAB_FILE)
+
+
+def _root(title: str, *argv: str, ends: bool = False, goes_on: bool = False) -> Step:
+    return Step(
+        title, as_root(*argv), rule=shlex.join(argv), limit_s=LIMIT_S, ends_connection=ends,
+        goes_on=goes_on,
+    )  # fmt: skip
