@@ -85,6 +85,9 @@ def acted(options: Options, plan: FleetPlan, wish: Wish, intent: str) -> bool:
     from cohete.loop import run
 
     wanted = replace(plan, specs=[spec for spec in plan.specs if wish(spec) is not None])
+    if plan.specs and not wanted.specs:
+        # This part is about other boards.
+        return True
     return run(_act(wanted, options, wish, (None, ()), intent))
 
 

@@ -146,11 +146,14 @@ def _entries(plan: FleetPlan, wanted: Provision, path: Path, *, only_told: bool,
 
     assert wanted.ssh is not None
     alone = len(plan.specs) == 1
+    given = wanted.network.addresses if wanted.network is not None else {}
     for spec in plan.specs:
         target = spec.target
+        moved = given.get(spec.id, "keep")
         entry = HostEntry(
             wanted.ssh.config_host if alone else spec.id,
-            target.host,
+            # Where it is from now on.
+            target.host if moved == "keep" else moved.partition("/")[0],
             target.user or wanted.ssh.username,
             target.port or 22,
             spec.identity_file or "",

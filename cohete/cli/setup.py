@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     "--undo",
     metavar="STEP",
     help="Take one step back, where that is possible: "
-    "key, ssh, sudo, disk, zram, swap, swappiness, cuda, usb, address.",
+    "key, ssh, sudo, disk, zram, swap, swappiness, cuda, usb.",
 )
 @click.option("--read-only", is_flag=True, help="Look at each step, and change nothing.")
 def command(

@@ -10,6 +10,7 @@ import yaml
 
 from cohete.config.loading import check
 from cohete.config.schema import Config, Device
+from cohete.config.yamltree import LOADER
 from cohete.errors import ConfigError
 
 HEAD = "# Boards and how they are watched. `cohete config check` checks it, `cohete-tui` opens it."
@@ -43,7 +44,10 @@ def with_device(text: str, path: str, device: Device) -> str:
     before, errors = check(text, path)
     if before is None:
         raise errors[0]
-    node = _devices(yaml.compose(text, Loader=yaml.SafeLoader))
+    try:
+        node = _devices(yaml.compose(text, Loader=LOADER))
+    except yaml.YAMLError:
+        raise by_hand from None
     if node is None or node.flow_style or not node.value:
         raise by_hand
     lines = text.splitlines(keepends=True)

@@ -20,6 +20,7 @@ Scalar = str | int | float | bool | None
 Value = Scalar | list["Value"] | dict[str, "Value"]
 Position = tuple[int, int]
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
 _PLAIN_TAGS = (None, "!", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
@@ -81,8 +82,7 @@ class _Builder:
         self._tree = Tree(None)
 
     def build(self, text: str) -> Tree:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        events = iter(yaml.parse(text, Loader=loader))
+        events = iter(yaml.parse(text, Loader=LOADER))
         stack: list[_Open] = []
         documents = 0
         for event in events:

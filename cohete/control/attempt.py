@@ -125,7 +125,7 @@ class Attempt:
         now = await self._read_back(self._action, settle_s, patience_s)
         if isinstance(now, ChangeRefused):
             words = "; ".join(part for part in (words, now.what) if part)
-            if change.undo is not None:
+            if change.undo is not None and not self._left:
                 return await self._put_back(change, change.undo, now.what, words)
         if now is None or isinstance(now, ChangeRefused):
             words = words or "the board cannot be read any more"

@@ -194,7 +194,8 @@ def quote(argv: Sequence[str]) -> str:
 
 def probe_script(probes: Sequence[Probe] = PROBES, limit_bytes: int = SECTION_LIMIT_BYTES) -> str:
     """A POSIX shell script that runs each probe and marks where its output begins."""
-    lines = []
+    # What is read is recognised by its words, whatever language the board speaks.
+    lines = ["export LC_ALL=C"]
     for probe in probes:
         lines.append(f"echo; echo {MARK} {probe.name}")
         lines.append(f"{quote(probe.argv)} 2>&1 </dev/null | head -c {limit_bytes}")

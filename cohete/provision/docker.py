@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cohete.control.change import (
     Change,
@@ -18,7 +18,6 @@ from cohete.control.change import (
     Step,
     Verdict,
     as_root,
-    by_exit_status,
     fed_lines,
     output_of,
 )
@@ -34,7 +33,7 @@ from cohete.storage.layout import ROOT, StorageLayout
 from cohete.text import decode, sanitise
 
 CONFIG = "/etc/docker/daemon.json"
-DOCKER, DU, CP = "/usr/bin/docker", "/usr/bin/du", "/usr/bin/cp"
+DOCKER, DU, CP, ENV = "/usr/bin/docker", "/usr/bin/du", "/usr/bin/cp", "/usr/bin/env"
 DIFF, RM, MV, RMDIR, MKDIR = (
     "/usr/bin/diff", "/usr/bin/rm", "/usr/bin/mv", "/usr/bin/rmdir", "/usr/bin/mkdir",
 )  # fmt: skip
@@ -119,8 +118,7 @@ class MoveDocker:
                     _root("make room for it", MKDIR, "-p", _part(self.to)),
                     _root("copy it", CP, "-a", f"{root}/.", _part(self.to), limit_s=COPY_LIMIT_S),
                     _compare(root, _part(self.to)),
-                    Step("take the empty folder away", as_root(RMDIR, self.to), goes_on=True,
-                         judge=_gone, rule=f"{RMDIR} {self.to}"),
+                    _no_folder(self.to),
                     _root("put it in its place", MV, "-T", _part(self.to), self.to),
                 )
             ),
@@ -230,16 +228,15 @@ def rules_for(to: str = f"{ROOT}/docker") -> tuple[str, ...]:
         f"{DU} -sk {root}", f"{DU} -sk {part}",
         *(f"/bin/systemctl stop {unit}" for unit in _UNITS), "/bin/systemctl start docker.service",
         f"{MKDIR} -p {part}", f"{CP} -a {root}/. {part}",
-        f"{DIFF} -rq --no-dereference {root} {part}",
-        f"{DIFF} -rq --no-dereference {root} {to}", f"{RMDIR} {to}", f"{MV} -T {part} {to}",
-        f"{MV} -T {to} {part}",
+        f"{ENV} LC_ALL=C {DIFF} -rq --no-dereference {root} {part}",
+        f"{ENV} LC_ALL=C {DIFF} -rq --no-dereference {root} {to}",
+        f"{RMDIR} {to}", f"{MV} -T {part} {to}", f"{MV} -T {to} {part}",
         f"{CP} -n {CONFIG} {CONFIG}.cohete-backup", f"{TEE} {CONFIG}", f"{RM} -f {CONFIG}",
     )  # fmt: skip
 
 
 def _root(title: str, *argv: str, limit_s: float = 60.0) -> Step:
-    judge = _same if argv[0] == DIFF else None
-    return Step(title, as_root(*argv), rule=shlex.join(argv), judge=judge, limit_s=limit_s)
+    return Step(title, as_root(*argv), rule=shlex.join(argv), limit_s=limit_s)
 
 
 def _kib(board: Sections, name: str) -> int | None:
@@ -258,20 +255,22 @@ def _is_there(board: Sections) -> bool:
 
 
 def _compare(root: str, other: str) -> Step:
-    argv = (DIFF, "-rq", "--no-dereference", root, other)
-    return _root("compare every byte", *argv, limit_s=COPY_LIMIT_S)
+    # What it says of special files is read.
+    argv = (ENV, "LC_ALL=C", DIFF, "-rq", "--no-dereference", root, other)
+    step = _root("compare every byte", *argv, limit_s=COPY_LIMIT_S)
+    return replace(step, judge=_same)
+
+
+def _no_folder(path: str) -> Step:
+    """Where there is an empty one."""
+    line = f"test ! -d {shlex.quote(path)} || {shlex.join(as_root(RMDIR, path))}"
+    return Step("take the empty folder away", ("sh", "-c", line), rule=f"{RMDIR} {path}")
 
 
 def _write(text: str) -> Step:
     argv = (TEE, CONFIG)
     return Step("write its settings", fed_lines(text.splitlines(), as_root(*argv)),
                 rule=" ".join(argv))  # fmt: skip
-
-
-def _gone(done: Completed) -> Verdict:
-    """It is empty and goes, or is not there."""
-    said = output_of(done)
-    return Verdict(True) if "No such file" in said else by_exit_status(done)
 
 
 def _same(done: Completed) -> Verdict:

@@ -28,9 +28,14 @@ from cohete.links.base import Completed
 from cohete.links.commands import Probe
 from cohete.text import decode, sanitise
 
-PROFILE = "cohete-static"
+OURS = "cohete-"
+"""What the names of our profiles begin with; interface and address follow."""
 BACK, UP = "cohete-net-back", "cohete-net-up"
+MAX_DNS = 3
+"""As many as a resolver asks."""
 ROLLBACK_S = 90
+EXACT = "--timer-property=AccuracySec=1s"
+"""systemd's own is a minute."""
 REACH_S = 60.0
 NMCLI, SYSTEMCTL, RUN = "/usr/bin/nmcli", "/bin/systemctl", "/usr/bin/systemd-run"
 USB_UNIT = "nv-l4t-usb-device-mode.service"
@@ -45,6 +50,16 @@ class _Now:
     name: str
     address: str
     is_leased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    """A profile of NetworkManager: which device uses it now, and whether it starts by itself."""
+
+    name: str
+    uuid: str
+    device: str
+    starts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,8 @@ class SetAddress:
             raise ChangeRefused(f"`{self.interface[:30]}` is no name of an interface")
         for each in filter(None, (self.gateway, *self.dns)):
             _address(each)
+        if len(self.dns) > MAX_DNS:
+            raise ChangeRefused(f"at most {MAX_DNS} name servers are asked")
         if self.address:
             _ = self._wanted("")
 
@@ -74,48 +91,58 @@ class SetAddress:
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        fields = "connection.autoconnect,ipv4.method,ipv4.addresses"
+        profiles = ("nmcli", "-t", "-f", "NAME,UUID,DEVICE,AUTOCONNECT", "connection", "show")
+        details = ("nmcli", "-t", "-f", "GENERAL.DEVICE,IP4.GATEWAY,IP4.DNS", "device", "show")
         return (
             Probe("net_here", ("printenv", "SSH_CONNECTION")),
             Probe("net_addresses", ("ip", "-j", "address")),
-            Probe("net_routes", ("ip", "-j", "route", "show", "default")),
-            Probe("net_dns", ("grep", "-s", "^nameserver", "/run/systemd/resolve/resolv.conf")),
             Probe("net_devices", ("nmcli", "-t", "-f", "DEVICE,TYPE,STATE", "device", "status")),
-            Probe("net_active", ("nmcli", "-t", "-f", "UUID,DEVICE", "connection", "show",
-                                 "--active")),
-            Probe("net_kept", ("nmcli", "-g", fields, "connection", "show", PROFILE)),
-        )  # fmt: skip
+            Probe("net_details", details),
+            Probe("net_profiles", profiles),
+        )
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where it is no Ethernet, or nobody manages it."""
-        found = _interfaces(board)
-        now = self._meant(device, found, board)
+        now = self._meant(device, _interfaces(board), board)
         self._check_managed(device, now, board)
         wanted = self._wanted(now.address)
-        gateway = self.gateway or _gateway(board, now.name)
+        used_gateway, used_dns = _details(board, now.name)
+        gateway, dns = self.gateway or used_gateway, self.dns or used_dns
         if gateway and IPv4Address(gateway) not in wanted.network:
             raise ChangeRefused(
                 f"the gateway {gateway} is not in {wanted.network}", where=device,
                 hint="Name the gateway of that network, or another address.",
             )  # fmt: skip
-        after = f"{now.name} {wanted} for good"
-        kept = decode(board.get("net_kept", b"")).split()
-        is_ours = kept == ["yes", "manual", str(wanted)]
-        if str(wanted) == now.address and (is_ours or not now.is_leased):
-            return Change(device, self.intent, after, after)
-        old = _profile_of(board, now.name)
-        if old is None:
+        profiles = _profiles(board)
+        active = next((each for each in profiles if each.device == now.name), None)
+        if active is None:
             raise ChangeRefused(
                 f"no profile of {now.name} is active, to go back to", where=device,
                 hint="See `nmcli connection show --active` there.",
             )  # fmt: skip
+        after = f"{now.name} {wanted} for good"
+        is_there = str(wanted) == now.address and (gateway, dns) == (used_gateway, used_dns)
+        is_tried = active.name.startswith(OURS) and not active.starts
+        if is_there and not is_tried and not now.is_leased:
+            return Change(device, self.intent, after, after)
+        name = f"{OURS}{now.name}-{wanted.ip}"
+        tried: tuple[Step, ...] = ()
+        if is_there and is_tried:
+            # Somebody was cut off: it is reached, and only has to be kept.
+            name, how = active.name, "on trial"
+        else:
+            if name == active.name:
+                name += "-b"
+            tried = _tried(now.name, name, wanted, gateway, dns, active)
+            how = "leased" if now.is_leased else "fixed"
+        older = [each for each in profiles
+                 if each.name.startswith(f"{OURS}{now.name}-") and each.name != name]  # fmt: skip
+        starts = [each.name for each in older if each.starts and each is not active]
         moves = str(wanted.ip) != now.address.partition("/")[0]
-        steps = self._steps(now.name, wanted, gateway, self.dns or _dns(board), old)
-        how = "leased" if now.is_leased else "fixed"
-        if kept[:1] == ["yes"]:
-            how += f", {sanitise(kept[-1], 40)} from its next start"
         return Change(
-            device, self.intent, f"{now.name} {now.address}, {how}", after, steps,
+            device, self.intent,
+            ", ".join([f"{now.name} {now.address}", how, *(f"{each} kept" for each in starts)]),
+            after, (*tried, *_kept(name, older)),
             needs=frozenset({Need.ROOT}),
             notes=(
                 f"Not reached at {wanted.ip} within {ROLLBACK_S} s it goes back by itself.",
@@ -123,34 +150,9 @@ class SetAddress:
                 *((f"Then it is reached at {wanted.ip} only: change it in cohete.yaml.",)
                   if moves else ()),
             ),
-            undo_words=f"Undone by `nmcli connection delete {PROFILE}` there.",
+            undo_words="Undone by bringing another profile up, then deleting this one.",
             moves_to=str(wanted.ip) if moves else "",
             patience_s=ROLLBACK_S + 60.0,
-        )  # fmt: skip
-
-    def _steps(
-        self, interface: str, wanted: IPv4Interface, gateway: str, dns: tuple[str, ...], old: str
-    ) -> tuple[Step, ...]:
-        profile = (
-            "ifname", interface, "con-name", PROFILE, "connection.autoconnect", "no",
-            "ipv4.method", "manual", "ipv4.addresses", str(wanted),
-            *(("ipv4.gateway", gateway) if gateway else ()),
-            *(("ipv4.dns", ",".join(dns)) if dns else ()),
-        )  # fmt: skip
-        state = ("nmcli", "-g", "GENERAL.STATE", "connection", "show", PROFILE)
-        keep = ("connection.autoconnect", "yes", "connection.autoconnect-priority", "100")
-        return (
-            _root("no older timer", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
-            _root("a way back", RUN, f"--unit={BACK}", f"--on-active={ROLLBACK_S}", "--collect",
-                  NMCLI, "connection", "up", "uuid", old),
-            _root("no older profile", NMCLI, "connection", "delete", PROFILE, judge=_any),
-            _root("the address, in memory only", NMCLI, "connection", "add", "save", "no", "type",
-                  "ethernet", *profile),
-            _root("use it", RUN, f"--unit={UP}", "--on-active=1", "--collect", NMCLI,
-                  "connection", "up", PROFILE),
-            Step("reach it there", state, limit_s=REACH_S, anew=True, judge=_is_active),
-            _root("keep it", NMCLI, "connection", "modify", PROFILE, *keep),
-            _root("no way back any more", SYSTEMCTL, "stop", f"{BACK}.timer"),
         )  # fmt: skip
 
     def _wanted(self, now: str) -> IPv4Interface:
@@ -211,30 +213,70 @@ class UsbNetwork:
         return (
             Probe("net_addresses", ("ip", "-j", "address")),
             Probe("usb_unit", ("systemctl", "is-enabled", USB_UNIT)),
+            Probe("usb_runs", ("systemctl", "is-active", USB_UNIT)),
         )
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where the release has no such service."""
-        at = next((each for each in _interfaces(board)
-                   if each.address.partition("/")[0] == USB_ADDRESS), None)  # fmt: skip
         said = decode(board.get("usb_unit", b"")).strip()
         starts = said in ("enabled", "static", "indirect")
-        words = f"{at.name} {at.address}" if at is not None else f"no {USB_ADDRESS}"
-        before = f"{words}, {'also after a start' if starts else 'not after a start'}"
-        if at is None and not starts and said != "disabled":
+        if not starts and said != "disabled":
             raise ChangeRefused(
                 f"this board has no {USB_UNIT}", where=device,
                 hint=sanitise(" ".join(said.split()), 120) or "It comes with Jetson Linux.",
             )  # fmt: skip
+        runs = decode(board.get("usb_runs", b"")).strip() == "active"
         steps = [
             *(() if starts else (_root("at each start", SYSTEMCTL, "enable", USB_UNIT),)),
-            *(() if at is not None else (_root("now", SYSTEMCTL, "start", USB_UNIT),)),
+            *(() if runs else (_root("now", SYSTEMCTL, "start", USB_UNIT),)),
         ]
+        # The address comes and goes with the cable.
+        has_cable = any(each.address.partition("/")[0] == USB_ADDRESS
+                        for each in _interfaces(board))  # fmt: skip
+        after = f"{USB_ADDRESS} over USB, also after a start"
+        before = f"{'runs' if runs else 'stands'}, {'also' if starts else 'not'} after a start"
         return Change(
-            device, self.intent, before, f"{USB_ADDRESS}, also after a start", tuple(steps),
+            device, self.intent, before if steps else after, after, tuple(steps),
             needs=frozenset({Need.ROOT} if steps else ()),
-            undo_words=f"Undone by `systemctl disable --now {USB_UNIT}` there.", settle_s=10.0,
+            readings=f"{after}; {'a cable is' if has_cable else 'no cable'} there",
+            undo_words=f"Undone by `systemctl disable --now {USB_UNIT}` there.",
         )  # fmt: skip
+
+
+def _tried(
+    interface: str, name: str, wanted: IPv4Interface, gateway: str, dns: tuple[str, ...],
+    old: _Profile,
+) -> tuple[Step, ...]:  # fmt: skip
+    profile = (
+        "ifname", interface, "con-name", name, "connection.autoconnect", "no",
+        "ipv4.method", "manual", "ipv4.addresses", str(wanted),
+        *(("ipv4.gateway", gateway) if gateway else ()),
+        *(("ipv4.dns", ",".join(dns)) if dns else ()),
+    )  # fmt: skip
+    return (
+        _root("no older timer", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
+        _root("a way back", RUN, f"--unit={BACK}", f"--on-active={ROLLBACK_S}", EXACT,
+              "--collect", NMCLI, "connection", "up", "uuid", old.uuid),
+        # A try that failed has left it; it is not in use.
+        _root("no older try", NMCLI, "connection", "delete", name, judge=_any),
+        _root("the address, in memory only", NMCLI, "connection", "add", "save", "no", "type",
+              "ethernet", *profile),
+        _root("use it", RUN, f"--unit={UP}", "--on-active=1", EXACT, "--collect", NMCLI,
+              "connection", "up", name),
+    )  # fmt: skip
+
+
+def _kept(name: str, older: list[_Profile]) -> tuple[Step, ...]:
+    state = ("nmcli", "-g", "GENERAL.STATE", "connection", "show", name)
+    keep = ("connection.autoconnect", "yes", "connection.autoconnect-priority", "100")
+    return (
+        Step("reach it there", state, limit_s=REACH_S, anew=True, judge=_is_active),
+        _root("keep it", NMCLI, "connection", "modify", name, *keep),
+        _root("no way back any more", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
+        # Nothing goes back to them any more.
+        *(_root("no older address", NMCLI, "connection", "delete", "uuid", each.uuid, judge=_any)
+          for each in older),
+    )  # fmt: skip
 
 
 def usb_rules() -> tuple[str, ...]:
@@ -269,34 +311,33 @@ def _entries(board: Sections, name: str) -> list[dict[str, object]]:
     )
 
 
-def _gateway(board: Sections, interface: str) -> str:
-    for entry in _entries(board, "net_routes"):
-        gateway = entry.get("gateway")
-        if entry.get("dev") == interface and isinstance(gateway, str):
-            try:
-                return str(IPv4Address(gateway))
-            except ValueError:
-                continue
-    return ""
-
-
-def _dns(board: Sections) -> tuple[str, ...]:
-    found = []
-    for line in decode(board.get("net_dns", b"")).splitlines()[:8]:
-        words = line.split()
-        try:
-            found.append(str(IPv4Address(words[1])))
-        except (ValueError, IndexError):
+def _details(board: Sections, interface: str) -> tuple[str, tuple[str, ...]]:
+    """Gateway and name servers of an interface, as NetworkManager uses them."""
+    gateway, dns, is_it = "", [], False
+    for line in decode(board.get("net_details", b"")).splitlines()[:512]:
+        name, _, value = line.partition(":")
+        if name == "GENERAL.DEVICE":
+            is_it = value == interface
             continue
-    return tuple(found[:3])
+        try:
+            address = str(IPv4Address(value))
+        except ValueError:
+            continue
+        if is_it and name == "IP4.GATEWAY":
+            gateway = address
+        elif is_it and name.startswith("IP4.DNS"):
+            dns.append(address)
+    return gateway, tuple(dns[:MAX_DNS])
 
 
-def _profile_of(board: Sections, interface: str) -> str | None:
-    for line in decode(board.get("net_active", b"")).splitlines()[:64]:
-        uuid, _, device = line.partition(":")
-        if device == interface and _UUID.fullmatch(uuid):
-            return uuid
-    return None
+def _profiles(board: Sections) -> list[_Profile]:
+    found = []
+    for line in decode(board.get("net_profiles", b"")).splitlines()[:256]:
+        # A name may have colons of its own.
+        name, *rest = line.rsplit(":", 3)
+        if len(rest) == 3 and _UUID.fullmatch(rest[0]):
+            found.append(_Profile(name, rest[0], rest[1], rest[2] == "yes"))
+    return found
 
 
 def _address(text: str) -> IPv4Address:

@@ -14,7 +14,7 @@ from cohete.links.commands import Probe
 from cohete.provision import network, steps, sudo, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.fstab import FSTAB_FILE
-from cohete.provision.network import SetAddress, UsbNetwork
+from cohete.provision.network import UsbNetwork
 from cohete.provision.steps import InstallKey, SetCudaEnvironment, SetSwappiness
 from cohete.provision.sudo import InstallSudoRules
 from cohete.provision.swap import AddSwapFile
@@ -159,13 +159,6 @@ def undo_of(action: Action) -> Action | None:
                 action, lambda board: _said(board, "usb_unit") == "enabled",
                 (_root("not any more", *argv),),
             )  # fmt: skip
-        case SetAddress():
-            argv = (network.NMCLI, "connection", "delete", network.PROFILE)
-            return TakeBack(
-                action, lambda board: _said(board, "net_kept").startswith(("yes", "no")),
-                (_root("remove its profile", *argv, ends=True),),
-                ("The board takes the address it is lent, perhaps another one.",),
-            )  # fmt: skip
         case _:
             return None
 
@@ -196,8 +189,6 @@ def _without_line(pattern: str) -> Step:
     return _root("not at a start", SED, "-i", rf"\#{escaped}#d", FSTAB_FILE)
 
 
-def _root(title: str, *argv: str, ends: bool = False, goes_on: bool = False) -> Step:
-    return Step(
-        title, as_root(*argv), rule=shlex.join(argv), limit_s=LIMIT_S, ends_connection=ends,
-        goes_on=goes_on,
-    )  # fmt: skip
+def _root(title: str, *argv: str, goes_on: bool = False) -> Step:
+    rule = shlex.join(argv)
+    return Step(title, as_root(*argv), rule=rule, limit_s=LIMIT_S, goes_on=goes_on)

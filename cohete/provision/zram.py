@@ -124,6 +124,9 @@ class SetZram:
 def script(algorithm: str, priority: int, devices: str = "/sys/block/zram*") -> str:
     """What the unit runs, for /bin/sh: each device in use, emptied, set and used again."""
     return (
+        # NVIDIA's service may not have come to its end.
+        'n=0; while ! grep -q "^/dev/zram" /proc/swaps && [ "$n" -lt 30 ]; '
+        "do sleep 1; n=$((n+1)); done; "
         f'for z in {devices}; do n=/dev/${{z##*/}}; grep -q "^$n " /proc/swaps || continue; '
         'size=$(cat "$z/disksize"); swapoff "$n" || exit 1; echo 1 > "$z/reset"; '
         f'echo {algorithm} > "$z/comp_algorithm"; echo "$size" > "$z/disksize"; '

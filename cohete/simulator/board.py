@@ -99,7 +99,7 @@ class SimBoard:
         self.frozen_units: set[str] = set()
         self.disk = SimDisk()
         self.profiles: dict[str, SimProfile] = {}
-        self.active_profile = ""
+        self.active_profile = self.way_back = ""
         self.containers: dict[str, str] = {}
         """Status of each by name, in docker's words."""
         self.refuses: set[str] = set()
@@ -177,8 +177,7 @@ class SimBoard:
                 if timer.startswith("cohete-fan"):
                     self.start_fan_service()
                 else:
-                    # The way back to the address it was lent.
-                    self.active_profile = ""
+                    self.active_profile = self.way_back
         behind = now - self._at
         if behind <= 0:
             return

@@ -204,6 +204,7 @@ COREUTILS: dict[str, Program] = {
     "cat": cat,
     "find": find,
     "echo": echo,
+    "export": true,
     "grep": grep,
     "head": head,
     "hostname": uname,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import zlib
+from uuid import NAMESPACE_DNS, uuid5
 
 from cohete.simulator.board import SimBoard
 from cohete.simulator.disk import SimProfile
@@ -12,6 +13,21 @@ from cohete.simulator.shell import Context, Program
 
 LEASED = "11111111-2222-3333-4444-555555555555"
 """The profile that takes whatever address it is lent."""
+
+
+NOTHING = "-"
+"""In use where the profile that was has been deleted: the board is nowhere."""
+
+
+def uuid_of(profile: str) -> str:
+    """The same for the same name."""
+    return str(uuid5(NAMESPACE_DNS, profile))
+
+
+def profile_of(board: SimBoard, word: str) -> str:
+    """The name of a profile that is named by its name or its uuid; empty is the lease."""
+    by_uuid = {LEASED: ""} | {uuid_of(each): each for each in board.profiles}
+    return by_uuid.get(word, word)
 
 
 def leased(board: SimBoard) -> str:
@@ -42,7 +58,7 @@ async def ip(context: Context, argv: list[str]) -> int:
         ("l4tbr0", "UP", [("192.168.55.1", 24), ("fe80::1", 128)]),
         ("usb0", "UP", []),
         ("rndis0", "UP", []),
-        ("eth0", "UP", [(host, int(prefix))]),
+        ("eth0", "UP", [] if context.board.active_profile == NOTHING else [(host, int(prefix))]),
         ("wlan0", "DOWN", []),
     ):
         up = ["LOWER_UP"] if state == "UP" else []
@@ -65,22 +81,26 @@ async def ip(context: Context, argv: list[str]) -> int:
 
 
 async def nmcli(context: Context, argv: list[str]) -> int:
-    """Devices, profiles that are active; one more is added, used, kept, deleted."""
+    """Devices, profiles and which is in use; one more is added, used, kept, deleted."""
     board, words = context.board, argv[1:]
     name = words[-1]
     if words[-2:] == ["device", "status"]:
         context.say("eth0:ethernet:connected\nl4tbr0:bridge:unmanaged\nwlan0:wifi:disconnected")
-    elif words[-1] == "--active":
-        context.say(f"{LEASED if _active(board) is None else board.active_profile}:eth0")
+    elif words[-2:] == ["device", "show"]:
+        gateway = leased(board).rpartition(".")[0] + ".254"
+        context.say(f"GENERAL.DEVICE:eth0\nIP4.GATEWAY:{gateway}\nIP4.DNS[1]:{gateway}")
+        context.say("\nGENERAL.DEVICE:wlan0\nIP4.GATEWAY:")
+    elif words[-2:] == ["connection", "show"]:
+        used = _active(board) is not None
+        context.say(f"Wired connection 1:{LEASED}:{'' if used else 'eth0'}:yes")
+        for each, profile in board.profiles.items():
+            where = "eth0" if each == board.active_profile else ""
+            context.say(f"{each}:{uuid_of(each)}:{where}:{'yes' if profile.is_kept else 'no'}")
     elif words[0] == "-g":
-        profile = board.profiles.get(name)
-        if profile is None:
+        if name not in board.profiles:
             context.complain(f"Error: {name} - no such connection profile.")
             return 10
-        if words[1] == "GENERAL.STATE":
-            context.say("activated" if board.active_profile == name else "")
-            return 0
-        context.say(f"{'yes' if profile.is_kept else 'no'}\nmanual\n{profile.address}")
+        context.say("activated" if board.active_profile == name else "")
     elif not context.root:
         context.complain("Error: Insufficient privileges.")
         return 1
@@ -88,12 +108,17 @@ async def nmcli(context: Context, argv: list[str]) -> int:
         given = dict(itertools.pairwise(words))
         board.profiles[given["con-name"]] = SimProfile(given["ipv4.addresses"])
     elif words[1] == "up":
-        board.active_profile = "" if name == LEASED else name
+        board.active_profile = profile_of(board, name)
     elif words[1] == "modify" and words[2] in board.profiles:
         board.profiles[words[2]].is_kept = True
-    elif board.profiles.pop(name, None) is None:
-        context.complain(f"Error: unknown connection '{name}'.")
-        return 10
+    else:
+        gone = profile_of(board, name)
+        if board.profiles.pop(gone, None) is None:
+            context.complain(f"Error: unknown connection '{name}'.")
+            return 10
+        if board.active_profile == gone:
+            # Its address goes with it, and nobody takes up another one.
+            board.active_profile = NOTHING
     return 0
 
 

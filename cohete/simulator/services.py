@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cohete.provision.network import BACK, NMCLI, UP, USB_UNIT
 from cohete.simulator.board import SimBoard
-from cohete.simulator.network import nmcli
+from cohete.simulator.network import nmcli, profile_of
 from cohete.simulator.provisioning import ZRAM_UNIT, zram_unit
 from cohete.simulator.shell import Context, Program
 
@@ -20,8 +20,8 @@ async def systemctl(context: Context, argv: list[str]) -> int:
     verb, *names = [word for word in argv[1:] if not word.startswith("-")] or [""]
     if verb == "daemon-reload":
         return 0
-    if verb == "is-enabled" and names == [USB_UNIT]:
-        context.say("enabled")
+    if names == [USB_UNIT]:
+        context.say("enabled" if verb == "is-enabled" else "active")
         return 0
     if names == [ZRAM_UNIT]:
         return zram_unit(context, verb)
@@ -103,6 +103,8 @@ async def systemd_run(context: Context, argv: list[str]) -> int:
         return 1
     if options["--unit"] == UP:
         return await nmcli(context, argv[argv.index(NMCLI) :])
+    if options["--unit"] == BACK:
+        board.way_back = profile_of(board, argv[-1])
     board.timers[unit] = board.clock.monotonic() + float(options["--on-active"])
     context.complain(f"Running timer as unit: {options['--unit']}.timer")
     return 0

@@ -147,7 +147,7 @@ class DeviceScreen(ChartedScreen[str]):
 
         while not self.store.is_kept and (changes := self._app.changes) is not None:
             device = self.device
-            if device.state is State.LIVE:
+            if device.state is State.LIVE and self.is_current:
                 try:
                     link = self._app.link_to(device)
                     found = await read_disks(link, sudo=device.spec.sudo)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,14 +25,14 @@ from cohete.control.gate import Gate
 from cohete.control.outcome import Outcome, Result
 from cohete.errors import ChangeRefused, LinkError
 from cohete.links.base import Completed
-from cohete.links.commands import MARK
+from cohete.links.commands import MARK, Probe, probe_script, split_sections
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
-from cohete.provision.network import PROFILE, ROLLBACK_S, SetAddress, UsbNetwork
+from cohete.provision.network import ROLLBACK_S, SetAddress, UsbNetwork
 from cohete.provision.undo import undo_of
 from cohete.simulator.board import SimBoard
-from cohete.simulator.network import leased
+from cohete.simulator.network import NOTHING, leased
 from cohete.simulator.programs import PROGRAMS
 from cohete.simulator.shell import Context, empty_pipe, run_argv
 from tests.boards import simulated
@@ -81,6 +83,8 @@ class Cable:
         self.board.advance()
         profile = self.board.profiles.get(self.board.active_profile)
         address = profile.address if profile is not None else leased(self.board)
+        if self.board.active_profile == NOTHING:
+            raise LinkError("no route to host")
         if self.host != address.partition("/")[0] or self.host in self.blocked:
             raise LinkError("no route to host")
         if not any(MARK in word for word in argv):
@@ -114,16 +118,12 @@ async def test_the_address_it_has_becomes_its_own(tmp_path: Path) -> None:
     assert (change.before, change.moves_to) == (f"eth0 {now}, leased", "")
     result = await apply(control, cable, SetAddress())
     assert result.outcome is Outcome.DONE, result
-    assert cable.board.profiles[PROFILE].is_kept
+    assert [each.is_kept for each in cable.board.profiles.values()] == [True]
     assert cable.board.timers == {}
     assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
     cable.board.reboot()
     assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
-    undo = undo_of(SetAddress())
-    assert undo is not None
-    assert (await apply(control, cable, undo)).outcome is Outcome.DONE
-    change = await control.look(SPEC, cable, SetAddress())
-    assert change.before == f"eth0 {now}, leased"
+    assert undo_of(SetAddress()) is None
 
 
 @pytest.mark.claim("PS-08")
@@ -134,6 +134,47 @@ async def test_another_address_is_followed(tmp_path: Path) -> None:
     assert result.outcome is Outcome.DONE, result
     assert cable.host == wanted
     assert cable.board.timers == {}
+    # And again: the board never lives on what is deleted.
+    for last in (78, 79, 78):
+        cable.first, host = cable.host, f"{wanted.rpartition('.')[0]}.{last}"
+        result = await apply(control, cable, SetAddress(address=f"{host}/24"))
+        assert result.outcome is Outcome.DONE, result
+        assert list(cable.board.profiles) == [f"cohete-eth0-{host}"]
+    cable.first, cable.blocked = cable.host, [wanted]
+    result = await apply(control, cable, SetAddress(address=f"{wanted}/24"))
+    assert result.outcome is Outcome.UNCHANGED, result
+    assert cable.host == host
+    cable.board.reboot()
+    assert cable.board.active_profile == f"cohete-eth0-{host}"
+
+
+@pytest.mark.claim("PS-08")
+async def test_a_try_that_was_left_is_kept_by_whoever_comes_next(tmp_path: Path) -> None:
+    control, cable = wired(tmp_path)
+    wanted = leased(cable.board).rpartition(".")[0] + ".77"
+    stopped = asyncio.Event()
+
+    class Leaving(Cable):
+        async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+            if "modify" in argv:
+                stopped.set()
+                await asyncio.Event().wait()
+            return await super().run(argv, timeout_s=timeout_s)
+
+    leaving = Leaving(cable.board)
+    action = SetAddress(address=f"{wanted}/24")
+    running = asyncio.create_task(apply(control, leaving, action))
+    await stopped.wait()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    cable.host = cable.first = wanted
+    change = await control.look(SPEC, cable, action)
+    assert (change.is_done, change.before) == (False, f"eth0 {wanted}/24, on trial")
+    assert (await apply(control, cable, action)).outcome is Outcome.DONE
+    await control.clock.sleep(ROLLBACK_S + 1)
+    cable.board.advance()
+    assert (await apply(control, cable, action)).outcome is Outcome.ALREADY
 
 
 @pytest.mark.claim("PS-08")
@@ -147,7 +188,7 @@ async def test_one_that_nobody_reaches_goes_back_by_itself(tmp_path: Path) -> No
     assert "reach it there: no route to host" in result.words
     assert cable.host == leased(cable.board).partition("/")[0]
     assert cable.board.active_profile == ""
-    assert not cable.board.profiles[PROFILE].is_kept
+    assert [each.is_kept for each in cable.board.profiles.values()] == [False]
     assert ROLLBACK_S <= control.clock.monotonic() - begun < ROLLBACK_S + 60
     # It is begun anew once whatever was in the way is gone.
     cable.blocked = ()
@@ -225,14 +266,15 @@ ADDRESSES = [
     {"ifname": "wlan0", "addr_info": [{"local": "10.1.0.5", "prefixlen": 24, "dynamic": True}]},
     {"ifname": "eth1", "addr_info": []},
 ]
+WIRED = "Wired: 1:11111111-2222-3333-4444-555555555555:eth0:yes"
+OWN = "cohete-eth0-10.0.0.57:21111111-2222-3333-4444-555555555555:eth0:yes"
 SAID: Sections = {
     "net_here": b"10.0.0.1 50000 10.0.0.57 22",
     "net_addresses": json.dumps(ADDRESSES).encode(),
-    "net_routes": b'[{"dst": "default", "gateway": "10.0.0.1", "dev": "eth0"}]',
-    "net_dns": b"nameserver 10.0.0.1\nnameserver fe80::1%eth0\nnameserver 9.9.9.9\n",
+    "net_details": b"GENERAL.DEVICE:wlan0\nIP4.GATEWAY:10.1.0.1\n\nGENERAL.DEVICE:eth0\n"
+    b"IP4.GATEWAY:10.0.0.1\nIP4.DNS[1]:10.0.0.1\nIP4.DNS[2]:9.9.9.9\n",
     "net_devices": b"eth0:ethernet:connected\nwlan0:wifi:connected\neth1:ethernet:unavailable",
-    "net_active": b"11111111-2222-3333-4444-555555555555:eth0\n",
-    "net_kept": b"Error: cohete-static - no such connection profile.",
+    "net_profiles": WIRED.encode(),
 }
 
 
@@ -243,7 +285,28 @@ def test_what_runs_is_what_is_known_of_the_board() -> None:
     words = ("stop cohete-net-back", "--unit=cohete-net-back", "delete", "add save no",
              "--unit=cohete-net-up", "GENERAL.STATE", "modify", "stop cohete-net-back")  # fmt: skip
     assert all(word in line for word, line in zip(words, lines, strict=True))
-    assert "--on-active=90" in lines[1]
+    assert "--on-active=90 --timer-property=AccuracySec=1s" in lines[1]
+    assert lines[1].endswith("up uuid 11111111-2222-3333-4444-555555555555")
+
+
+FIXED = [{"ifname": "eth0", "addr_info": [{"local": "10.0.0.57", "prefixlen": 24}]}]
+
+
+@pytest.mark.parametrize(
+    ("profile", "wish", "done"),
+    [
+        (OWN, {}, True), (WIRED, {}, True), (OWN.replace(":yes", ":no"), {}, False),
+        (OWN, {"gateway": "10.0.0.1"}, True), (OWN, {"gateway": "10.0.0.254"}, False),
+        (OWN, {"dns": ("10.0.0.1", "9.9.9.9")}, True), (OWN, {"dns": ("9.9.9.9",)}, False),
+    ],
+)  # fmt: skip
+def test_when_it_is_so_already(profile: str, wish: dict[str, str], done: bool) -> None:
+    said = {**SAID, "net_addresses": json.dumps(FIXED).encode(), "net_profiles": profile.encode()}
+    change = SetAddress(**wish).plan("cam", said)  # type: ignore[arg-type]
+    assert change.is_done is done
+    # What it lives on is not what is deleted first.
+    assert not any("connection delete cohete-eth0-10.0.0.57\n" in f"{line}\n"
+                   for line in change.lines)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -254,7 +317,7 @@ def test_what_runs_is_what_is_known_of_the_board() -> None:
         ({}, {"interface": "wlan0"}, "wlan0 is wifi, connected"),
         ({"net_devices": b"sh: 1: nmcli: not found"}, {}, "NetworkManager does not know eth0"),
         ({"net_devices": b"eth0:ethernet:unmanaged"}, {}, "eth0 is ethernet, unmanaged"),
-        ({"net_active": b""}, {}, "no profile of eth0 is active"),
+        ({"net_profiles": b""}, {}, "no profile of eth0 is active"),
         ({}, {"address": "10.9.0.7/24"}, "the gateway 10.0.0.1 is not in 10.9.0.0/24"),
     ],
 )  # fmt: skip
@@ -277,36 +340,47 @@ def test_whatever_a_board_says_is_a_change_or_a_refusal(said: dict[str, bytes]) 
 
 @pytest.mark.claim("PS-08")
 @pytest.mark.parametrize(
-    ("address", "unit", "titles"),
+    ("unit", "runs", "titles"),
     [
-        ("192.168.55.1", b"enabled", []), ("192.168.55.1", b"disabled", ["at each start"]),
-        ("10.0.0.5", b"disabled", ["at each start", "now"]), ("10.0.0.5", b"enabled", ["now"]),
-        ("10.0.0.5", b"Failed to get unit file state", None),
+        (b"enabled", b"active", []), (b"disabled", b"active", ["at each start"]),
+        (b"disabled", b"inactive", ["at each start", "now"]), (b"enabled", b"inactive", ["now"]),
+        (b"Failed to get unit file state", b"inactive", None),
     ],
 )  # fmt: skip
-def test_the_network_on_usb(address: str, unit: bytes, titles: list[str] | None) -> None:
-    entry = {"ifname": "l4tbr0", "addr_info": [{"local": address, "prefixlen": 24}]}
-    said = {"net_addresses": json.dumps([entry]).encode(), "usb_unit": unit}
+@pytest.mark.parametrize("cable", [True, False])
+def test_the_network_on_usb(
+    unit: bytes, runs: bytes, titles: list[str] | None, cable: bool
+) -> None:
+    infos = [{"local": "192.168.55.1", "prefixlen": 24}] if cable else []
+    entry = {"ifname": "l4tbr0", "addr_info": infos}
+    said = {"net_addresses": json.dumps([entry]).encode(), "usb_unit": unit, "usb_runs": runs}
     if titles is None:
         with pytest.raises(ChangeRefused, match="has no nv-l4t-usb-device-mode"):
             UsbNetwork().plan("cam", said)
         return
-    assert [step.title for step in UsbNetwork().plan("cam", said).steps] == titles
+    change = UsbNetwork().plan("cam", said)
+    assert [step.title for step in change.steps] == titles
+    assert ("no cable" in change.readings) is not cable
 
 
 @pytest.mark.claim("PS-08", "AI-01")
 async def test_from_yaml(tmp_path: Path) -> None:
-    async with simulated("orin-nano-8gb", folder=tmp_path, sudo=True) as (fleet, _, specs):
+    modules = ("orin-nano-8gb", "orin-nano-8gb")
+    async with simulated(*modules, folder=tmp_path, sudo=True) as (fleet, _, specs):
         path = tmp_path / "cohete.yaml"
         text = path.read_text()
         network = f"provision: {{network: {{usb: true, addresses: {{{specs[0].id}: keep}}}}}}\n"
         path.write_text(network + text)
-        status, out, err = await run_async("provision", "--config", str(path), "--yes")
+        status, out, err = await run_async("provision", specs[0].id, "--config", str(path), "--yes")
         assert status == 0, (out, err)
         board = next(iter(fleet.hosts.values())).board
-        assert board.profiles[PROFILE].is_kept
-        status, out, _ = await run_async("provision", "--config", str(path), "--yes")
+        assert [each.is_kept for each in board.profiles.values()] == [True]
+        status, out, _ = await run_async("provision", specs[0].id, "--config", str(path), "--yes")
         assert (status, out.count("already so")) == (0, 4)
+        # A board without an address of its own is left alone, and that is no fault.
+        status, out, err = await run_async("provision", specs[1].id, "--config", str(path), "--yes")
+        assert (status, "no board is meant" in err) == (0, False), (out, err)
+        assert not list(fleet.hosts.values())[1].board.profiles
     config, errors = check("provision: {network: {addresses: {nobody: keep}}}", "cohete.yaml")
     assert config is None
     assert "no device is called 'nobody'" in str(errors[0])
@@ -329,3 +403,10 @@ async def test_a_link_that_follows_knows_the_board_by_the_key_it_had(tmp_path: P
             with pytest.raises(LinkError):
                 await link.run(("true",), timeout_s=20)
         await connector.close()
+
+
+def test_a_board_of_any_language_is_read_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    argv = ("sh", "-c", probe_script((Probe("language", ("printenv", "LC_ALL")),)))
+    done = subprocess.run(argv, capture_output=True, check=True)
+    assert split_sections(done.stdout) == {"language": b"C"}

@@ -118,6 +118,7 @@ def test_a_device_is_added_and_every_other_byte_stays(config: Config) -> None:
     [
         ("fleet:\n  devices:\n  - id: a # it\n  # last\n\nwatch: {interval_ms: 500}\n", 4),
         ("fleet:\n    devices:\n        - id: a\n          tags:\n              - x", 6),
+        ("fleet:\n  devices:\n    - id: a\n      host: h\t# mine\n", 5),
         ("fleet:\n  devices:\n    - {id: a,\n       ip: 10.0.0.1}\n  name: x\n", 5),
     ],
 )
