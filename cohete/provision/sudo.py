@@ -71,6 +71,12 @@ class InstallSudoRules:
             undo_words=f"Undone by taking these lines out of {FILE} there, with visudo -f.",
         )  # fmt: skip
 
+    def lines_there(self, device: str, board: Sections) -> list[str]:
+        """Those of its rules that stand in the file. Raises ChangeRefused for an odd login name."""
+        there = set(_there(board))
+        return [line for line in self._wanted(device, board)
+                if line in there and line and not line.startswith("#")]  # fmt: skip
+
     def lines_of_others(self, device: str, board: Sections) -> list[str]:
         """What stands in the file beside these lines; empty where that is no rule.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cohete.control.change import Action, Change, Need, Sections, Step, as_root
+from cohete.errors import ChangeRefused
 from cohete.links.commands import Probe
 from cohete.provision import network, steps, sudo, zram
 from cohete.provision.disk import PrepareDisk
@@ -35,7 +36,8 @@ class TakeBack:
     action: Action
     is_left: Callable[[Sections], bool]
     """Whether anything of it is still on the board."""
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] | Callable[[str, Sections], tuple[Step, ...]]
+    """Or what makes them, from the device's name and what it said."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -47,43 +49,22 @@ class TakeBack:
         return self.action.probes
 
     def plan(self, device: str, board: Sections) -> Change:
-        """Raises ChangeRefused where the action itself cannot be meant of the board."""
-        change = self.action.plan(device, board)
-        if not self.is_left(board):
-            return Change(device, self.intent, change.before, change.before)
-        needs = frozenset({Need.ROOT} if any("sudo" in each.argv for each in self.steps) else ())
+        """Raises ChangeRefused where something of it is left on a board that cannot be judged."""
+        is_left = self.is_left(board)
+        try:
+            now = self.action.plan(device, board).before
+        except ChangeRefused as refusal:
+            # Without its rules a board tells less: that is how it should be.
+            if is_left:
+                raise
+            now = refusal.what
+        if not is_left:
+            return Change(device, self.intent, now, now)
+        run = self.steps if isinstance(self.steps, tuple) else self.steps(device, board)
+        needs = frozenset({Need.ROOT} if any("sudo" in each.argv for each in run) else ())
         return Change(
-            device, self.intent, change.before, "as before it was set up", self.steps, needs=needs,
+            device, self.intent, now, "as before it was set up", run, needs=needs,
             notes=self.notes, undo_words="Undone by doing the step again.",
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveSudoRules:
-    """Cohete's drop-in without these lines; what somebody else wrote into it stays."""
-
-    action: InstallSudoRules
-
-    @property
-    def intent(self) -> str:
-        return f"take back: {self.action.intent}"
-
-    @property
-    def probes(self) -> tuple[Probe, ...]:
-        return self.action.probes
-
-    def plan(self, device: str, board: Sections) -> Change:
-        """Raises ChangeRefused as the action does."""
-        change = self.action.plan(device, board)
-        if not change.is_done:
-            return Change(device, self.intent, change.before, change.before)
-        left = self.action.lines_of_others(device, board)
-        run = sudo.replaced_by(left) if left else (_root("remove them", RM, "-f", sudo.FILE),)
-        return Change(
-            device, self.intent, change.before, "as before it was set up", run,
-            needs=frozenset({Need.ROOT}),
-            notes=("From then on Cohete can change nothing that needs root.",),
-            undo_words="Undone by doing the step again.",
         )  # fmt: skip
 
 
@@ -96,7 +77,11 @@ def undo_of(action: Action) -> Action | None:
                 (_without_key(action),), ("Whoever logs in with this key only is locked out.",),
             )  # fmt: skip
         case InstallSudoRules():
-            return RemoveSudoRules(action)
+            return TakeBack(
+                action, lambda board: bool(action.lines_there("", board)),
+                lambda device, board: _without_rules(action, device, board),
+                ("From then on Cohete can change nothing that needs root.",),
+            )  # fmt: skip
         case SetSwappiness():
             return TakeBack(
                 action,
@@ -172,6 +157,12 @@ def _mounts(board: Sections, place: str) -> bool:
     return any(line.mount == place for line in storage.fstab) or any(
         place in disk.mounts for disk in storage.disks
     )
+
+
+def _without_rules(action: InstallSudoRules, device: str, board: Sections) -> tuple[Step, ...]:
+    """What somebody else wrote into the file stays."""
+    left = action.lines_of_others(device, board)
+    return sudo.replaced_by(left) if left else (_root("remove them", RM, "-f", sudo.FILE),)
 
 
 def _without_key(action: InstallKey) -> Step:

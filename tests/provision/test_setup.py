@@ -203,6 +203,9 @@ def test_rules_of_others_stay() -> None:
     assert mine in left.lines[0]
     assert "nvpmodel" not in left.lines[0]
     assert undo.plan("board", {**said, "rules": mine.encode()}).is_done
+    # Nobody may read the file any more: that is how it should be.
+    gone = {**said, "rules": b"sudo: a password is required", "sudo": b"sudo: a password"}
+    assert undo.plan("board", gone).is_done
     for odd in ("x\x1b]0;y", "long " * 20_000):
         with pytest.raises(ChangeRefused, match="too long to be written, or no text"):
             rules(odd)
