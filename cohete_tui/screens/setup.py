@@ -152,8 +152,12 @@ class SetupScreen(CoheteScreen[str]):
     def _to_next(self) -> None:
         """The cursor from what is done to what is to do."""
         rows = self.query_one(RowList)
-        if self._state(str(rows.current)).state in ("done", "skipped"):
-            todo = [step.name for step in self._steps if self._state(step.name).state == "to do"]
+        now = str(rows.current)
+        if self._state(now).state in ("done", "skipped"):
+            names = [step.name for step in self._steps]
+            at = names.index(now) if now in names else 0
+            # Whoever goes down the list goes on; what was passed over comes last.
+            todo = [name for name in names[at:] + names[:at] if self._state(name).state == "to do"]
             rows.select(todo[0] if todo else "config")
             self.flush()
 
