@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from cohete.config.alerts import Alerts
 from cohete.fleet.alerts import Notice
 from cohete.text import sanitise
+from cohete.threads import to_its_end
 
 LIMIT_S = 10.0
 MAX_WAITING = 100
@@ -90,7 +91,7 @@ async def _to_command(argv: Sequence[str], data: bytes) -> str:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            await to_its_end(process.wait())
     if process.returncode:
         return f"{sanitise(argv[0], 80)} ended with status {process.returncode}"
     return ""
