@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -176,6 +178,18 @@ def rules(there: str, user: str = "nvidia", sudo: str = "") -> Change:
     action = InstallSudoRules(lambda login: sudo_rules(login, Wishes()))
     said = {"rules": there.encode(), "user": user.encode(), "sudo": sudo.encode()}
     return action.plan("board", said)
+
+
+def test_visudo_accepts_what_setting_up_needs(tmp_path: Path) -> None:
+    visudo = shutil.which("visudo") or shutil.which("visudo", path="/usr/sbin:/sbin")
+    if visudo is None:
+        pytest.skip("no visudo on this machine (scripts/system-packages installs it)")
+    file = tmp_path / "rules"
+    wishes = Wishes(packages=("htop", "g++"), swap_gb=4, mount="/mnt/models")
+    file.write_text(sudo_rules("jane", wishes))
+    file.chmod(0o440)
+    done = subprocess.run([visudo, "-cf", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_rules_of_others_stay() -> None:

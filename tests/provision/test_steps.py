@@ -35,6 +35,7 @@ from cohete.provision.steps import (
     InstallPackages,
     SetCudaEnvironment,
     SetSwappiness,
+    apt_argv,
 )
 from cohete.provision.undo import undo_of
 from cohete.provision.zram import SetZram, script, unit_lines
@@ -292,6 +293,20 @@ async def test_only_what_is_missing_is_installed(server: Sshd, tmp_path: Path) -
     for bad in ((), ("-y",), ("a b",), ("UPPER",)):
         with pytest.raises(ChangeRefused):
             InstallPackages(bad)
+
+
+@pytest.mark.claim("PS-06")
+def test_a_real_apt_understands_it() -> None:
+    if not Path(apt_argv("x")[0]).exists():
+        pytest.skip("this machine has no apt-get")
+    for package, status in (("coreutils", 0), ("no-such-package-of-anybody", 100)):
+        program, *options = apt_argv(package)
+        done = subprocess.run(
+            [program, "-s", *options], capture_output=True, text=True, check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        assert (status == 0) or f"Unable to locate package {package}" in done.stderr
 
 
 @pytest.mark.claim("PS-09")
