@@ -8,19 +8,19 @@ cancelled leaves nothing.
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cohete.errors import CoheteError
 from cohete.quantize import search
 from cohete.quantize.gguf import read_model
 from cohete.quantize.hashing import Hashed, Stretch, hash_file
+from cohete.quantize.journal import Finished, Journal
 from cohete.quantize.manifest import (
     Manifest,
     TensorNote,
@@ -31,6 +31,7 @@ from cohete.quantize.places import check_places, files_of, sole_writer
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.slabs import SLAB, Made, NotFinite, Slab, TooLarge, digest
+from cohete.quantize.tensors import TensorMade, note_of, relative_error, spans_of
 
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
@@ -50,21 +51,6 @@ class Progress:
     eta_s: float | None
     bound: str
     """What it waits for most: cpu or disk."""
-
-
-@dataclass(slots=True)
-class _Tensor:
-    """What is known of a tensor while it is made."""
-
-    output: Output
-    pieces: dict[int, tuple[str, str]] = field(default_factory=dict)
-    error: float = 0.0
-    squares: float = 0.0
-    measured: int = 0
-    sha256: str = ""
-    reused: bool = True
-    before: TensorNote | None = None
-    """The same tensor in the file that was there: what it lost then it has lost now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +74,11 @@ class Quantizer:
     ) -> None:
         self._plan = plan
         self._path = path
-        self._part, self._journal, *_ = files_of(path)
+        self._part, journal, *_ = files_of(path)
+        self._journal = Journal(journal)
         self._tell = progress or (lambda _: None)
         self._cancel = threading.Event()
-        self._tensors = [_Tensor(output) for output in plan.outputs]
+        self._tensors = [TensorMade(output) for output in plan.outputs]
         self._io_s = self._all_s = 0.0
         self._told_s = 0.0
         self._begun_s = 0.0
@@ -163,7 +150,7 @@ class Quantizer:
                 os.posix_fallocate(file.fileno(), 0, need)
             else:
                 file.truncate(need)
-        self._journal.write_text(json.dumps({"plan": self._key()}) + "\n", encoding="utf-8")
+        self._journal.begin(self._key())
         return 0
 
     def _key(self) -> str:
@@ -180,28 +167,24 @@ class Quantizer:
 
     def _resume(self) -> int:
         """Take over what a run that was killed has finished, after reading it back."""
+        finished = self._journal.finished(self._key())
         try:
-            lines = self._journal.read_text(encoding="utf-8").splitlines()
-            first = json.loads(lines[0])
             size = self._part.stat().st_size
-        except (OSError, ValueError, IndexError):
+        except OSError:
             return 0
-        if first.get("plan") != self._key() or size != self._plan.file_bytes:
+        if finished is None or size != self._plan.file_bytes:
             return 0
         with self._part.open("r+b") as file:
             file.write(self._plan.header)
         resumed = 0
-        for line in lines[1:]:
-            try:
-                index, pieces, error, squares, measured = json.loads(line)
-                tensor = self._tensors[int(index)]
-                kept = {int(nth): (str(a), str(b)) for nth, (a, b) in enumerate(pieces)}
-            except (ValueError, TypeError, IndexError):
-                # The line that was being written when it was killed.
+        for done in finished:
+            if not 0 <= done.index < len(self._tensors):
                 continue
-            if len(kept) == len(list(_spans(tensor.output))):
-                tensor.pieces = kept
-                tensor.error, tensor.squares, tensor.measured = error, squares, measured
+            tensor = self._tensors[done.index]
+            if len(done.pieces) == len(list(spans_of(tensor.output))):
+                tensor.pieces = dict(enumerate(done.pieces))
+                tensor.error, tensor.squares = done.error, done.squares
+                tensor.measured = done.measured
                 resumed += tensor.output.bytes
         return resumed
 
@@ -231,7 +214,7 @@ class Quantizer:
             return
         old = self._before(output, before)
         tensor.before = old[0] if old is not None else None
-        for nth, (at, count) in enumerate(_spans(output)):
+        for nth, (at, count) in enumerate(spans_of(output)):
             source = output.source
             slab = Slab(
                 index, nth, str(source.path), source.offset + source.type.size(at), count,
@@ -275,13 +258,13 @@ class Quantizer:
         tensor.reused = tensor.reused and made.reused
         self._io_s += made.io_s
         self._all_s += made.all_s
-        spans = list(_spans(tensor.output))
+        spans = list(spans_of(tensor.output))
         self._done += tensor.output.source.type.size(spans[made.nth][1])
         if len(tensor.pieces) == len(spans):
-            pieces = [tensor.pieces[nth] for nth in range(len(spans))]
-            line = json.dumps([made.tensor, pieces, tensor.error, tensor.squares, tensor.measured])
-            with self._journal.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            pieces = tuple(tensor.pieces[nth] for nth in range(len(spans)))
+            self._journal.add(
+                Finished(made.tensor, pieces, tensor.error, tensor.squares, tensor.measured)
+            )
 
     def _check(self, pool: Pool) -> None:
         """Read everything back: each tensor has to be what was encoded."""
@@ -309,7 +292,7 @@ class Quantizer:
             self._done += tensor.output.bytes
             self._report("checking", 0, total)
         for tensor in self._tensors:
-            lost = _relative(tensor)
+            lost = relative_error(tensor)
             if lost is not None and not lost <= ERROR_BOUND:
                 self._remove()
                 raise CoheteError(
@@ -337,7 +320,7 @@ class Quantizer:
             model=plan.model.text("general.name"),
             source_bytes=plan.model.file_bytes,
             bits_per_weight=plan.bits_per_weight,
-            tensors=[_note(tensor) for tensor in self._tensors],
+            tensors=[note_of(tensor) for tensor in self._tensors],
         )
         if self._cancel.is_set():
             raise Cancelled
@@ -345,12 +328,12 @@ class Quantizer:
         write_manifest(self._path, manifest)
         self._part.replace(self._path)
         _sync_folder(self._path.parent)
-        self._journal.unlink(missing_ok=True)
+        self._journal.remove()
         return manifest
 
     def _remove(self) -> None:
-        for path in (self._part, self._journal):
-            path.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
+        self._journal.remove()
 
     def _report(self, step: str, already: int, total: int) -> None:
         now = time.perf_counter()
@@ -362,37 +345,6 @@ class Quantizer:
         left = (total - self._done) / rate if rate > 0 else None
         bound = "disk" if self._io_s > 0.5 * self._all_s else "cpu"
         self._tell(Progress(step, self._done, total, rate / 1e6, left, bound))
-
-
-def _spans(output: Output) -> Iterator[tuple[int, int]]:
-    """First number and how many, of each piece."""
-    numbers = output.source.numbers
-    for at in range(0, numbers, SLAB):
-        yield at, min(SLAB, numbers - at)
-
-
-def _relative(tensor: _Tensor) -> float | None:
-    if not tensor.measured or tensor.squares <= 0:
-        return None
-    return math.sqrt(tensor.error / tensor.squares)
-
-
-def _note(tensor: _Tensor) -> TensorNote:
-    output = tensor.output
-    rms = math.sqrt(tensor.error / tensor.measured) if tensor.measured else None
-    relative = _relative(tensor)
-    if tensor.reused and tensor.before is not None:
-        rms, relative = tensor.before.rms_error, tensor.before.relative_error
-    return TensorNote(
-        name=output.name,
-        type=output.type.label,
-        source_type=output.source.type.label,
-        numbers=output.source.numbers,
-        sha256=tensor.sha256,
-        rms_error=rms,
-        relative_error=relative,
-        pieces=[tensor.pieces[nth] for nth in range(len(tensor.pieces))],
-    )
 
 
 def _sync_folder(folder: Path) -> None:
