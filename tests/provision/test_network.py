@@ -377,6 +377,16 @@ async def test_from_yaml(tmp_path: Path) -> None:
         assert [each.is_kept for each in board.profiles.values()] == [True]
         status, out, _ = await run_async("provision", specs[0].id, "--config", str(path), "--yes")
         assert (status, out.count("already so")) == (0, 4)
+        # The name for ssh is of where the board is from then on.
+        own, host = tmp_path / "ssh_config", leased(board)
+        path.write_text(
+            "provision: {ssh: {copy_id: false, config_host: cam}, "
+            f"network: {{addresses: {{{specs[0].id}: {host}}}}}}}\n" + text
+        )
+        more = ("--config", str(path), "--yes", "--ssh-config", str(own))
+        status, out, err = await run_async("provision", specs[0].id, *more)
+        assert status == 0, (out, err)
+        assert f"    HostName {host.partition('/')[0]}\n" in own.read_text()
         # A board without an address of its own is left alone, and that is no fault.
         status, out, err = await run_async("provision", specs[1].id, "--config", str(path), "--yes")
         assert (status, "no board is meant" in err) == (0, False), (out, err)
