@@ -16,7 +16,7 @@ import asyncio
 from cohete.cli.secrets import ask_secret
 
 async def main():
-    print("it was", await ask_secret("Password of nvidia@10.0.0.7"), flush=True)
+    print("it" + " was", await ask_secret("Password of nvidia@10.0.0.7"), flush=True)
 
 asyncio.run(main())
 """
