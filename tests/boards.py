@@ -15,8 +15,9 @@ from cohete.config.spec import DeviceSpec
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.state import Device, State
 from cohete.links.ssh import SshConnector, SshFiles
-from cohete.simulator.board import SimBoard, Workload
+from cohete.simulator.board import SimBoard
 from cohete.simulator.server import SimFleet
+from cohete.simulator.workload import Workload
 
 PATIENCE_S = 20.0
 

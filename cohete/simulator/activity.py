@@ -6,7 +6,8 @@ import math
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from cohete.simulator.board import SimBoard, Workload
+from cohete.simulator.board import SimBoard
+from cohete.simulator.workload import Workload
 
 HZ = 100
 LOG_BACKLOG, LOG_PERIOD_S = 40, 2.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 
 from cohete.clock import Clock
 from cohete.simulator.disk import SimDisk, SimProfile
@@ -14,41 +12,11 @@ from cohete.simulator.faults import Fault
 from cohete.simulator.formats import Reading, write_line
 from cohete.simulator.modules import BY_KEY, Mode, SimModule
 from cohete.simulator.thermal import ThermalState
+from cohete.simulator.workload import DEMANDS, Workload
 
 STEP_S = 0.25
 _CATCH_UP_STEPS = 240
 AMBIENT_C = 24.0
-
-
-class Workload(StrEnum):
-    """What a board does all day."""
-
-    IDLE = "idle"
-    INFERENCE = "inference"
-    BURSTY = "bursty"
-    TRAINING = "training"
-    VIDEO = "video"
-    LEAK = "leak"
-
-
-@dataclass(frozen=True, slots=True)
-class _Demand:
-    gpu: float
-    cpu: float
-    memory: float
-    encoder: float = 0.0
-    period_s: float = 0.0
-    swing: float = 0.0
-
-
-_DEMANDS = {
-    Workload.IDLE: _Demand(0.00, 0.03, 0.18),
-    Workload.INFERENCE: _Demand(0.72, 0.28, 0.62, period_s=47, swing=0.18),
-    Workload.BURSTY: _Demand(0.40, 0.35, 0.45, period_s=21, swing=0.40),
-    Workload.TRAINING: _Demand(0.97, 0.55, 0.78, period_s=90, swing=0.03),
-    Workload.VIDEO: _Demand(0.18, 0.40, 0.35, encoder=0.66, period_s=33, swing=0.10),
-    Workload.LEAK: _Demand(0.35, 0.25, 0.40, period_s=60, swing=0.10),
-}
 
 
 class SimBoard:
@@ -228,7 +196,7 @@ class SimBoard:
     @property
     def memory_used_mb(self) -> int:
         """MemTotal minus MemAvailable, in MiB."""
-        share = _DEMANDS[self.workload].memory * (0.6 + 0.1 * self.batch)
+        share = DEMANDS[self.workload].memory * (0.6 + 0.1 * self.batch)
         wobble = 0.004 * math.sin((self._at + self._phase_s) / 7.0)
         used = self.module.memory_mb * (share + wobble) + self._leaked_mb
         return int(min(used, self.module.memory_mb * 0.992))
@@ -292,7 +260,7 @@ class SimBoard:
             gpu_clusters=module.gpu_clusters,
             emc_percent=round(4 + 55 * self._gpu),
             emc_mhz=module.emc_mhz if self._gpu > 0.05 else module.emc_mhz // 2,
-            encoder_percent=round(100 * _DEMANDS[self.workload].encoder),
+            encoder_percent=round(100 * DEMANDS[self.workload].encoder),
             zones_c=zones,
             zones_max_c={name: value for name, value in zones.items() if value is not None},
             rails_mw={name: (value, value, value) for name, value in rails.items()},
@@ -311,7 +279,7 @@ class SimBoard:
         return self.mode_by_id(number) or Mode(0, "", self.module.cores)
 
     def _step(self, step_s: float, at_s: float) -> None:
-        demand = _DEMANDS[Workload.IDLE if self._work_is_held else self.workload]
+        demand = DEMANDS[Workload.IDLE if self._work_is_held else self.workload]
         wave = (
             math.sin(2 * math.pi * (at_s + self._phase_s) / demand.period_s)
             if demand.period_s

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cohete.clock import Clock
-from cohete.simulator.board import SimBoard, Workload
+from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
 from cohete.simulator.modules import SIM_MODULES
 from cohete.simulator.server import SimFleet
+from cohete.simulator.workload import Workload
 
 WARM_UP_S = 120.0
 

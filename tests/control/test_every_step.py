@@ -18,7 +18,8 @@ from cohete.power.fan import AutomaticFan, HoldFan, SetFanProfile
 from cohete.power.modes import SetMode
 from cohete.power.profiles import BUILT_IN
 from cohete.simulator import server
-from cohete.simulator.board import SimBoard, Workload
+from cohete.simulator.board import SimBoard
+from cohete.simulator.workload import Workload
 from tests.control.faulty import Fault, Faulty, Hurried, check
 from tests.control.support import bench
 

@@ -30,9 +30,10 @@ from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
 from cohete.links.base import Completed
 from cohete.links.commands import quote
-from cohete.simulator.board import SimBoard, TegraStatsRun, Workload
+from cohete.simulator.board import SimBoard, TegraStatsRun
 from cohete.simulator.programs import PROGRAMS
 from cohete.simulator.shell import Context, empty_pipe, run_line
+from cohete.simulator.workload import Workload
 from cohete.tegra import parse
 
 

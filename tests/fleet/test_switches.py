@@ -24,8 +24,9 @@ from cohete.errors import ConfigError
 from cohete.fleet.standing import Standing, Taken
 from cohete.fleet.store import FleetStore
 from cohete.fleet.switches import DeviceSwitch, SwitchKeeper
-from cohete.simulator.board import SimBoard, TegraStatsRun, Workload
+from cohete.simulator.board import SimBoard, TegraStatsRun
 from cohete.simulator.sysfs import sysfs
+from cohete.simulator.workload import Workload
 from cohete.tegra import parse
 from tests.cli.test_commands import run_async
 from tests.fleet.test_limits import OnBoard

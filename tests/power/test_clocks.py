@@ -12,7 +12,7 @@ from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused
 from cohete.power.clocks import STORE, SetClocks
 from cohete.power.jetson_clocks import Lock, parse_clocks
-from cohete.simulator.board import Workload
+from cohete.simulator.workload import Workload
 from tests.control.support import bench
 
 

@@ -17,7 +17,7 @@ from cohete.fleet.desired import hot_c, profile_named
 from cohete.power.modes import DEFAULT, LEAST, MOST, by_meaning
 from cohete.power.nvpmodel import parse_conf
 from cohete.power.profiles import BUILT_IN, Profile
-from cohete.simulator.board import Workload
+from cohete.simulator.workload import Workload
 from tests.boards import simulated
 from tests.cli.test_commands import run_async
 from tests.control.support import bench

@@ -11,12 +11,13 @@ from cohete.clock import ManualClock
 from cohete.device.activity import between, counters_from
 from cohete.device.identity import facts_from, parse_power_mode
 from cohete.links.commands import activity, probe, quote, split_sections
-from cohete.simulator.board import SimBoard, TegraStatsRun, Workload
+from cohete.simulator.board import SimBoard, TegraStatsRun
 from cohete.simulator.faults import Fault
 from cohete.simulator.modules import SIM_MODULES, SimModule
 from cohete.simulator.programs import PROGRAMS
 from cohete.simulator.scenario import SCENARIOS, build
 from cohete.simulator.shell import Context, Pipe, empty_pipe, run_line
+from cohete.simulator.workload import Workload
 
 
 def board(module: str | SimModule = "orin-nx-16gb", **changes: object) -> SimBoard:

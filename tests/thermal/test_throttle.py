@@ -13,8 +13,8 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.device.identity import Facts
 from cohete.fleet.store import FleetStore
-from cohete.simulator.board import Workload
 from cohete.simulator.faults import Fault
+from cohete.simulator.workload import Workload
 from cohete.thermal.throttle import (
     Cause,
     cooling_states,
