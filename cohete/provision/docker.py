@@ -34,8 +34,9 @@ from cohete.text import decode, sanitise
 
 CONFIG = "/etc/docker/daemon.json"
 DOCKER, DU, CP, ENV = "/usr/bin/docker", "/usr/bin/du", "/usr/bin/cp", "/usr/bin/env"
-DIFF, RM, MV, RMDIR, MKDIR = (
+DIFF, RM, MV, RMDIR, MKDIR, LS = (
     "/usr/bin/diff", "/usr/bin/rm", "/usr/bin/mv", "/usr/bin/rmdir", "/usr/bin/mkdir",
+    "/usr/bin/ls",
 )  # fmt: skip
 COPY_LIMIT_S = 4 * 3600.0
 MAX_CONFIG = 65_536
@@ -71,23 +72,15 @@ class MoveDocker:
             *STORAGE_PROBES,
             Probe("docker_root", info),
             Probe("docker_config", ("cat", CONFIG)),
-            Probe("docker_to", as_root("/usr/bin/ls", "-A", self.to)),
+            Probe("docker_to", as_root(LS, "-A", self.to)),
             Probe("docker_part", ("timeout", "3", *as_root(DU, "-sk", _part(self.to)))),
             Probe("docker_size", ("timeout", "6", *as_root(DU, "-sk", DEFAULT_ROOT))),
         )
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where there is no Docker, no room, or something in the way."""
-        written = self._config(device, board)
-        said = decode(board.get("docker_root", b"")).strip()
-        runs = _PATH.fullmatch(said) is not None
-        # One that was stopped for this, and left so by a cut connection, says it in its settings.
-        root = said if runs else str(written.get("data-root", DEFAULT_ROOT))
-        if not runs and not (_STOPPED.search(said) and _PATH.fullmatch(root)):
-            raise ChangeRefused(
-                "Docker does not tell where its data is", where=device,
-                hint=sanitise(" ".join(said.split()), 120) or "Is it installed?",
-            )  # fmt: skip
+        written = _config(device, board)
+        root, runs = _where(device, board, written)
         after = f"Docker's data is at {self.to}"
         if root == self.to:
             steps = () if runs else (unit_step("start", "docker.service"),)
@@ -142,23 +135,6 @@ class MoveDocker:
             settle_s=15.0,
         )  # fmt: skip
 
-    @staticmethod
-    def _config(device: str, board: Sections) -> dict[str, object]:
-        """Its settings, to be kept; empty where there are none."""
-        said = decode(board.get("docker_config", b"")).strip()
-        if not said or (said.startswith("cat: ") and "No such file" in said):
-            return {}
-        try:
-            found = json.loads(said[:MAX_CONFIG])
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise ChangeRefused(
-                f"{CONFIG} cannot be read as JSON, and is left alone", where=device,
-                hint=sanitise(" ".join(said.split()), 120),
-            )  # fmt: skip
-        return found
-
     def _check_disk(self, device: str, storage: Storage) -> None:
         on = storage.disk_of(self.to)
         if self.disk and (on is None or on.name != self.disk):
@@ -193,6 +169,8 @@ class RestoreDocker:
     """Its settings as they were; empty for none."""
     to: str
     """Where the copy is."""
+    is_copy: bool = True
+    """Whether what is there may be put aside."""
 
     @property
     def intent(self) -> str:
@@ -206,25 +184,80 @@ class RestoreDocker:
         """Done where Docker says so."""
         now = decode(board.get("docker_root", b"")).strip()
         after = f"Docker's data is at {self.root}"
-        steps: list[Step] = []
-        if now != self.root:
-            steps += [unit_step("stop", unit) for unit in _UNITS]
-            steps.append(
-                _write(self.config) if self.config else _root("its own settings", RM, "-f", CONFIG)
-            )
-            steps.append(unit_step("start", "docker.service"))
-        if _is_there(board):
+        steps = _settings(self.config) if now != self.root else []
+        if self.is_copy and _is_there(board):
             steps.append(_root("put the copy aside", MV, "-T", self.to, _part(self.to)))
         before = f"Docker's data is at {now}" if _PATH.fullmatch(now) else "Docker does not answer"
         before = before if steps else after
         return Change(device, self.intent, before, after, tuple(steps), settle_s=15.0)
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnDocker:
+    """Docker's data where it was before `moved`, as it was then; what is at the new place stays."""
+
+    moved: MoveDocker
+
+    @property
+    def intent(self) -> str:
+        return f"take back: {self.moved.intent}"
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        kept = Probe("docker_kept", ("cat", f"{CONFIG}.cohete-backup"))
+        return (*self.moved.probes, kept)
+
+    def plan(self, device: str, board: Sections) -> Change:
+        """Raises ChangeRefused where nothing is left at the old place."""
+        to = self.moved.to
+        config = _config(device, board)
+        root, runs = _where(device, board, config)
+        if root != to:
+            after = f"Docker's data is at {root}"
+            # One that had been moved, and was left in the middle of its way back.
+            stands = not runs and _is_there(board)
+            return Change(
+                device, self.intent, f"{after}, and it stands" if stands else after, after,
+                (unit_step("start", "docker.service"),) if stands else (),
+                needs=frozenset({Need.ROOT} if stands else ()), settle_s=15.0,
+            )  # fmt: skip
+        kept = _config(device, {"docker_config": board.get("docker_kept", b"")})
+        old = str(kept.get("data-root", DEFAULT_ROOT))
+        if not _PATH.fullmatch(old) or old == to or _is_gone(board, old):
+            raise ChangeRefused(
+                f"nothing of Docker's is left at {sanitise(old, 60)}", where=device,
+                hint=f"Its data is at {to} only, and stays there.",
+            )  # fmt: skip
+        # What its owner has changed since stays changed.
+        changed = {name: value for name, value in config.items() if name != "data-root"}
+        if "data-root" in kept:
+            changed["data-root"] = old
+        now = json.dumps(config, indent=2)
+        return Change(
+            device, self.intent, f"Docker's data is at {to}{'' if runs else ', and it stands'}",
+            f"Docker's data is at {old}",
+            steps=(
+                replace(_root("see that the old data is there", LS, "-A", old), judge=_holds),
+                *_settings(json.dumps(changed, indent=2) if changed else ""),
+            ),
+            needs=frozenset({Need.ROOT, Need.SERVICE_STOP}),
+            notes=(
+                "Every container stops meanwhile.",
+                f"Images and containers made since stay at {to}, and are not at {old}.",
+                f"It is moved again only once {to} is empty.",
+            ),
+            undo=RestoreDocker(to, now, to, is_copy=False),
+            undo_words=f"Undone by \"data-root\": \"{to}\" in {CONFIG} and a restart of Docker.",
+            if_cut=(unit_step("start", "docker.service"),),
+            settle_s=15.0,
+        )  # fmt: skip
+
+
 def rules_for(to: str = f"{ROOT}/docker") -> tuple[str, ...]:
     """The sudo rules that this step needs, for data where Docker puts it by itself."""
     root, part = DEFAULT_ROOT, _part(to)
     return (
-        f"{DOCKER} info --format={{{{.DockerRootDir}}}}", f"/usr/bin/ls -A {to}",
+        f"{DOCKER} info --format={{{{.DockerRootDir}}}}", f"{LS} -A {to}", f"{LS} -A {root}",
         f"{DU} -sk {root}", f"{DU} -sk {part}",
         *(f"/bin/systemctl stop {unit}" for unit in _UNITS), "/bin/systemctl start docker.service",
         f"{MKDIR} -p {part}", f"{CP} -a {root}/. {part}",
@@ -233,6 +266,46 @@ def rules_for(to: str = f"{ROOT}/docker") -> tuple[str, ...]:
         f"{RMDIR} {to}", f"{MV} -T {part} {to}", f"{MV} -T {to} {part}",
         f"{CP} -n {CONFIG} {CONFIG}.cohete-backup", f"{TEE} {CONFIG}", f"{RM} -f {CONFIG}",
     )  # fmt: skip
+
+
+def _config(device: str, board: Sections) -> dict[str, object]:
+    """Its settings, to be kept; empty where there are none."""
+    said = decode(board.get("docker_config", b"")).strip()
+    if not said or (said.startswith("cat: ") and "No such file" in said):
+        return {}
+    try:
+        found = json.loads(said[:MAX_CONFIG])
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ChangeRefused(
+            f"{CONFIG} cannot be read as JSON, and is left alone", where=device,
+            hint=sanitise(" ".join(said.split()), 120),
+        )  # fmt: skip
+    return found
+
+
+def _where(device: str, board: Sections, config: dict[str, object]) -> tuple[str, bool]:
+    """Where its data is, and whether Docker runs. Raises ChangeRefused where that is unknown."""
+    said = decode(board.get("docker_root", b"")).strip()
+    runs = _PATH.fullmatch(said) is not None
+    # One that was stopped for this, and left so by a cut connection, says it in its settings.
+    root = said if runs else str(config.get("data-root", DEFAULT_ROOT))
+    if not runs and not (_STOPPED.search(said) and _PATH.fullmatch(root)):
+        raise ChangeRefused(
+            "Docker does not tell where its data is", where=device,
+            hint=sanitise(" ".join(said.split()), 120) or "Is it installed?",
+        )  # fmt: skip
+    return root, runs
+
+
+def _settings(text: str) -> list[Step]:
+    """Docker stopped, given these settings, and started; an empty text is none of them."""
+    return [
+        *(unit_step("stop", unit) for unit in _UNITS),
+        _write(text) if text else _root("its own settings", RM, "-f", CONFIG),
+        unit_step("start", "docker.service"),
+    ]
 
 
 def _root(title: str, *argv: str, limit_s: float = 60.0) -> Step:
@@ -252,6 +325,17 @@ def _part(to: str) -> str:
 def _is_there(board: Sections) -> bool:
     said = decode(board.get("docker_to", b""))
     return bool(said.strip()) and "No such file" not in said
+
+
+def _is_gone(board: Sections, root: str) -> bool:
+    """Whether it is known that nothing is there; it is looked at once more before all else."""
+    said = decode(board.get("docker_size", b""))
+    return root == DEFAULT_ROOT and "No such file" in said
+
+
+def _holds(done: Completed) -> Verdict:
+    is_there = done.exit_status == 0 and bool(decode(done.stdout).strip())
+    return Verdict(is_there, "" if is_there else output_of(done) or "nothing is there any more")
 
 
 def _compare(root: str, other: str) -> Step:

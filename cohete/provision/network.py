@@ -1,4 +1,4 @@
-"""Addresses of a board: one of its own on Ethernet, and NVIDIA's on USB.
+"""An address of a board's own on Ethernet, given and taken back.
 
 An address is tried before it is kept: the profile lives in memory only, and a timer on the board
 brings the old one back unless somebody has reached it at the new one within ROLLBACK_S. A board
@@ -7,12 +7,9 @@ that loses its power meanwhile starts with what it had.
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
 
-from cohete.config.devices import USB_ADDRESS
 from cohete.control.change import (
     Change,
     Judge,
@@ -26,40 +23,31 @@ from cohete.control.change import (
 from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
 from cohete.links.commands import Probe
+from cohete.provision.manager import (
+    MAX_DNS,
+    NAME,
+    PROFILES_PROBE,
+    WAYS_PROBE,
+    Interface,
+    Profile,
+    Way,
+    details,
+    interfaces,
+    profiles_of,
+    ways_of,
+)
 from cohete.text import decode, sanitise
 
 OURS = "cohete-"
 """What the names of our profiles begin with; interface and address follow."""
+WAS = "-was-"
 BACK, UP = "cohete-net-back", "cohete-net-up"
-MAX_DNS = 3
-"""As many as a resolver asks."""
 ROLLBACK_S = 90
 EXACT = "--timer-property=AccuracySec=1s"
 """systemd's own is a minute."""
 REACH_S = 60.0
 NMCLI, SYSTEMCTL, RUN = "/usr/bin/nmcli", "/bin/systemctl", "/usr/bin/systemd-run"
-USB_UNIT = "nv-l4t-usb-device-mode.service"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
-_UUID = re.compile(r"[0-9a-f-]{36}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class _Now:
-    """An interface: its first address, and whether somebody else may take that away."""
-
-    name: str
-    address: str
-    is_leased: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Profile:
-    """A profile of NetworkManager: which device uses it now, and whether it starts by itself."""
-
-    name: str
-    uuid: str
-    device: str
-    starts: bool
+_AGAIN = "Undone by doing the step again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ class SetAddress:
     dns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.interface and not _NAME.fullmatch(self.interface):
+        if self.interface and not NAME.fullmatch(self.interface):
             raise ChangeRefused(f"`{self.interface[:30]}` is no name of an interface")
         for each in filter(None, (self.gateway, *self.dns)):
             _address(each)
@@ -91,41 +79,36 @@ class SetAddress:
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        profiles = ("nmcli", "-t", "-f", "NAME,UUID,DEVICE,AUTOCONNECT", "connection", "show")
         details = ("nmcli", "-t", "-f", "GENERAL.DEVICE,IP4.GATEWAY,IP4.DNS", "device", "show")
         return (
             Probe("net_here", ("printenv", "SSH_CONNECTION")),
             Probe("net_addresses", ("ip", "-j", "address")),
             Probe("net_devices", ("nmcli", "-t", "-f", "DEVICE,TYPE,STATE", "device", "status")),
             Probe("net_details", details),
-            Probe("net_profiles", profiles),
+            PROFILES_PROBE,
         )
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where it is no Ethernet, or nobody manages it."""
-        now = self._meant(device, _interfaces(board), board)
+        now = self.meant(device, board)
         self._check_managed(device, now, board)
         wanted = self._wanted(now.address)
-        used_gateway, used_dns = _details(board, now.name)
+        used_gateway, used_dns = details(board, now.name)
         gateway, dns = self.gateway or used_gateway, self.dns or used_dns
         if gateway and IPv4Address(gateway) not in wanted.network:
             raise ChangeRefused(
                 f"the gateway {gateway} is not in {wanted.network}", where=device,
                 hint="Name the gateway of that network, or another address.",
             )  # fmt: skip
-        profiles = _profiles(board)
-        active = next((each for each in profiles if each.device == now.name), None)
-        if active is None:
-            raise ChangeRefused(
-                f"no profile of {now.name} is active, to go back to", where=device,
-                hint="See `nmcli connection show --active` there.",
-            )  # fmt: skip
+        profiles = profiles_of(board)
+        active = _active(device, now, profiles)
         after = f"{now.name} {wanted} for good"
         is_there = str(wanted) == now.address and (gateway, dns) == (used_gateway, used_dns)
         is_tried = active.name.startswith(OURS) and not active.starts
         if is_there and not is_tried and not now.is_leased:
             return Change(device, self.intent, after, after)
-        name = f"{OURS}{now.name}-{wanted.ip}"
+        moves = str(wanted.ip) != now.address.partition("/")[0]
+        name = _name(now, wanted, active) if moves else f"{OURS}{now.name}-{wanted.ip}"
         tried: tuple[Step, ...] = ()
         if is_there and is_tried:
             # Somebody was cut off: it is reached, and only has to be kept.
@@ -138,7 +121,6 @@ class SetAddress:
         older = [each for each in profiles
                  if each.name.startswith(f"{OURS}{now.name}-") and each.name != name]  # fmt: skip
         starts = [each.name for each in older if each.starts and each is not active]
-        moves = str(wanted.ip) != now.address.partition("/")[0]
         return Change(
             device, self.intent,
             ", ".join([f"{now.name} {now.address}", how, *(f"{each} kept" for each in starts)]),
@@ -150,7 +132,7 @@ class SetAddress:
                 *((f"Then it is reached at {wanted.ip} only: change it in cohete.yaml.",)
                   if moves else ()),
             ),
-            undo_words="Undone by bringing another profile up, then deleting this one.",
+            undo_words="Undone by `cohete setup --undo address`, or z in the wizard.",
             moves_to=str(wanted.ip) if moves else "",
             patience_s=ROLLBACK_S + 60.0,
         )  # fmt: skip
@@ -169,7 +151,9 @@ class SetAddress:
             )
         return found
 
-    def _meant(self, device: str, found: list[_Now], board: Sections) -> _Now:
+    def meant(self, device: str, board: Sections) -> Interface:
+        """Which interface it is for. Raises ChangeRefused where that has no address."""
+        found = interfaces(board)
         words = decode(board.get("net_here", b"")).split()
         here = words[2] if len(words) == 4 else ""
         for each in found:
@@ -184,7 +168,7 @@ class SetAddress:
         )
 
     @staticmethod
-    def _check_managed(device: str, now: _Now, board: Sections) -> None:
+    def _check_managed(device: str, now: Interface, board: Sections) -> None:
         said = decode(board.get("net_devices", b""))
         rows = [line.split(":") for line in said.splitlines()]
         row = next((each for each in rows if len(each) == 3 and each[0] == now.name), None)
@@ -201,51 +185,108 @@ class SetAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class UsbNetwork:
-    """NVIDIA's network over USB-C: the board answers at 192.168.55.1."""
+class LeaveAddress:
+    """An address given by SetAddress taken back: the profile before it is used, ours removed.
+
+    It is tried as carefully: a timer brings ours back unless the board was reached without it.
+    """
+
+    given: SetAddress
 
     @property
     def intent(self) -> str:
-        return f"answer at {USB_ADDRESS} over USB"
+        return f"take back: {self.given.intent}"
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        return (
-            Probe("net_addresses", ("ip", "-j", "address")),
-            Probe("usb_unit", ("systemctl", "is-enabled", USB_UNIT)),
-            Probe("usb_runs", ("systemctl", "is-active", USB_UNIT)),
-        )
+        return (*self.given.probes, WAYS_PROBE)
 
     def plan(self, device: str, board: Sections) -> Change:
-        """Raises ChangeRefused where the release has no such service."""
-        said = decode(board.get("usb_unit", b"")).strip()
-        starts = said in ("enabled", "static", "indirect")
-        if not starts and said != "disabled":
-            raise ChangeRefused(
-                f"this board has no {USB_UNIT}", where=device,
-                hint=sanitise(" ".join(said.split()), 120) or "It comes with Jetson Linux.",
+        """Raises ChangeRefused where no other profile could carry the board."""
+        now = self.given.meant(device, board)
+        known = profiles_of(board)
+        ours = [each for each in known if each.name.startswith(f"{OURS}{now.name}-")]
+        if not ours:
+            so = f"{now.name} {now.address}, by no profile of Cohete's"
+            return Change(device, self.intent, so, so)
+        names = ", ".join(each.name for each in ours)
+        active = _active(device, now, known)
+        if active not in ours:
+            return Change(
+                device, self.intent, f"{now.name} {now.address}, beside {names}",
+                f"{now.name} by {sanitise(active.name, 40)}", _removed(active.uuid, ours),
+                needs=frozenset({Need.ROOT}), undo_words=_AGAIN,
             )  # fmt: skip
-        runs = decode(board.get("usb_runs", b"")).strip() == "active"
-        steps = [
-            *(() if starts else (_root("at each start", SYSTEMCTL, "enable", USB_UNIT),)),
-            *(() if runs else (_root("now", SYSTEMCTL, "start", USB_UNIT),)),
-        ]
-        # The address comes and goes with the cable.
-        has_cable = any(each.address.partition("/")[0] == USB_ADDRESS
-                        for each in _interfaces(board))  # fmt: skip
-        after = f"{USB_ADDRESS} over USB, also after a start"
-        before = f"{'runs' if runs else 'stands'}, {'also' if starts else 'not'} after a start"
+        way, back = self._other(device, now.name, known, board)
+        host = now.address.partition("/")[0]
+        to = way.address.partition("/")[0] or _was(active)
         return Change(
-            device, self.intent, before if steps else after, after, tuple(steps),
-            needs=frozenset({Need.ROOT} if steps else ()),
-            readings=f"{after}; {'a cable is' if has_cable else 'no cable'} there",
-            undo_words=f"Undone by `systemctl disable --now {USB_UNIT}` there.",
+            device, self.intent, f"{now.name} {now.address}, by {names}",
+            f"{now.name} by {sanitise(back.name, 40)}",
+            (
+                *_turned(("uuid", back.uuid), active),
+                _reached("uuid", back.uuid),
+                *_removed(back.uuid, ours),
+            ),
+            needs=frozenset({Need.ROOT}),
+            notes=(
+                f"Not reached at {to or host} within {ROLLBACK_S} s it goes back by itself.",
+                *(() if way.address else ("A server has to lend it that address again.",)),
+                *((f"Then it is reached at {to} only: change it in cohete.yaml.",)
+                  if to not in ("", host) else ()),
+            ),
+            undo_words=_AGAIN,
+            moves_to=to if to != host else "",
+            patience_s=ROLLBACK_S + 60.0,
         )  # fmt: skip
+
+    @staticmethod
+    def _other(
+        device: str, interface: str, known: list[Profile], board: Sections
+    ) -> tuple[Way, Profile]:
+        """The profile to go back to: one made for this interface, else the one used last."""
+        usable = {each.uuid: each for each in known
+                  if each.starts and not each.name.startswith(OURS)}  # fmt: skip
+        ways = [way for way in ways_of(board)
+                if way.uuid in usable and way.interface in ("", interface)]  # fmt: skip
+        if not ways:
+            raise ChangeRefused(
+                f"no other profile of {interface} is there to go back to", where=device,
+                hint=f"Make one: nmcli connection add type ethernet ifname {interface}",
+            )  # fmt: skip
+        way = min(ways, key=lambda way: not way.interface)
+        return way, usable[way.uuid]
+
+
+def _active(device: str, now: Interface, known: list[Profile]) -> Profile:
+    """The profile that an interface lives on. Raises ChangeRefused."""
+    found = next((each for each in known if each.device == now.name), None)
+    if found is None:
+        raise ChangeRefused(
+            f"no profile of {now.name} is active, to go back to", where=device,
+            hint="See `nmcli connection show --active` there.",
+        )  # fmt: skip
+    return found
+
+
+def _name(now: Interface, wanted: IPv4Interface, active: Profile) -> str:
+    """Tells also which address the board was lent before, to find it there again."""
+    was = now.address.partition("/")[0] if now.is_leased else _was(active)
+    return f"{OURS}{now.name}-{wanted.ip}{WAS}{was}" if was else f"{OURS}{now.name}-{wanted.ip}"
+
+
+def _was(profile: Profile) -> str:
+    """The address that a name of ours tells; empty where it tells none."""
+    text = profile.name.rpartition(WAS)[2].removesuffix("-b")
+    try:
+        return str(IPv4Address(text)) if profile.name.startswith(OURS) else ""
+    except ValueError:
+        return ""
 
 
 def _tried(
     interface: str, name: str, wanted: IPv4Interface, gateway: str, dns: tuple[str, ...],
-    old: _Profile,
+    old: Profile,
 ) -> tuple[Step, ...]:  # fmt: skip
     profile = (
         "ifname", interface, "con-name", name, "connection.autoconnect", "no",
@@ -253,91 +294,55 @@ def _tried(
         *(("ipv4.gateway", gateway) if gateway else ()),
         *(("ipv4.dns", ",".join(dns)) if dns else ()),
     )  # fmt: skip
-    return (
-        _root("no older timer", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
-        _root("a way back", RUN, f"--unit={BACK}", f"--on-active={ROLLBACK_S}", EXACT,
-              "--collect", NMCLI, "connection", "up", "uuid", old.uuid),
+    made = (
         # A try that failed has left it; it is not in use.
         _root("no older try", NMCLI, "connection", "delete", name, judge=_any),
         _root("the address, in memory only", NMCLI, "connection", "add", "save", "no", "type",
               "ethernet", *profile),
+    )  # fmt: skip
+    return _turned((name,), old, made)
+
+
+def _turned(to: tuple[str, ...], old: Profile, first: tuple[Step, ...] = ()) -> tuple[Step, ...]:
+    """From one profile to another, once the way back is sure."""
+    return (
+        _root("no older timer", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
+        _root("a way back", RUN, f"--unit={BACK}", f"--on-active={ROLLBACK_S}", EXACT,
+              "--collect", NMCLI, "connection", "up", "uuid", old.uuid),
+        *first,
         _root("use it", RUN, f"--unit={UP}", "--on-active=1", EXACT, "--collect", NMCLI,
-              "connection", "up", name),
+              "connection", "up", *to),
     )  # fmt: skip
 
 
-def _kept(name: str, older: list[_Profile]) -> tuple[Step, ...]:
-    state = ("nmcli", "-g", "GENERAL.STATE", "connection", "show", name)
+def _removed(on: str, ours: list[Profile]) -> tuple[Step, ...]:
+    """Our profiles, once the board lives on another one that no timer takes away."""
+    return (
+        _root("no way back any more", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
+        Step("see that it is on it", _state("uuid", on), judge=_is_active),
+        *(_root("remove the address", NMCLI, "connection", "delete", "uuid", each.uuid)
+          for each in ours),
+    )  # fmt: skip
+
+
+def _state(*profile: str) -> tuple[str, ...]:
+    return ("nmcli", "-g", "GENERAL.STATE", "connection", "show", *profile)
+
+
+def _reached(*profile: str) -> Step:
+    return Step("reach it there", _state(*profile), limit_s=REACH_S, anew=True, judge=_is_active)
+
+
+def _kept(name: str, older: list[Profile]) -> tuple[Step, ...]:
     keep = ("connection.autoconnect", "yes", "connection.autoconnect-priority", "100")
     return (
-        Step("reach it there", state, limit_s=REACH_S, anew=True, judge=_is_active),
+        _reached(name),
         _root("keep it", NMCLI, "connection", "modify", name, *keep),
         _root("no way back any more", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
         # Nothing goes back to them any more.
         *(_root("no older address", NMCLI, "connection", "delete", "uuid", each.uuid, judge=_any)
           for each in older),
     )  # fmt: skip
-
-
-def usb_rules() -> tuple[str, ...]:
-    """The sudo rules of UsbNetwork. SetAddress names its own where one is missing."""
-    return f"{SYSTEMCTL} enable {USB_UNIT}", f"{SYSTEMCTL} start {USB_UNIT}"
-
-
-def _interfaces(board: Sections) -> list[_Now]:
-    """Those with an IPv4 address but loopback, in the board's order."""
-    found = []
-    for entry in _entries(board, "net_addresses"):
-        name, infos = entry.get("ifname"), entry.get("addr_info")
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "lo":
-            continue
-        for info in infos[:16] if isinstance(infos, list) else ():
-            text = f"{info.get('local')}/{info.get('prefixlen')}" if isinstance(info, dict) else ""
-            try:
-                IPv4Interface(text)
-            except ValueError:
-                continue
-            found.append(_Now(name, text, info.get("dynamic") is True))
-    return found
-
-
-def _entries(board: Sections, name: str) -> list[dict[str, object]]:
-    try:
-        found = json.loads(board.get(name, b""))
-    except (ValueError, RecursionError):
-        return []
-    return (
-        [each for each in found[:64] if isinstance(each, dict)] if isinstance(found, list) else []
-    )
-
-
-def _details(board: Sections, interface: str) -> tuple[str, tuple[str, ...]]:
-    """Gateway and name servers of an interface, as NetworkManager uses them."""
-    gateway, dns, is_it = "", [], False
-    for line in decode(board.get("net_details", b"")).splitlines()[:512]:
-        name, _, value = line.partition(":")
-        if name == "GENERAL.DEVICE":
-            is_it = value == interface
-            continue
-        try:
-            address = str(IPv4Address(value))
-        except ValueError:
-            continue
-        if is_it and name == "IP4.GATEWAY":
-            gateway = address
-        elif is_it and name.startswith("IP4.DNS"):
-            dns.append(address)
-    return gateway, tuple(dns[:MAX_DNS])
-
-
-def _profiles(board: Sections) -> list[_Profile]:
-    found = []
-    for line in decode(board.get("net_profiles", b"")).splitlines()[:256]:
-        # A name may have colons of its own.
-        name, *rest = line.rsplit(":", 3)
-        if len(rest) == 3 and _UUID.fullmatch(rest[0]):
-            found.append(_Profile(name, rest[0], rest[1], rest[2] == "yes"))
-    return found
 
 
 def _address(text: str) -> IPv4Address:

@@ -25,12 +25,13 @@ from cohete.provision import disk, docker, steps, swap, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
 from cohete.provision.here import ConfigFile, SshHost
-from cohete.provision.network import SetAddress, UsbNetwork, usb_rules
+from cohete.provision.network import SetAddress
 from cohete.provision.release import judge
 from cohete.provision.sshconfig import HostEntry
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.sudo import READ_RULE, InstallSudoRules
 from cohete.provision.swap import AddSwapFile
+from cohete.provision.usb import UsbNetwork, usb_rules
 from cohete.provision.zram import SetZram
 from cohete.storage.layout import ROOT
 

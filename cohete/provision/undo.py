@@ -10,15 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cohete.control.change import Action, Change, Need, Sections, Step, as_root
+from cohete.control.services import SYSTEMCTL
 from cohete.errors import ChangeRefused
 from cohete.links.commands import Probe
-from cohete.provision import network, steps, sudo, zram
+from cohete.power.profiles import Profile
+from cohete.provision import steps, sudo, zram
 from cohete.provision.disk import PrepareDisk
+from cohete.provision.docker import MoveDocker, ReturnDocker
 from cohete.provision.fstab import FSTAB_FILE
-from cohete.provision.network import UsbNetwork
-from cohete.provision.steps import InstallKey, SetCudaEnvironment, SetSwappiness
+from cohete.provision.network import LeaveAddress, SetAddress
+from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.sudo import InstallSudoRules
 from cohete.provision.swap import AddSwapFile
+from cohete.provision.usb import USB_UNIT, UsbNetwork
 from cohete.provision.zram import SetZram
 from cohete.storage.disks import look
 from cohete.text import decode
@@ -139,13 +143,29 @@ def undo_of(action: Action) -> Action | None:
                 ("What is on the disk stays on it.",),
             )  # fmt: skip
         case UsbNetwork():
-            argv = (network.SYSTEMCTL, "disable", "--now", network.USB_UNIT)
+            argv = (SYSTEMCTL, "disable", "--now", USB_UNIT)
             return TakeBack(
                 action, lambda board: _said(board, "usb_unit") == "enabled",
                 (_root("not any more", *argv),),
             )  # fmt: skip
+        case MoveDocker():
+            return ReturnDocker(action)
+        case SetAddress():
+            return LeaveAddress(action)
         case _:
             return None
+
+
+def why_not(action: Action | None) -> str:
+    """What whoever wants a step back does where `undo_of` knows nothing."""
+    match action:
+        case InstallPackages():
+            names = " ".join(action.names)
+            return f"Which of them were there before is not known: `apt-get remove {names}` there."
+        case Profile():
+            return "It is the mode the board starts with; P in the dashboard chooses another one."
+        case _:
+            return "It changes nothing there is to take back."
 
 
 def _said(board: Sections, name: str) -> str:

@@ -11,9 +11,10 @@ from cohete.control.change import Action
 from cohete.provision import disk, docker, steps, swap, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker
-from cohete.provision.network import SetAddress, UsbNetwork, usb_rules
+from cohete.provision.network import SetAddress
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.swap import AddSwapFile
+from cohete.provision.usb import UsbNetwork, usb_rules
 from cohete.provision.zram import SetZram
 
 

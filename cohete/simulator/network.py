@@ -96,7 +96,15 @@ async def nmcli(context: Context, argv: list[str]) -> int:
         for each, profile in board.profiles.items():
             where = "eth0" if each == board.active_profile else ""
             context.say(f"{each}:{uuid_of(each)}:{where}:{'yes' if profile.is_kept else 'no'}")
+    elif words == ["-g", "UUID", "connection", "show"]:
+        context.say("\n".join([LEASED, *(uuid_of(each) for each in board.profiles)]))
+    elif words[-3:-1] == ["show", "uuid"] and words[0] == "-t":
+        _tell(context, profile_of(board, name))
     elif words[0] == "-g":
+        name = profile_of(board, name)
+        if name == "":
+            context.say("activated" if _active(board) is None else "")
+            return 0
         if name not in board.profiles:
             context.complain(f"Error: {name} - no such connection profile.")
             return 10
@@ -122,6 +130,29 @@ async def nmcli(context: Context, argv: list[str]) -> int:
     return 0
 
 
+def _tell(context: Context, name: str) -> None:
+    """What a profile asks for."""
+    profile = context.board.profiles.get(name)
+    uuid = LEASED if profile is None else uuid_of(name)
+    method, address = ("auto", "") if profile is None else ("manual", profile.address)
+    context.say(
+        f"connection.uuid:{uuid}\nconnection.type:802-3-ethernet\n"
+        "connection.interface-name:\nconnection.timestamp:1700000000\n"
+        f"ipv4.method:{method}\nipv4.addresses:{address}"
+    )
+
+
+async def xargs(context: Context, argv: list[str]) -> int:
+    """`xargs -r -n 1 nmcli ...`: once for each word that comes in."""
+    if argv[1:5] != ["-r", "-n", "1", "nmcli"]:
+        context.complain("xargs: only -r -n 1 nmcli is here")
+        return 1
+    status = 0
+    for word in (await context.stdin.read_all()).split():
+        status = await nmcli(context, [*argv[4:], word.decode()]) or status
+    return status
+
+
 async def printenv(context: Context, argv: list[str]) -> int:
     """Only where the connection comes from."""
     now = _active(context.board)
@@ -130,4 +161,4 @@ async def printenv(context: Context, argv: list[str]) -> int:
     return 0
 
 
-NETWORK: dict[str, Program] = {"ip": ip, "nmcli": nmcli, "printenv": printenv}
+NETWORK: dict[str, Program] = {"ip": ip, "nmcli": nmcli, "printenv": printenv, "xargs": xargs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.provision.docker import CP, MoveDocker, _same
+from cohete.provision.undo import undo_of
 from tests.control.faulty import Fault, Faulty, Hurried
 from tests.control.rooted import Rooted, build
 from tests.openssh import Sshd, openssh
@@ -76,6 +78,11 @@ class Board:
 
     async def apply(self, runner: Runner | None = None) -> Result:
         return await self.control.apply(self.server.spec(), runner or self.runner, MoveDocker(TO))
+
+    async def undo(self, runner: Runner | None = None) -> Result:
+        undo = undo_of(MoveDocker(TO))
+        assert undo is not None
+        return await self.control.apply(self.server.spec(), runner or self.runner, undo)
 
     def data(self, path: str) -> dict[str, tuple[int, bytes]]:
         folder = self.root / path.lstrip("/")
@@ -195,6 +202,70 @@ async def test_every_fault_at_every_command(
             assert test.data("/var/lib/docker") == before
             if at >= struck.commands:
                 return
+
+
+@pytest.mark.claim("SM-09")
+@pytest.mark.parametrize("config", [CONFIG, CONFIG | {"data-root": "/var/lib/docker"}, None])
+async def test_it_is_taken_back_and_what_is_at_the_new_place_stays(
+    server: Sshd, tmp_path: Path, config: dict[str, object] | None
+) -> None:
+    async with board(server, tmp_path, config) as test:
+        before = test.data("/var/lib/docker")
+        assert (await test.undo()).outcome is Outcome.ALREADY
+        assert (await test.apply()).outcome is Outcome.DONE
+        (test.root / TO.lstrip("/") / "since").write_text("pulled since")
+        # What its owner has changed since is theirs.
+        file = test.root / "etc/docker/daemon.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"debug": True}))
+        assert (await test.undo()).outcome is Outcome.DONE
+        assert test.runs
+        assert test.settings == {**(config or {}), "debug": True}
+        assert test.data("/var/lib/docker") == before
+        assert test.data(TO).keys() == {*before, "since"}
+        assert (await test.undo()).outcome is Outcome.ALREADY
+        assert "holds something" in (await test.apply()).words
+
+
+@pytest.mark.claim("SM-09")
+@pytest.mark.parametrize("fault", list(Fault))
+async def test_every_fault_at_every_command_of_taking_it_back(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    monkeypatch.setattr(attempt, "BACK_WITHIN_S", 0.5)
+    for at in range(20):
+        async with board(server, tmp_path / f"{at}") as test:
+            before = test.data("/var/lib/docker")
+            assert (await test.apply()).outcome is Outcome.DONE
+            struck = Faulty(test.runner, fault, at)
+            result = await test.undo(struck)
+            again = await test.undo()
+            assert again.outcome.is_well, (at, result, again)
+            assert test.runs, (at, fault, result, again)
+            assert test.settings == CONFIG
+            assert test.data("/var/lib/docker") == test.data(TO) == before
+            if at >= struck.commands:
+                return
+    raise AssertionError("it never came to its end")
+
+
+@pytest.mark.claim("SM-09")
+async def test_one_that_does_not_start_where_it_was_stays_at_the_new_place(
+    server: Sshd, tmp_path: Path
+) -> None:
+    async with board(server, tmp_path) as test:
+        assert (await test.apply()).outcome is Outcome.DONE
+        now = test.settings
+        systemctl = test.root / "bin/systemctl"
+        systemctl.write_text(SYSTEMCTL.replace("! grep -q nvme", "grep -q nvme"))
+        (server.folder / "broken").touch()
+        result = await test.undo()
+        assert result.outcome is Outcome.UNDONE, result
+        assert (test.runs, test.settings) == (True, now)
+        # Nothing is stopped for data that is not there any more.
+        shutil.rmtree(test.root / "var/lib/docker")
+        result = await test.undo()
+        assert "nothing of Docker's is left at /var/lib/docker" in result.words, result
+        assert test.runs
 
 
 async def test_whoever_goes_away_while_it_is_copied_leaves_a_docker_that_runs(

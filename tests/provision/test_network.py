@@ -29,8 +29,9 @@ from cohete.links.commands import MARK, Probe, probe_script, split_sections
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
-from cohete.provision.network import ROLLBACK_S, SetAddress, UsbNetwork
+from cohete.provision.network import ROLLBACK_S, SetAddress
 from cohete.provision.undo import undo_of
+from cohete.provision.usb import UsbNetwork
 from cohete.simulator.board import SimBoard
 from cohete.simulator.network import NOTHING, leased
 from cohete.simulator.programs import PROGRAMS
@@ -123,13 +124,44 @@ async def test_the_address_it_has_becomes_its_own(tmp_path: Path) -> None:
     assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
     cable.board.reboot()
     assert (await apply(control, cable, SetAddress())).outcome is Outcome.ALREADY
-    assert undo_of(SetAddress()) is None
+
+
+@pytest.mark.claim("PS-08")
+@pytest.mark.parametrize("move", [False, True])
+async def test_it_is_taken_back_as_carefully(tmp_path: Path, move: bool) -> None:
+    control, cable = wired(tmp_path)
+    lent = leased(cable.board).partition("/")[0]
+    host = f"{lent.rpartition('.')[0]}.77" if move else lent
+    action = SetAddress(address=f"{host}/24") if move else SetAddress()
+    undo = undo_of(action)
+    assert undo is not None
+    assert (await apply(control, cable, undo)).outcome is Outcome.ALREADY
+    assert (await apply(control, cable, action)).outcome is Outcome.DONE
+    cable.first = host
+    change = await control.look(SPEC, cable, undo)
+    assert change.moves_to == (lent if move else "")
+    assert (f"reached at {lent} only" in str(change.notes)) is move
+    if move:
+        # Nobody lends it that address any more: it stays reached where it is.
+        cable.blocked = (lent,)
+        result = await apply(control, cable, undo)
+        assert result.outcome is Outcome.UNCHANGED, result
+        assert (cable.host, cable.board.profiles[cable.board.active_profile].is_kept) == (
+            host, True
+        )  # fmt: skip
+        cable.blocked = ()
+    assert (await apply(control, cable, undo)).outcome is Outcome.DONE
+    assert (cable.host, cable.board.profiles, cable.board.active_profile) == (lent, {}, "")
+    assert cable.board.timers == {}
+    cable.first = lent
+    assert (await apply(control, cable, undo)).outcome is Outcome.ALREADY
 
 
 @pytest.mark.claim("PS-08")
 async def test_another_address_is_followed(tmp_path: Path) -> None:
     control, cable = wired(tmp_path)
     wanted = leased(cable.board).rpartition(".")[0] + ".77"
+    lent = cable.host
     result = await apply(control, cable, SetAddress(address=f"{wanted}/24"))
     assert result.outcome is Outcome.DONE, result
     assert cable.host == wanted
@@ -139,13 +171,14 @@ async def test_another_address_is_followed(tmp_path: Path) -> None:
         cable.first, host = cable.host, f"{wanted.rpartition('.')[0]}.{last}"
         result = await apply(control, cable, SetAddress(address=f"{host}/24"))
         assert result.outcome is Outcome.DONE, result
-        assert list(cable.board.profiles) == [f"cohete-eth0-{host}"]
+        # Its name tells what was lent before, over all moves.
+        assert list(cable.board.profiles) == [f"cohete-eth0-{host}-was-{lent}"]
     cable.first, cable.blocked = cable.host, [wanted]
     result = await apply(control, cable, SetAddress(address=f"{wanted}/24"))
     assert result.outcome is Outcome.UNCHANGED, result
     assert cable.host == host
     cable.board.reboot()
-    assert cable.board.active_profile == f"cohete-eth0-{host}"
+    assert cable.board.active_profile == f"cohete-eth0-{host}-was-{lent}"
 
 
 @pytest.mark.claim("PS-08")
@@ -193,6 +226,32 @@ async def test_one_that_nobody_reaches_goes_back_by_itself(tmp_path: Path) -> No
     # It is begun anew once whatever was in the way is gone.
     cable.blocked = ()
     assert (await apply(control, cable, SetAddress(address=f"{wanted}/24"))).outcome is Outcome.DONE
+
+
+@pytest.mark.claim("PS-08")
+@pytest.mark.parametrize("at", range(9))
+@pytest.mark.parametrize("move", [False, True])
+async def test_a_cut_while_it_is_taken_back_leaves_a_board_that_is_reached(
+    tmp_path: Path, at: int, move: bool
+) -> None:
+    control, cable = wired(tmp_path)
+    lent = leased(cable.board).partition("/")[0]
+    host = f"{lent.rpartition('.')[0]}.77" if move else lent
+    action = SetAddress(address=f"{host}/24") if move else SetAddress()
+    undo = undo_of(action)
+    assert undo is not None
+    assert (await apply(control, cable, action)).outcome is Outcome.DONE
+    cable.cut_at, cable.first = cable.commands + at, host
+    result = await apply(control, cable, undo)
+    if not result.outcome.is_well:
+        await control.clock.sleep(ROLLBACK_S + 1)
+        cable.board.advance()
+        # Where it is now is one of the two that are known.
+        cable.first = host if cable.board.active_profile else lent
+        await cable.move("")
+        again = await apply(control, cable, undo)
+        assert again.outcome.is_well, (at, result, again)
+    assert cable.board.profiles == {}
 
 
 @pytest.mark.claim("PS-08")
