@@ -27,6 +27,7 @@ OPTIONS = {
     "disk": "The NVMe that models are for, as in nvme0n1.",
     "ssh": "The name for ssh, as in: ssh jetson.",
     "swap": "GB of the swap file.",
+    "sudo": "For which of power, clocks, fan, memory, storage, setup; others are taken out.",
     "swappiness": "0 to 200; the kernel's own is 60.",
 }
 """What is asked where a step has a choice, by its name."""

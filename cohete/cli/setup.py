@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cohete.errors import CoheteError
     from cohete.fleet.session import FleetPlan
     from cohete.links.reopening import ReopeningLink
-    from cohete.provision.setup import Local, SetupRecord, SetupStep, Wishes
+    from cohete.provision.record import SetupRecord
+    from cohete.provision.setup import Local, SetupStep, Wishes
 
 
 @click.command()
@@ -46,15 +47,23 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="A package to install, in place of nvtop, htop, tmux. May be given again.",
 )
-@click.option("--disk", default="nvme0n1", show_default=True, help="The NVMe for models.")
-@click.option("--swap-gb", default=16, show_default=True, help="Size of the swap file on it.")
-@click.option("--swappiness", default=10, show_default=True, help="How soon the kernel swaps.")
-@click.option("--alias", default="jetson", show_default=True, help="Its name in ~/.ssh/config.")
+@click.option(
+    "--feature",
+    "features",
+    multiple=True,
+    metavar="NAME",
+    help="What the sudo rules are for: power, clocks, fan, memory, storage, setup. May be given "
+    "again; all without one.",
+)
+@click.option("--disk", metavar="NAME", help="The NVMe for models, in place of nvme0n1.")
+@click.option("--swap-gb", type=int, help="Size of the swap file on it, in place of 16.")
+@click.option("--swappiness", type=int, help="How soon the kernel swaps, in place of 10.")
+@click.option("--alias", metavar="NAME", help="Its name in ~/.ssh/config, in place of jetson.")
 @click.option(
     "--undo",
     metavar="STEP",
     help="Take one step back, where that is possible: "
-    "key, ssh, sudo, disk, zram, swap, swappiness, cuda, usb.",
+    "key, ssh, sudo, disk, zram, swap, docker, swappiness, cuda, usb, address.",
 )
 @click.option("--read-only", is_flag=True, help="Look at each step, and change nothing.")
 def command(
@@ -65,26 +74,28 @@ def command(
     accept_new: bool,
     output: Path | None,
     packages: tuple[str, ...],
-    disk: str,
-    swap_gb: int,
-    swappiness: int,
-    alias: str,
+    features: tuple[str, ...],
+    disk: str | None,
+    swap_gb: int | None,
+    swappiness: int | None,
+    alias: str | None,
     undo: str | None,
     read_only: bool,
 ) -> None:
     """Set TARGET up: key, name for ssh, rights, packages, disk, swap, CUDA, cohete.yaml.
 
     Each step is looked at, shown with its exact commands, asked about, done, and read back. What is
-    so already is passed over; `s` skips a step for good, with a reason. It goes on where it was
-    left. On a screen: `cohete-tui setup TARGET`. Unattended: `cohete provision`. Exit code 1 where
-    a step went wrong.
+    so already is passed over; `s` skips a step for good, with a reason. What was skipped and chosen
+    is remembered, and it goes on where it was left. On a screen: `cohete-tui setup TARGET`.
+    Unattended: `cohete provision`. Exit code 1 where a step went wrong.
     """
     from cohete.cli.acting import Options
     from cohete.cli.meant import fleet
     from cohete.cli.provision import asker
     from cohete.control.audit import default_folder
     from cohete.errors import ConfigError
-    from cohete.provision.setup import SetupRecord, Wishes, own_key, setup_steps
+    from cohete.provision.record import SetupRecord
+    from cohete.provision.setup import Wishes, own_key, setup_steps
 
     if not interactive:
         raise click.UsageError("Say --interactive; without questions: cohete provision.")
@@ -99,13 +110,18 @@ def command(
             hint="Nothing connects to it. Take that line away first.",
         )  # fmt: skip
     written = output or plan.path or Path("cohete.yaml")
-    wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=written)
-    for name, text in (
-        ("packages", " ".join(packages)), ("disk", disk), ("swap", str(swap_gb)),
-        ("swappiness", str(swappiness)), ("ssh", alias),
-    ):  # fmt: skip
-        wishes = wishes.with_choice(name, text) if text else wishes
     record = SetupRecord(default_folder(), spec.place)
+    wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=written)
+    wishes = wishes.with_choices(record.chosen())
+    given = {
+        "sudo": " ".join(features), "packages": " ".join(packages), "disk": disk, "swap": swap_gb,
+        "swappiness": swappiness, "ssh": alias,
+    }  # fmt: skip
+    for name, value in given.items():
+        if value is not None and value != "":
+            wishes = wishes.with_choice(name, str(value))
+            if not read_only:
+                record.choose(name, wishes.chosen(name))
     dialog = _Dialog(plan, options, wishes, record)
     if undo is not None:
         sys.exit(0 if dialog.undo(undo, setup_steps(spec, _facts(plan, options), wishes)) else 1)
@@ -172,7 +188,7 @@ class _Dialog:
         from cohete.cli.acting import change_as_text
         from cohete.control.change import Change
         from cohete.errors import CoheteError, ConfigError
-        from cohete.provision.undo import undo_of
+        from cohete.provision.undo import undo_of, why_not
 
         step = next((each for each in steps if each.name == name), None)
         action = undo_of(step.action) if step is not None and step.action is not None else None
@@ -186,10 +202,9 @@ class _Dialog:
                 return False
             return True
         if action is None:
-            known = [each.name for each in steps if each.action and undo_of(each.action)]
-            raise ConfigError(
-                f"{name!r} cannot be taken back from here", hint=f"There are: {', '.join(known)}."
-            )
+            known = [each.name for each in steps if each.local or undo_of(each.action)]
+            hint = why_not(step.action) if step is not None else f"There are: {', '.join(known)}."
+            raise ConfigError(f"{name[:40]!r} cannot be taken back from here", hint=hint)
         found = self._look(action)
         click.echo(change_as_text(self._spec.id, found))
         if not isinstance(found, Change):

@@ -77,11 +77,10 @@ def command(
     """
     from cohete.control.sudoers import Feature, chosen, drop_in
     from cohete.power.rights import features as power_features
-    from cohete.storage.health import DEVICES, rules_for
+    from cohete.storage.health import feature
 
     every = power_features(units, _held(config_path))
-    rules = tuple(rule for device in DEVICES for rule in rules_for(device))
-    every["storage"] = Feature("storage", "read the health of disks", rules)
+    every["storage"] = feature()
     if rules := _setup(config_path, user):
         every["provision"] = Feature("provision", "set boards up as configured", rules)
     text = drop_in(user, chosen(every, features))

@@ -95,7 +95,7 @@ class Control:
         if change.moves_to and not isinstance(runner, Movable):
             return await attempt.refused(
                 "this connection cannot follow the board to another address; nothing was run. "
-                "Use `cohete provision`"
+                "`cohete provision` and `cohete setup` can"
             )
         return await attempt.go(change, boot_id_of(sections), reboot=reboot)
 

@@ -7,9 +7,7 @@ So it goes on wherever it was left, and a second time nothing is to do.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +16,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.control.change import Action
 from cohete.control.sudoers import Feature, chosen, drop_in
 from cohete.device.identity import Facts
-from cohete.errors import ChangeRefused, ConfigError
+from cohete.errors import ChangeRefused, CoheteError
 from cohete.power.profiles import BUILT_IN
 from cohete.power.rights import features
 from cohete.provision import disk, docker, steps, swap, zram
@@ -33,12 +31,14 @@ from cohete.provision.sudo import READ_RULE, InstallSudoRules
 from cohete.provision.swap import AddSwapFile
 from cohete.provision.usb import UsbNetwork, usb_rules
 from cohete.provision.zram import SetZram
+from cohete.storage import health
 from cohete.storage.layout import ROOT
 
-FOLDER = "setup"
 PACKAGES = ("nvtop", "htop", "tmux")
 SWAPPINESS = 10
 SWAP_GB = 16
+FEATURES = (*features(), "storage", "setup")
+"""What the sudo rules may be for: what is done from the dashboard, and this setup."""
 
 
 class Local(Protocol):
@@ -91,19 +91,36 @@ class Wishes:
     swap_gb: int = SWAP_GB
     packages: tuple[str, ...] = PACKAGES
     swappiness: int = SWAPPINESS
+    features: tuple[str, ...] = FEATURES
+    """What the sudo rules are for; those not wanted are taken out again."""
 
     def chosen(self, step: str) -> str:
         """What may be chosen of a step, as text; empty for a step without a choice."""
         return {
             "packages": " ".join(self.packages), "disk": self.disk, "ssh": self.alias,
             "swap": str(self.swap_gb), "swappiness": str(self.swappiness),
+            "sudo": " ".join(self.features),
         }.get(step, "")  # fmt: skip
+
+    def with_choices(self, texts: Mapping[str, str]) -> Wishes:
+        """Those that can be meant, by name of the step; others were of another time."""
+        wishes = self
+        for step, text in texts.items():
+            with contextlib.suppress(CoheteError):
+                wishes = wishes.with_choice(step, text)
+        return wishes
 
     def with_choice(self, step: str, text: str) -> Wishes:
         """Otherwise. Raises ChangeRefused or ConfigError for what cannot be meant."""
         words = text.split()
         if step == "packages":
             return replace(self, packages=InstallPackages(tuple(words)).names)
+        if step == "sudo":
+            odd = next((word for word in words if word not in FEATURES), None)
+            if odd is not None or not words:
+                what = f"there is no feature {odd[:40]!r}" if odd else "no feature is named"
+                raise ChangeRefused(what, hint=f"There are: {', '.join(FEATURES)}.")
+            return replace(self, features=tuple(name for name in FEATURES if name in words))
         if len(words) != 1:
             raise ChangeRefused(f"{text[:40]!r} is not one word")
         (word,) = words
@@ -140,8 +157,11 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
         ),
         SetupStep(
             "sudo", "Rights",
-            "The smallest sudo rules for modes, clocks, fan and this setup, checked by visudo.",
-            InstallSudoRules(lambda user: sudo_rules(user, wishes)),
+            "The smallest sudo rules for the features you want, checked by visudo.",
+            InstallSudoRules(
+                lambda user: sudo_rules(user, wishes),
+                lambda user: sudo_rules(user, replace(wishes, features=FEATURES)),
+            ),
         ),
         SetupStep(
             "packages", "Packages", "Tools for looking at a board, from its own sources.",
@@ -208,9 +228,14 @@ class _Make(Protocol):
 
 
 def sudo_rules(user: str, wishes: Wishes) -> str:
-    """The drop-in for what this setup and the dashboard do."""
+    """The drop-in for the features wanted. Raises ConfigError for what is no login name."""
+    # Without the first nobody could see later what is there.
+    read = Feature("rights", "look at these lines", (READ_RULE,))
+    return drop_in(user, [read, *chosen(_features(user, wishes), wishes.features)])
+
+
+def _features(user: str, wishes: Wishes) -> dict[str, Feature]:
     rules = (
-        READ_RULE,
         *steps.rules_for(wishes.packages, wishes.swappiness, cuda=True),
         *disk.rules_for(wishes.disk, wishes.mount, user),
         *zram.rules_for(),
@@ -219,44 +244,9 @@ def sudo_rules(user: str, wishes: Wishes) -> str:
         *usb_rules(),
     )
     every = features()
+    every["storage"] = health.feature()
     every["setup"] = Feature("setup", "set the board up", rules)
-    return drop_in(user, chosen(every, ()))
-
-
-class SetupRecord:
-    """What was skipped on a board, and why, in the state folder. Blocking."""
-
-    def __init__(self, folder: Path, place: str) -> None:
-        digest = hashlib.sha256(place.encode()).hexdigest()
-        self._path = folder / FOLDER / f"{digest[:40]}.json"
-
-    def skipped(self) -> dict[str, str]:
-        """By name of the step: the reason. Never raises."""
-        with contextlib.suppress(OSError, ValueError):
-            document = json.loads(self._path.read_bytes()[:65_536])
-            if isinstance(document, dict) and document.get("version") == 1:
-                found = document.get("skipped")
-                if isinstance(found, dict):
-                    return {str(name)[:32]: str(why)[:200] for name, why in found.items()}
-        return {}
-
-    def skip(self, name: str, reason: str | None) -> None:
-        """Skip it from now on; None no more. Raises ConfigError where that cannot be kept."""
-        found = self.skipped()
-        if reason is None:
-            found.pop(name, None)
-        else:
-            found[name] = reason
-        part = self._path.with_suffix(".part")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            part.touch(mode=0o600)
-            part.write_text(json.dumps({"version": 1, "skipped": found}), encoding="utf-8")
-            part.replace(self._path)
-        except OSError as error:
-            raise ConfigError(
-                f"what is skipped cannot be kept: {error.strerror}", path=str(self._path)
-            ) from None
+    return every
 
 
 def own_key(folder: Path) -> str:

@@ -31,6 +31,8 @@ class InstallSudoRules:
     """
 
     text: Callable[[str], str]
+    every: Callable[[str], str] | None = None
+    """The same with all that could be wanted: what of it is there and not wanted is taken out."""
 
     @property
     def intent(self) -> str:
@@ -48,7 +50,12 @@ class InstallSudoRules:
         """Raises ChangeRefused where sudo wants a password: it has to be done there, once."""
         wanted, there = self._wanted(device, board), _there(board)
         missing = [line for line in wanted if line and line not in there]
-        if not any(not line.startswith("#") for line in missing):
+        surplus = {line for line in self._every(device, board) if line not in wanted and line}
+        rules, too_many = (
+            sum(not line.startswith("#") for line in lines)
+            for lines in (missing, [line for line in there if line in surplus])
+        )
+        if not rules and not too_many:
             return Change(device, self.intent, "as they should be", "as they should be")
         said = decode(board.get("sudo", b"")).strip()
         if said:
@@ -58,13 +65,13 @@ class InstallSudoRules:
                 f"`sudo visudo -f {FILE}`.",
             )  # fmt: skip
         # What somebody else needs of it stays.
-        lines = [*there, "", *missing] if there else wanted
+        left = [line for line in there if line not in surplus]
+        lines = [*left, "", *missing] if there and missing else left or wanted
         _check_text(device, lines)
+        words = [f"{rules} rules are missing"] if rules else []
+        words += [f"{too_many} are not wanted"] if too_many else []
         return Change(
-            device, self.intent,
-            f"{sum(not line.startswith('#') for line in missing)} rules are missing"
-            if there else "not there",
-            "as they should be",
+            device, self.intent, ", ".join(words) if there else "not there", "as they should be",
             steps=replaced_by(lines),
             needs=frozenset({Need.ROOT}),
             notes=("Nothing counts before visudo has accepted it.",),
@@ -74,7 +81,7 @@ class InstallSudoRules:
     def lines_there(self, device: str, board: Sections) -> list[str]:
         """Those of its rules that stand in the file. Raises ChangeRefused for an odd login name."""
         there = set(_there(board))
-        return [line for line in self._wanted(device, board)
+        return [line for line in self._every(device, board)
                 if line in there and line and not line.startswith("#")]  # fmt: skip
 
     def lines_of_others(self, device: str, board: Sections) -> list[str]:
@@ -82,15 +89,22 @@ class InstallSudoRules:
 
         Raises ChangeRefused.
         """
-        wanted = set(self._wanted(device, board))
-        left = [line for line in _there(board) if line not in wanted]
+        ours = set(self._every(device, board))
+        left = [line for line in _there(board) if line not in ours]
         _check_text(device, left)
         return left if any(line and not line.startswith("#") for line in left) else []
 
     def _wanted(self, device: str, board: Sections) -> list[str]:
+        return self._lines(self.text, device, board)
+
+    def _every(self, device: str, board: Sections) -> list[str]:
+        return self._lines(self.every or self.text, device, board)
+
+    @staticmethod
+    def _lines(text: Callable[[str], str], device: str, board: Sections) -> list[str]:
         user = decode(board.get("user", b"")).strip()
         try:
-            return self.text(user).strip().splitlines()
+            return text(user).strip().splitlines()
         except ConfigError as error:
             raise ChangeRefused(
                 f"{error.what}, so that no sudo rule can name it", where=device,

@@ -72,7 +72,7 @@ class TakeBack:
         )  # fmt: skip
 
 
-def undo_of(action: Action) -> Action | None:
+def undo_of(action: Action | None) -> Action | None:
     """What takes it back; None where nothing can, or only its owner may."""
     match action:
         case InstallKey():

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cohete.control.change import as_root
+from cohete.control.sudoers import Feature
 from cohete.links.commands import Probe
 
 NVME = "/usr/sbin/nvme"
@@ -107,6 +108,12 @@ def smartctl_probe(device: str) -> Probe:
 def rules_for(device: str) -> tuple[str, ...]:
     """The sudo rules that reading it needs."""
     return (f"{NVME} smart-log {device} -o json", f"{SMARTCTL} -j -a {device}")
+
+
+def feature() -> Feature:
+    """What reading the health of every disk needs as root."""
+    rules = tuple(rule for device in DEVICES for rule in rules_for(device))
+    return Feature("storage", "read the health of disks", rules)
 
 
 def health_from(nvme: bytes, smartctl: bytes) -> Health:

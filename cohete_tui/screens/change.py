@@ -41,7 +41,7 @@ class ChangeDialog(ModalScreen[Agreed | None]):
     ChangeDialog { align: center middle; }
     ChangeDialog #box { width: 100; max-width: 100%; height: auto; max-height: 100%;
         border: round $warning; background: $surface; padding: 0 1; }
-    ChangeDialog #list { height: auto; max-height: 60vh; scrollbar-size-vertical: 1; }
+    ChangeDialog #list { height: auto; scrollbar-size-vertical: 1; }
     ChangeDialog LinesPanel { border: none; padding: 0; }
     ChangeDialog #buttons { height: 1; align-horizontal: right; margin-top: 1; }
     ChangeDialog Button { margin-left: 2; }
@@ -79,6 +79,11 @@ class ChangeDialog(ModalScreen[Agreed | None]):
 
     def on_mount(self) -> None:
         self.query_one("#cancel").focus()
+
+    def on_resize(self) -> None:
+        """All the room but for the border, the buttons and what is typed."""
+        rest = 5 if self._is_typed else 4
+        self.query_one("#list").styles.max_height = max(2, self.size.height - rest)
 
     @on(Input.Changed, "#count")
     def _counted(self, event: Input.Changed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,6 +26,7 @@ from cohete_tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
     from cohete.fleet.changing import Changes
+    from cohete.provision.record import SetupRecord
     from cohete.provision.setup import Local, SetupStep, Wishes
 
 FLUSH_S = 0.5
@@ -130,16 +132,18 @@ class SetupScreen(CoheteScreen[str]):
     async def _look(self) -> None:
         """Every step as it is now; each board step in turn, for they share one connection."""
         from cohete.control.audit import default_folder
-        from cohete.provision.setup import SetupRecord, Wishes, own_key, setup_steps
+        from cohete.provision.record import SetupRecord
+        from cohete.provision.setup import Wishes, own_key, setup_steps
 
         device = self.device
-        if self._wishes is None:
-            key = await asyncio.to_thread(own_key, Path.home() / ".ssh")
-            self._wishes = Wishes(key_line=key, config_path=self._config_path)
         changes = self._app.changes
         folder = changes.folder if changes is not None else default_folder()
         record = SetupRecord(folder, device.spec.place)
         skipped = await asyncio.to_thread(record.skipped)
+        if self._wishes is None:
+            key = await asyncio.to_thread(own_key, Path.home() / ".ssh")
+            wishes = Wishes(key_line=key, config_path=self._config_path)
+            self._wishes = wishes.with_choices(await asyncio.to_thread(record.chosen))
         self._steps = setup_steps(device.spec, device.facts, self._wishes)
         for step in self._steps:
             if step.name in skipped:
@@ -284,7 +288,7 @@ class SetupScreen(CoheteScreen[str]):
     @work(exclusive=True, group="setup-do", exit_on_error=False)
     async def _undo(self, step: SetupStep) -> None:
         """The same way as it was done: shown, agreed to, run, looked at again."""
-        from cohete.provision.undo import undo_of
+        from cohete.provision.undo import undo_of, why_not
 
         action = undo_of(step.action) if step.action is not None else None
         changes = self._app.changes
@@ -293,7 +297,7 @@ class SetupScreen(CoheteScreen[str]):
         elif step.local is not None:
             await self._undo_here(step.title, step.local)
         else:
-            self.notify("This step cannot be taken back from here.", timeout=4, markup=False)
+            self.notify(f"Not taken back: {why_not(step.action)}", markup=False)
             return
         self._key_problem = None
         self._look()
@@ -325,13 +329,16 @@ class SetupScreen(CoheteScreen[str]):
         self._look()
 
     async def _keep(self, name: str, reason: str | None) -> None:
+        await self._remember(lambda record: record.skip(name, reason))
+
+    async def _remember(self, what: Callable[[SetupRecord], None]) -> None:
         from cohete.control.audit import default_folder
-        from cohete.provision.setup import SetupRecord
+        from cohete.provision.record import SetupRecord
 
         changes = self._app.changes
         folder = changes.folder if changes is not None else default_folder()
         try:
-            await asyncio.to_thread(SetupRecord(folder, self.device.spec.place).skip, name, reason)
+            await asyncio.to_thread(what, SetupRecord(folder, self.device.spec.place))
         except CoheteError as error:
             self.notify(str(error), severity="error", markup=False)
 
@@ -350,10 +357,11 @@ class SetupScreen(CoheteScreen[str]):
         if typed is None:
             return
         try:
-            self._wishes = wishes.with_choice(name, typed)
+            chosen = self._wishes = wishes.with_choice(name, typed)
         except CoheteError as error:
             self.notify(str(error), severity="error", markup=False)
             return
+        await self._remember(lambda record: record.choose(name, chosen.chosen(name)))
         self._look()
 
     def action_read(self) -> None:

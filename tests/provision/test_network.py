@@ -298,7 +298,7 @@ async def test_a_connection_that_cannot_follow_is_told_before_anything_runs(tmp_
     host = leased(cable.board).rpartition(".")[0] + ".77"
     result = await control.apply(SPEC, Fixed(), SetAddress(address=f"{host}/24"))
     assert result.outcome is Outcome.REFUSED
-    assert "Use `cohete provision`" in result.words
+    assert "`cohete provision` and `cohete setup` can" in result.words
     assert cable.board.timers == {}
     assert (await control.apply(SPEC, Fixed(), SetAddress())).outcome is Outcome.DONE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -22,9 +23,10 @@ from cohete.control.change import Change
 from cohete.device.identity import Facts
 from cohete.errors import ChangeRefused, ConfigError
 from cohete.provision.here import ConfigFile, SshHost, config_for
-from cohete.provision.setup import SetupRecord, Wishes, sudo_rules
+from cohete.provision.record import SetupRecord
+from cohete.provision.setup import Wishes, sudo_rules
 from cohete.provision.sshconfig import HostEntry, with_entry, without_entry
-from cohete.provision.sudo import FILE, InstallSudoRules
+from cohete.provision.sudo import FILE, READ_RULE, InstallSudoRules
 from cohete.provision.undo import undo_of
 from tests.boards import simulated
 from tests.cli.test_commands import run, run_async
@@ -175,7 +177,7 @@ def test_it_is_reached_as_it_was(tmp_path: Path) -> None:
 
 
 def rules(there: str, user: str = "nvidia", sudo: str = "") -> Change:
-    action = InstallSudoRules(lambda login: sudo_rules(login, Wishes()))
+    action = of_features()
     said = {"rules": there.encode(), "user": user.encode(), "sudo": sudo.encode()}
     return action.plan("board", said)
 
@@ -205,7 +207,7 @@ def test_rules_of_others_stay() -> None:
     assert "jane ALL=" in rules("", "jane").lines[0]
     with pytest.raises(ChangeRefused, match="is no login name"):
         rules("", "me@corp")
-    action = InstallSudoRules(lambda login: sudo_rules(login, Wishes()))
+    action = of_features()
     undo = undo_of(action)
     assert undo is not None
     said = {"user": b"nvidia", "sudo": b""}
@@ -225,6 +227,74 @@ def test_rules_of_others_stay() -> None:
             rules(odd)
     with pytest.raises(ChangeRefused, match="sudo wants a password there"):
         rules("sudo: a password is required", sudo="sudo: a password is required")
+
+
+def of_features(*names: str) -> InstallSudoRules:
+    wishes = Wishes().with_choice("sudo", " ".join(names)) if names else Wishes()
+    return InstallSudoRules(
+        lambda login: sudo_rules(login, wishes), lambda login: sudo_rules(login, Wishes())
+    )
+
+
+def written(change: Change) -> str:
+    """The drop-in that a change writes."""
+    argv = shlex.split(change.lines[0])
+    return "\n".join(argv)
+
+
+def test_rules_are_those_of_the_features_wanted() -> None:
+    text = sudo_rules("nvidia", Wishes().with_choice("sudo", "fan power"))
+    assert [line for line in text.splitlines() if line.startswith("# ")][2:] == [
+        "# rights: look at these lines", "# power: set the power mode",
+        "# fan: hold the fan at a speed, give it back, set its profile",
+    ]  # fmt: skip
+    assert "apt-get" not in text
+    assert READ_RULE in text
+    assert Wishes().chosen("sudo") == "power clocks fan memory storage setup"
+    for odd in ("", "power everything", "Power"):
+        with pytest.raises(ChangeRefused, match=r"no feature") as caught:
+            Wishes().with_choice("sudo", odd)
+        assert "There are: power, clocks, fan, memory, storage, setup." in caught.value.hint
+
+
+def test_rules_that_are_not_wanted_any_more_are_taken_out() -> None:
+    mine = "nvidia ALL=(root) NOPASSWD: /bin/systemctl stop inference.service"
+    whole = sudo_rules("nvidia", Wishes())
+    said = {"rules": f"{whole}\n{mine}".encode(), "user": b"nvidia", "sudo": b""}
+    assert of_features().plan("board", said).is_done
+    narrow = of_features("power", "storage")
+    change = narrow.plan("board", said)
+    assert change.before.endswith(" are not wanted")
+    text = written(change)
+    assert (mine in text, "apt-get" in text, "jetson_clocks" in text) == (True, False, False)
+    assert ("nvpmodel" in text, "nvme smart-log" in text) == (True, True)
+    # Some are missing, and some are not wanted: both in one go.
+    fan = sudo_rules("nvidia", Wishes().with_choice("sudo", "fan"))
+    change = narrow.plan("board", said | {"rules": fan.encode()})
+    assert "are missing" in change.before
+    assert "are not wanted" in change.before
+    assert "pwm1" not in written(change)
+    assert "nvpmodel" in written(change)
+    # Taken back is all of it, whatever is wanted now.
+    undo = undo_of(narrow)
+    assert undo is not None
+    left = written(undo.plan("board", said))
+    assert mine in left
+    assert "apt-get" not in left
+
+
+def test_what_was_chosen_is_chosen_the_next_time(tmp_path: Path) -> None:
+    record = SetupRecord(tmp_path, "here")
+    record.skip("swap", "no")
+    record.choose("sudo", "power")
+    record.choose("disk", "nvme1n1")
+    assert record.skipped() == {"swap": "no"}
+    wishes = Wishes().with_choices(SetupRecord(tmp_path, "here").chosen())
+    assert (wishes.features, wishes.disk) == (("power",), "nvme1n1")
+    # Of another time, or of somebody's hand.
+    record.choose("disk", "sda; reboot")
+    record.choose("sudo", "everything")
+    assert Wishes().with_choices(record.chosen()) == Wishes()
 
 
 @pytest.mark.claim("PS-02", "PS-10")

@@ -20,6 +20,7 @@ from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.links.ssh import SshConnector, SshFiles
+from cohete.provision.record import SetupRecord
 from cohete.provision.setup import Wishes
 from cohete.simulator.board import SimBoard
 from cohete.simulator.server import SimFleet
@@ -319,7 +320,50 @@ async def test_a_step_is_taken_back(tmp_path: Path) -> None:
         assert "bench" not in test.wishes.ssh_config.read_text()
         test.screen.query_one("#rows").select("packages")  # type: ignore[attr-defined]
         await test.pilot.press("z")
-        await until(lambda: "cannot be taken back" in text_of(test.app))
+        await until(lambda: "Not taken back: Which of them" in text_of(test.app))
+        test.screen.query_one("#rows").select("power")  # type: ignore[attr-defined]
+        await test.pilot.press("z")
+        await until(lambda: "Not taken back: It is the mode" in text_of(test.app))
+
+
+async def test_an_address_of_its_own_is_taken_back(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path, (80, 24)) as test:
+        await test.do("address")
+        await test.looked()
+        assert [each.is_kept for each in test.board.profiles.values()] == [True]
+        test.screen.query_one("#rows").select("address")  # type: ignore[attr-defined]
+        await test.pilot.press("z")
+        await test.wait_for(ChangeDialog)
+        # At 80x24 the last of it lies below.
+        await test.pilot.press("pagedown", "pagedown", "pagedown")
+        await until(lambda: "A server has to lend it that address again." in text_of(test.app))
+        await test.pilot.press("tab", "enter")
+        await test.wait_for(RunningScreen)
+        await until(lambda: "over, all well" in text_of(test.app))
+        await test.pilot.press("escape")
+        await until(lambda: test.state("address") == "to do")
+        assert test.board.profiles == {}
+
+
+async def test_only_the_rights_that_are_wanted(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path, (80, 24)) as test:
+        await test.do("sudo")
+        assert b"apt-get" in test.board.written["/etc/sudoers.d/cohete"]
+        await test.looked()
+        test.screen.query_one("#rows").select("sudo")  # type: ignore[attr-defined]
+        await test.pilot.press("o")
+        await test.wait_for(AskDialog)
+        assert test.app.screen.query_one(Input).value == "power clocks fan memory storage setup"
+        await test.type("power fan")
+        await until(lambda: "are not wanted" in test.screen._state("sudo").words)
+        await test.do("sudo")
+        rules = test.board.written["/etc/sudoers.d/cohete"]
+        assert (b"apt-get" in rules, b"jetson_clocks" in rules, b"nvpmodel" in rules) == (
+            False, False, True,
+        )  # fmt: skip
+        # The next time it is as it was chosen.
+        record = SetupRecord(tmp_path / "state", test.screen.device.spec.place)
+        assert record.chosen() == {"sudo": "power fan"}
 
 
 async def test_a_key_that_is_there_and_lets_nobody_in(tmp_path: Path) -> None:

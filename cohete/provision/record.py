@@ -1,0 +1,63 @@
+"""What the setup wizard remembers of a board between two times."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+
+from cohete.errors import ConfigError
+
+FOLDER = "setup"
+
+
+class SetupRecord:
+    """What was skipped on a board, and why, and what was chosen; in the state folder. Blocking."""
+
+    def __init__(self, folder: Path, place: str) -> None:
+        digest = hashlib.sha256(place.encode()).hexdigest()
+        self._path = folder / FOLDER / f"{digest[:40]}.json"
+
+    def skipped(self) -> dict[str, str]:
+        """By name of the step: the reason. Never raises."""
+        return self._read("skipped")
+
+    def chosen(self) -> dict[str, str]:
+        """By name of the step: what was chosen of it, as text. Never raises."""
+        return self._read("chosen")
+
+    def skip(self, name: str, reason: str | None) -> None:
+        """Skip it from now on; None no more. Raises ConfigError where that cannot be kept."""
+        found = self.skipped()
+        if reason is None:
+            found.pop(name, None)
+        else:
+            found[name] = reason
+        self._write({"skipped": found, "chosen": self.chosen()})
+
+    def choose(self, name: str, text: str) -> None:
+        """Have this chosen from now on. Raises ConfigError where that cannot be kept."""
+        self._write({"skipped": self.skipped(), "chosen": self.chosen() | {name: text}})
+
+    def _read(self, part: str) -> dict[str, str]:
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads(self._path.read_bytes()[:65_536])
+            if isinstance(document, dict) and document.get("version") == 1:
+                found = document.get(part)
+                if isinstance(found, dict):
+                    return {str(name)[:32]: str(text)[:200] for name, text in found.items()}
+        return {}
+
+    def _write(self, parts: dict[str, dict[str, str]]) -> None:
+        part = self._path.with_suffix(".part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            part.touch(mode=0o600)
+            part.write_text(json.dumps({"version": 1, **parts}), encoding="utf-8")
+            part.replace(self._path)
+        except OSError as error:
+            raise ConfigError(
+                f"what is to be remembered of it cannot be kept: {error.strerror}",
+                path=str(self._path),
+            ) from None
