@@ -1,10 +1,9 @@
-"""What the quantization wizard shows, as values and lines of text; and its look at files."""
+"""What the quantization wizard shows, as values and lines of text."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -23,8 +22,6 @@ RESERVE_MIB = 512
 """Kept free on a board for what else runs there."""
 CONTEXTS = (512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
 SLOTS = (1, 2, 4, 8, 16)
-MAX_FILES = 200
-MAX_RECENT = 10
 
 
 class Step(IntEnum):
@@ -44,14 +41,6 @@ TITLES = {
     Step.MAKE: "Make it?",
     Step.RUN: "",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A GGUF file that was found."""
-
-    path: Path
-    bytes: int
 
 
 @dataclass(slots=True)
@@ -97,65 +86,6 @@ def output_for(choice: Choice) -> Path | None:
     return None
 
 
-def find_models(folders: Iterable[Path]) -> list[ModelFile]:
-    """GGUF files in some folders, the largest first; of a split model its first file. Blocking."""
-    found: dict[Path, ModelFile] = {}
-    for folder in folders:
-        try:
-            paths = sorted(folder.glob("*.gguf"))[:MAX_FILES]
-        except OSError:
-            continue
-        for path in paths:
-            if "-of-" in path.name and "-00001-of-" not in path.name:
-                continue
-            try:
-                found[path.resolve()] = ModelFile(path, path.stat().st_size)
-            except OSError:
-                continue
-    return sorted(found.values(), key=lambda each: (-each.bytes, each.path.name))[:MAX_FILES]
-
-
-def find_folders(folder: Path) -> list[Path]:
-    """The folder above, then those inside that are not hidden, by name. Blocking."""
-    here = folder.absolute()
-    above = [here.parent] if here.parent != here else []
-    try:
-        inside = [each for each in here.iterdir() if not each.name.startswith(".")]
-        return above + sorted(each for each in inside if each.is_dir())[:MAX_FILES]
-    except OSError:
-        return above
-
-
-def recent_models(file: Path) -> list[ModelFile]:
-    """Models that were looked at lately and are still there, the newest first. Blocking."""
-    found: list[ModelFile] = []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    for line in lines[:MAX_RECENT]:
-        path = Path(line)
-        try:
-            found.append(ModelFile(path, path.stat().st_size))
-        except (OSError, ValueError):
-            continue
-    return found
-
-
-def note_recent(file: Path, path: Path) -> None:
-    """Remember a model; that this cannot be written is no reason to stop. Blocking."""
-    line = str(path.resolve())
-    if "\n" in line or not path.is_file():
-        return
-    kept = [str(each.path) for each in recent_models(file)]
-    lines = [line, *(each for each in kept if each != line)][:MAX_RECENT]
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = file.with_name(f"{file.name}.part")
-        part.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8")
-        part.replace(file)
-
-
 def free_mib(device: Device) -> float | None:
     """What a model may take on a board now; None where the board has not told its memory."""
     stats = device.stats
@@ -179,26 +109,6 @@ def title(step: Step, choice: Choice, cells: int) -> Line:
     left: Line = [(" Quantize", "accent"), (f"  {step} of {len(Step)}", "dim"),
                   (f"  {TITLES[step]}", "title")]  # fmt: skip
     return spread(left, [(" → ".join(filter(None, done)) + " ", "dim")], cells)
-
-
-def model_rows(
-    files: Sequence[ModelFile], folders: Sequence[Path], here: Path, cells: int
-) -> list[tuple[str, Line]]:
-    """Files by name, with size and folder; then the folders around `here` that can be gone to."""
-    rows: list[tuple[str, Line]] = []
-    for each in files:
-        size = f"{each.bytes / 1e9:6.1f} GB" if each.bytes >= 1e8 else f"{each.bytes / 1e6:6.1f} MB"
-        room = max(12, min(56, cells - 40))
-        rows.append((
-            str(each.path),
-            [(f" {fit(each.path.name, room)} ", ""), (f"{size}  ", "title"),
-             (str(each.path.parent), "dim")],
-        ))  # fmt: skip
-    above = here.absolute().parent
-    for folder in folders:
-        name = "../" if folder == above else f"{folder.name}/"
-        rows.append((str(folder), [(f" {fit(name, max(12, cells - 2))}", "accent")]))
-    return rows
 
 
 def board_rows(

@@ -19,6 +19,7 @@ from cohete.memory.footprint import KvType, Serving
 from cohete_tui import wizard
 from cohete_tui.actions import Scope, bindings
 from cohete_tui.draw import Line, wrap
+from cohete_tui.model_files import ModelFinder
 from cohete_tui.quantizing import JobState, QuantizeJob
 from cohete_tui.screens.base import FilteredScreen
 from cohete_tui.widgets.keybar import KeyBar
@@ -59,11 +60,7 @@ class WizardScreen(FilteredScreen[None]):
         self.serving = Serving()
         self._wanted = list(boards)
         self._typed = model
-        self._places = list(folders) if folders is not None else None
-        self._here: Path | None = None
-        """The folder that was gone to; None is where models usually are."""
-        self._files: list[wizard.ModelFile] = []
-        self._folders: list[Path] = []
+        self._places = folders
         self._fit: Fit | None = None
         self._seconds: dict[str, float] = {}
         self._problem = ""
@@ -79,6 +76,9 @@ class WizardScreen(FilteredScreen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
+        self._models = ModelFinder(
+            self._app.recent_models, self._places, may_browse=not self._app.served
+        )
         self.rows.focus()
         self.set_interval(FLUSH_S, self.flush)
         if self.job is not None and not self._typed:
@@ -127,8 +127,7 @@ class WizardScreen(FilteredScreen[None]):
 
     def _rows(self, cells: int) -> Sequence[tuple[str, Line]]:
         if self.step is Step.MODEL:
-            here = self._here or self._usual[0]
-            return wizard.model_rows(self._files, self._folders, here, cells)
+            return self._models.rows(cells)
         if self.step is Step.BOARD:
             now_s = self._app.store_now.clock.monotonic()
             return wizard.board_rows(self._devices, self.choice.boards, now_s, cells)
@@ -149,9 +148,9 @@ class WizardScreen(FilteredScreen[None]):
 
     def _about(self, cells: int) -> list[Line]:
         lines: list[Line] = [[(text, "danger")] for text in wrap(self._problem, cells, 4)]
-        if self.step is Step.MODEL and self._here is not None:
-            lines += [[(text, "dim")] for text in wrap(f"In {self._here}", cells, 2)]
-        if self.step is Step.MODEL and not self._files:
+        if self.step is Step.MODEL and self._models.here is not None:
+            lines += [[(text, "dim")] for text in wrap(f"In {self._models.here}", cells, 2)]
+        if self.step is Step.MODEL and not self._models.files:
             lines += [[(text, "dim")] for text in wrap(NO_MODELS, cells, 4)]
         elif self.step is Step.LEVEL:
             lines += self._about_level(cells)
@@ -194,23 +193,11 @@ class WizardScreen(FilteredScreen[None]):
 
     @work(exclusive=True, group="look", exit_on_error=False)
     async def _look(self) -> None:
-        here, recent = self._here, []
-        if here is None:
-            recent = await asyncio.to_thread(wizard.recent_models, self._app.recent_models)
-        places = self._usual if here is None else [here]
-        found = await asyncio.to_thread(wizard.find_models, places)
-        known = {each.path.resolve() for each in recent}
-        self._files = recent + [each for each in found if each.path.resolve() not in known]
-        if not self._app.served:
-            self._folders = await asyncio.to_thread(wizard.find_folders, places[0])
+        here = self._models.here
+        await self._models.look()
         self.flush()
         if here is not None and (rows := self._rows(80)):
             self.rows.select(rows[0][0])
-
-    @property
-    def _usual(self) -> list[Path]:
-        """Where models are looked for first."""
-        return self._places or [Path.cwd(), Path.home() / "models"]
 
     @work(exclusive=True, group="take", exit_on_error=False)
     async def _take_model(self, text: str) -> None:
@@ -218,8 +205,8 @@ class WizardScreen(FilteredScreen[None]):
 
         try:
             path = await asyncio.to_thread(Path(text).expanduser)
-            if not self._app.served and await asyncio.to_thread(path.is_dir):
-                self._problem, self._here = "", path.absolute()
+            if await self._models.go(path):
+                self._problem = ""
                 self._look()
                 return
             found = await asyncio.to_thread(candidate_of, str(path))
@@ -229,9 +216,8 @@ class WizardScreen(FilteredScreen[None]):
             self.flush()
             return
         self._problem, self._seconds = "", {}
-        if exists and not self._app.served:
-            recent = self._app.recent_models
-            await asyncio.to_thread(wizard.note_recent, recent, path)
+        if exists:
+            await self._models.note(path)
         self.choice = Choice(text, path if exists else None, found)
         self.choice.boards = self._free(self._wanted)
         self._go(Step.BOARD if self._devices else Step.LEVEL)

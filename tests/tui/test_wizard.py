@@ -14,7 +14,7 @@ from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.state import State
 from cohete.links.ssh import SshConnector, SshFiles
 from cohete.quantize.manifest import verify
-from cohete_tui import wizard
+from cohete_tui import model_files, wizard
 from cohete_tui.app import CoheteApp
 from cohete_tui.launch import Launch
 from cohete_tui.quantizing import JobState, QuantizeJob
@@ -307,7 +307,7 @@ def test_models_that_are_found(tmp_path: Path) -> None:
     for name, size in (("a.gguf", 10), ("b-00001-of-00002.gguf", 30), ("b-00002-of-00002.gguf", 40),
                        ("c.txt", 99)):  # fmt: skip
         (tmp_path / name).write_bytes(b"x" * size)
-    found = wizard.find_models([tmp_path, tmp_path, tmp_path / "none"])
+    found = model_files.find_models([tmp_path, tmp_path, tmp_path / "none"])
     assert [each.path.name for each in found] == ["b-00001-of-00002.gguf", "a.gguf"]
 
 
@@ -350,8 +350,8 @@ def test_folders_that_are_found(tmp_path: Path, place: str) -> None:
     for name in ("b", "a", ".c"):
         (tmp_path / name).mkdir()
     (tmp_path / "file").write_text("")
-    assert wizard.find_folders(tmp_path) == [tmp_path.parent, tmp_path / "a", tmp_path / "b"]
-    assert all(each.is_dir() for each in wizard.find_folders(Path(place)))
+    assert model_files.find_folders(tmp_path) == [tmp_path.parent, tmp_path / "a", tmp_path / "b"]
+    assert all(each.is_dir() for each in model_files.find_folders(Path(place)))
 
 
 async def test_what_was_made_is_copied_to_its_board(tmp_path: Path) -> None:
@@ -393,18 +393,18 @@ async def test_what_was_made_is_copied_to_its_board(tmp_path: Path) -> None:
 
 def test_models_that_were_looked_at_come_first(tmp_path: Path) -> None:
     file = tmp_path / "state" / "models"
-    assert wizard.recent_models(file) == []
+    assert model_files.recent_models(file) == []
     paths = [tmp_path / f"{nth}.gguf" for nth in range(14)]
     for path in paths:
         path.write_bytes(b"x")
-        wizard.note_recent(file, path)
-    wizard.note_recent(file, paths[7])
+        model_files.note_recent(file, path)
+    model_files.note_recent(file, paths[7])
     paths[12].unlink()
-    found = [each.path.name for each in wizard.recent_models(file)]
+    found = [each.path.name for each in model_files.recent_models(file)]
     assert found[:3] == ["7.gguf", "13.gguf", "11.gguf"]
-    assert len(found) < wizard.MAX_RECENT
+    assert len(found) < model_files.MAX_RECENT
     file.write_bytes(b"\xff\xfe")
-    assert wizard.recent_models(file) == []
+    assert model_files.recent_models(file) == []
 
 
 async def test_cancelled_is_what_was_cancelled(
