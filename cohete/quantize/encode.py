@@ -19,6 +19,7 @@ from cohete.quantize.types import TensorType
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint16]
+Masks = npt.NDArray[np.int32]
 
 BLOCK, ROWS, LANES = 32, 8, 4
 _HALF_BELOW = np.nextafter(np.float32(0.5), np.float32(0)).view(np.uint32)
@@ -75,6 +76,20 @@ def is_finite(data: Bytes, kind: TensorType) -> bool:
     most = 0x7C00 if kind is TensorType.F16 else 0x7F80
     high, low = int(data.view(np.int16).max()), int(data.view(np.uint16).max())
     return high < most and low < most + 0x8000
+
+
+def mask_of(flags: npt.NDArray[np.bool_]) -> Masks:
+    """All bits where a flag is set."""
+    found = flags.astype(np.int32)
+    return np.negative(found, found)
+
+
+def take(into: Floats, new: Floats, mask: Masks) -> None:
+    """`new` where the mask is set; it is used up. Several times as fast as a masked copy."""
+    kept, bits = into.view(np.int32), new.view(np.int32)
+    bits ^= kept
+    bits &= mask
+    kept ^= bits
 
 
 def largest(x: Floats) -> Floats:

@@ -220,19 +220,28 @@ class _Reader:
         if item in _SCALARS:
             self._need(_SCALARS[item][1] * count)
             self._at += _SCALARS[item][1] * count
+        elif item == _STRING:
+            self._skip_strings(count)
         else:
             # Each item takes bytes, so that a count that lies ends at the end of the file.
             for _ in range(count):
-                self._skip(item, depth)
+                self._value(item, depth + 1)
         return None, count
 
-    def _skip(self, kind: int, depth: int) -> None:
-        if kind == _STRING:
-            length = self._u64()
-            self._need(length)
-            self._at += length
-        else:
-            self._value(kind, depth + 1)
+    def _skip_strings(self, count: int) -> None:
+        """A vocabulary has hundreds of thousands: one loop without calls of ours."""
+        length_at, data, at, size = (
+            struct.Struct("<Q").unpack_from,
+            self._data,
+            self._at,
+            self._size,
+        )
+        for _ in range(count):
+            if at + 8 > size:
+                break
+            at += 8 + length_at(data, at)[0]
+        self._need(at - self._at)
+        self._at = at
 
     def _info(self) -> tuple[str, tuple[int, ...], TensorType, int]:
         name = self._string(MAX_NAME).decode("utf-8", "replace")

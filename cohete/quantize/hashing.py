@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from cohete.quantize.slabs import digest
+from cohete.quantize.slabs import digest, read_into, space
 
 _READ = 1 << 23
 
@@ -37,25 +37,23 @@ def hash_stretch(stretch: Stretch) -> Hashed:
     """Read it back. Raises OSError where it is not all there."""
     whole = hashlib.sha256()
     pieces: list[str] = []
-    with Path(stretch.path).open("rb") as file:
-        file.seek(stretch.offset)
-        left = stretch.bytes
-        while left:
-            data = file.read(min(stretch.piece, left))
-            if not data:
-                raise OSError(0, "it ends too early", stretch.path)
-            whole.update(data)
-            pieces.append(digest(data))
-            left -= len(data)
+    left = stretch.bytes
+    while left:
+        room = space(min(stretch.piece, left))
+        read_into(room, stretch.path, stretch.offset + stretch.bytes - left)
+        whole.update(room.data)
+        pieces.append(digest(room.data))
+        left -= room.size
     return Hashed(stretch.tensor, whole.hexdigest(), tuple(pieces))
 
 
 def hash_file(path: Path) -> str:
     """BLAKE3 of a file. Raises OSError."""
     found = blake3(max_threads=blake3.AUTO)
-    with path.open("rb") as file:
-        while data := file.read(_READ):
-            found.update(data)
+    room = memoryview(bytearray(_READ))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(room):
+            found.update(room[:count])
     return found.hexdigest()
 
 

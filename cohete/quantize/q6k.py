@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cohete.quantize.encode import Bytes, Floats, largest
+from cohete.quantize.encode import Bytes, Floats, largest, mask_of, take
 
 SUPER, GROUP = 256, 16
 _STEPS = 32
@@ -36,28 +36,31 @@ def _group_scales(x: Floats) -> tuple[Floats, Floats]:
         square = x * x
         weighted = square * x
         inverse = np.float32(-_STEPS) / peak
-        scale = best = np.zeros_like(peak)
+        scale, best = np.zeros_like(peak), np.zeros_like(peak)
+        tried, xl, ll, found = (np.empty_like(peak) for _ in range(4))
         codes, products = np.empty_like(x), np.empty_like(x)
         for step in (0, *range(-9, 0), *range(1, 10)):
-            tried = inverse.copy() if step == 0 else _tried(step) / peak
-            np.rint(np.multiply(x, tried, out=codes), out=codes)
+            np.divide(_tried(step), peak, tried)
+            np.multiply(x, tried, codes)
+            np.rint(codes, codes)
             # Codes of a scale this small stay within their range.
             if step > _NEVER_CUT:
-                np.clip(codes, _LOW, _HIGH, out=codes)
-            xl = np.multiply(weighted, codes, out=products).sum(axis=0)
-            np.multiply(square, codes, out=products)
-            products *= codes
-            ll = products.sum(axis=0)
+                np.clip(codes, _LOW, _HIGH, codes)
+            np.add.reduce(np.multiply(weighted, codes, products), axis=0, out=xl)
+            np.multiply(square, codes, products)
+            np.add.reduce(np.multiply(products, codes, products), axis=0, out=ll)
+            np.divide(xl, ll, found)
             if step == 0:
-                scale = np.where(ll != 0, xl / ll, np.float32(0))
-                best = scale * xl
+                np.copyto(scale, found, where=ll != 0)
+                np.multiply(scale, xl, best)
                 continue
             better = xl * xl > best * ll
             better &= ll > 0
-            found = xl / ll
-            np.copyto(scale, found, where=better)
-            np.copyto(best, found * xl, where=better)
-            np.copyto(inverse, tried, where=better)
+            xl *= found
+            mask = mask_of(better)
+            take(scale, found, mask)
+            take(best, xl, mask)
+            take(inverse, tried, mask)
     scale[empty] = 0
     inverse[empty] = np.nan
     return scale, inverse

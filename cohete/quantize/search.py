@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from cohete.quantize import encode
 from cohete.quantize.encode import (
@@ -23,8 +24,10 @@ from cohete.quantize.encode import (
     halves,
     inverse,
     joined,
+    mask_of,
     nibbles,
     peaks,
+    take,
 )
 from cohete.quantize.types import TensorType
 
@@ -77,16 +80,15 @@ def _symmetric(x: Floats, bits: int) -> Bytes:
             xc = _sum(np.multiply(x, codes, out=work))
             cc = _sum(np.multiply(codes, codes, out=work))
             score = xc * xc / cc
-            better = score > best_score
-            best_score[better] = score[better]
-            best[better] = xc[better] / cc[better]
+            mask = mask_of(score > best_score)
+            take(best_score, score, mask)
+            take(best, np.divide(xc, cc, xc), mask)
         best = np.where(np.isfinite(best), best, plain)
         codes_best, error = _symmetric_codes(x, best, bits, work)
         codes_plain, error_plain = _symmetric_codes(x, plain, bits, work, taken=True)
     worse = ~(error < error_plain)
-    best[worse] = plain[worse]
-    wide = np.repeat(worse, LANES)
-    codes_best[:, wide] = codes_plain[:, wide]
+    take(best, plain, mask_of(worse))
+    _take_codes(codes_best, codes_plain, worse)
     return _packed(codes_best, bits, best)
 
 
@@ -129,9 +131,10 @@ def _offset(x: Floats, bits: int) -> Bytes:
         codes_best, error = _offset_codes(x, d, m, bits, work)
         codes_plain, error_plain = _offset_codes(x, plain_d, plain_m, bits, work, taken=True)
     worse = ~(error < error_plain)
-    d[worse], m[worse] = plain_d[worse], plain_m[worse]
-    wide = np.repeat(worse, LANES)
-    codes_best[:, wide] = codes_plain[:, wide]
+    mask = mask_of(worse)
+    take(d, plain_d, mask)
+    take(m, plain_m, mask)
+    _take_codes(codes_best, codes_plain, worse)
     return _packed(codes_best, bits, d, m)
 
 
@@ -152,6 +155,13 @@ def _offset_codes(
     work -= x
     work *= work
     return codes, _sum(work)
+
+
+def _take_codes(into: Bytes, new: Bytes, flags: npt.NDArray[np.bool_]) -> None:
+    """`new` in the blocks with a flag; it is used up."""
+    new ^= into
+    new &= np.repeat(np.negative(flags.view(np.int8)).view(np.uint8), LANES)
+    into ^= new
 
 
 def _packed(codes: Bytes, bits: int, *scales: Floats) -> Bytes:

@@ -90,7 +90,7 @@ def digest(data: bytes | memoryview) -> str:
 def make(slab: Slab) -> Made:
     """Read it, encode it, write it. Raises NotFinite, TooLarge, OSError."""
     begun = time.perf_counter()
-    raw = _read(slab.path, slab.offset, _room(slab.kind.size(slab.numbers)))
+    raw = read_into(space(slab.kind.size(slab.numbers)), slab.path, slab.offset)
     io_s = time.perf_counter() - begun
     source = digest(raw.data)
     found = _old(slab, source)
@@ -113,7 +113,7 @@ def _old(slab: Slab, source: str) -> Bytes | None:
         return None
     try:
         size = slab.out_kind.size(slab.numbers)
-        found = _read(slab.old, slab.old_offset, np.empty(size, np.uint8))
+        found = read_into(np.empty(size, np.uint8), slab.old, slab.old_offset)
     except OSError:
         return None
     return found if digest(found.data) == slab.old_digest else None
@@ -174,8 +174,9 @@ def _chunks(raw: Bytes, kind: TensorType, numbers: int) -> Iterator[Bytes]:
 _own = threading.local()
 
 
-def _room(count: int) -> Bytes:
-    """Where a thread reads one piece after the other: new memory would cost more than reading."""
+def space(count: int) -> Bytes:
+    """Bytes in which a thread reads one piece after the other: new memory would cost more than
+    reading."""
     kept = getattr(_own, "room", None)
     if not isinstance(kept, np.ndarray) or kept.size < count:
         kept = _own.room = np.empty(count, np.uint8)
@@ -183,7 +184,7 @@ def _room(count: int) -> Bytes:
     return found
 
 
-def _read(path: str, offset: int, found: Bytes) -> Bytes:
+def read_into(found: Bytes, path: str, offset: int) -> Bytes:
     """Exactly as many bytes as there is room. Raises OSError where there are fewer."""
     view, count = found.data, found.size
     descriptor = os.open(path, os.O_RDONLY)

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
 
+import cohete
 from cohete.cli.verbs import VERBS
 from cohete.config.schema import Dashboard
 from cohete.errors import ConfigError
@@ -169,6 +170,14 @@ async def test_a_theme_that_does_not_exist_is_said() -> None:
         await settle(pilot)
         assert "Did you mean cohete-dark?" in notices(app)
         assert app.theme == "cohete-dark"
+
+
+def test_every_sign_that_is_drawn_has_a_counterpart() -> None:
+    root = Path(cohete.__file__).parent.parent
+    files = [*root.glob("cohete/**/*.py"), *root.glob("cohete_tui/**/*.py")]
+    signs = {sign for file in files for sign in file.read_text(encoding="utf-8")}
+    missing = {sign for sign in signs if not sign.isascii() and "?" in plain(sign)}
+    assert missing == set()
 
 
 @given(st.text(max_size=40))
