@@ -19,9 +19,8 @@ from cohete.quantize.types import PLAIN, TensorType
 
 SLAB = 1 << 21
 """Numbers of a piece: 4 MiB of F16."""
-_CHUNK, _SLOW_CHUNK = 1 << 17, 1 << 16
-"""Numbers that are encoded at a time; fewer where many passes go over them, that they stay in the
-cache."""
+_CHUNK = 1 << 17
+"""Numbers that are encoded at a time: few enough for a cache, many for each call of numpy."""
 _MEASURED = 1 << 16
 """Numbers of a piece that are read back to measure what was lost."""
 DIGEST = 16
@@ -130,9 +129,8 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
         if not encode.is_finite(raw, kind):
             raise NotFinite
     out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
-    slow = slab.by_search or slab.out_kind is TensorType.Q6_K
     at = 0
-    for chunk in _chunks(raw, kind, _SLOW_CHUNK if slow else _CHUNK):
+    for chunk in _chunks(raw, kind, _CHUNK):
         piece = encoded(chunk, kind, slab.out_kind, by_search=slab.by_search)
         out[at : at + piece.size] = piece
         at += piece.size
