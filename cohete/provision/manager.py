@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 from cohete.control.change import Sections
 from cohete.links.commands import Probe
-from cohete.text import decode
+from cohete.text import decode, sanitise
 
 MAX_DNS = 3
 """As many as a resolver asks."""
@@ -20,11 +20,12 @@ _UUID = re.compile(r"[0-9a-f-]{36}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """An interface: its first address, and whether somebody else may take that away."""
+    """An interface: its first address, whether somebody else may take that away, its MAC."""
 
     name: str
     address: str
     is_leased: bool
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,13 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What a profile asks for: its interface (empty is any), and its own address if it has one."""
+    """What a profile asks for: its interface and MAC (empty is any), its own address if it has
+    one."""
 
     uuid: str
+    name: str
     interface: str
+    mac: str
     address: str
     used_at: int
     """When it was used last, in seconds since 1970; 0 is never."""
@@ -52,8 +56,8 @@ PROFILES_PROBE = Probe(
     "net_profiles", ("nmcli", "-t", "-f", "NAME,UUID,DEVICE,AUTOCONNECT", "connection", "show")
 )
 _WAY_FIELDS = (
-    "connection.uuid,connection.type,connection.interface-name,connection.timestamp,ipv4.method,"
-    "ipv4.addresses"
+    "connection.uuid,connection.id,connection.type,connection.interface-name,"
+    "connection.timestamp,802-3-ethernet.mac-address,ipv4.method,ipv4.addresses"
 )
 WAYS_PROBE = Probe(
     "net_ways",
@@ -75,7 +79,8 @@ def interfaces(board: Sections) -> list[Interface]:
                 IPv4Interface(text)
             except ValueError:
                 continue
-            found.append(Interface(name, text, info.get("dynamic") is True))
+            mac = sanitise(str(entry.get("address", "")), 17)
+            found.append(Interface(name, text, info.get("dynamic") is True, mac))
     return found
 
 
@@ -122,7 +127,7 @@ def profiles_of(board: Sections) -> list[Profile]:
 def ways_of(board: Sections) -> list[Way]:
     """What each Ethernet profile asks for, that used last first."""
     found, fields = [], dict[str, str]()
-    lines = decode(board.get("net_ways", b"")).splitlines()[: 8 * MAX_PROFILES]
+    lines = decode(board.get("net_ways", b"")).splitlines()[: 10 * MAX_PROFILES]
     for line in [*lines, "connection.uuid:"]:
         name, _, value = line.partition(":")
         if name == "connection.uuid":
@@ -137,11 +142,20 @@ def _way(fields: dict[str, str]) -> Way | None:
     uuid, interface = fields["connection.uuid"], fields.get("connection.interface-name", "")
     if not _UUID.fullmatch(uuid) or (interface and not NAME.fullmatch(interface)):
         return None
-    address = fields.get("ipv4.addresses", "").partition(",")[0].strip()
+    method, address = fields.get("ipv4.method"), ""
     try:
-        address = str(IPv4Interface(address)) if fields.get("ipv4.method") == "manual" else ""
-    except ValueError:
+        if method == "manual":
+            address = str(IPv4Interface(fields["ipv4.addresses"].partition(",")[0].strip()))
+        elif method != "auto":
+            # One that lends addresses itself, or has none.
+            return None
+    except (KeyError, ValueError):
         return None
     stamp = fields.get("connection.timestamp", "")
     used_at = int(stamp[:12]) if stamp.isascii() and stamp.isdigit() else 0
-    return Way(uuid, interface, address, used_at)
+    # In this form a colon in a value has a backslash before it.
+    name, mac = (
+        sanitise(fields.get(field, "").replace("\\", ""), 64)
+        for field in ("connection.id", "802-3-ethernet.mac-address")
+    )
+    return Way(uuid, name, interface, mac, address, used_at)

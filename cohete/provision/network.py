@@ -7,7 +7,8 @@ that loses its power meanwhile starts with what it had.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
 
 from cohete.control.change import (
@@ -41,6 +42,8 @@ from cohete.text import decode, sanitise
 OURS = "cohete-"
 """What the names of our profiles begin with; interface and address follow."""
 WAS = "-was-"
+_IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
+_OURS = re.compile(rf"{OURS}(.+?)-{_IPV4}(?:{WAS}{_IPV4})?(?:-b)?", re.ASCII)
 BACK, UP = "cohete-net-back", "cohete-net-up"
 ROLLBACK_S = 90
 EXACT = "--timer-property=AccuracySec=1s"
@@ -104,7 +107,7 @@ class SetAddress:
         active = _active(device, now, profiles)
         after = f"{now.name} {wanted} for good"
         is_there = str(wanted) == now.address and (gateway, dns) == (used_gateway, used_dns)
-        is_tried = active.name.startswith(OURS) and not active.starts
+        is_tried = _is_ours(active, now.name) and not active.starts
         if is_there and not is_tried and not now.is_leased:
             return Change(device, self.intent, after, after)
         moves = str(wanted.ip) != now.address.partition("/")[0]
@@ -118,13 +121,12 @@ class SetAddress:
                 name += "-b"
             tried = _tried(now.name, name, wanted, gateway, dns, active)
             how = "leased" if now.is_leased else "fixed"
-        older = [each for each in profiles
-                 if each.name.startswith(f"{OURS}{now.name}-") and each.name != name]  # fmt: skip
+        older = [each for each in profiles if _is_ours(each, now.name) and each.name != name]
         starts = [each.name for each in older if each.starts and each is not active]
         return Change(
             device, self.intent,
             ", ".join([f"{now.name} {now.address}", how, *(f"{each} kept" for each in starts)]),
-            after, (*tried, *_kept(name, older)),
+            after, (*tried, *_kept(name, now.name, older)),
             needs=frozenset({Need.ROOT}),
             notes=(
                 f"Not reached at {wanted.ip} within {ROLLBACK_S} s it goes back by itself.",
@@ -205,8 +207,9 @@ class LeaveAddress:
         """Raises ChangeRefused where no other profile could carry the board."""
         now = self.given.meant(device, board)
         known = profiles_of(board)
-        ours = [each for each in known if each.name.startswith(f"{OURS}{now.name}-")]
+        ours = [each for each in known if _is_ours(each, now.name)]
         if not ours:
+            self._check_others(device, now, known)
             so = f"{now.name} {now.address}, by no profile of Cohete's"
             return Change(device, self.intent, so, so)
         names = ", ".join(each.name for each in ours)
@@ -214,24 +217,32 @@ class LeaveAddress:
         if active not in ours:
             return Change(
                 device, self.intent, f"{now.name} {now.address}, beside {names}",
-                f"{now.name} by {sanitise(active.name, 40)}", _removed(active.uuid, ours),
+                f"{now.name} by {sanitise(active.name, 40)}",
+                _removed(("uuid", active.uuid), now.name, ours),
                 needs=frozenset({Need.ROOT}), undo_words=_AGAIN,
             )  # fmt: skip
-        way, back = self._other(device, now.name, known, board)
-        host = now.address.partition("/")[0]
-        to = way.address.partition("/")[0] or _was(active)
+        host, way = now.address.partition("/")[0], _way_back(now, known, board)
+        made: tuple[Step, ...] = ()
+        if way is not None:
+            back, name = ("uuid", way.uuid), way.name
+        else:
+            name = f"{now.name}-lent"
+            back, made = ("id", name), _lent(now.name, name)
+        to = (way.address.partition("/")[0] if way is not None else "") or _was(active)
         return Change(
             device, self.intent, f"{now.name} {now.address}, by {names}",
-            f"{now.name} by {sanitise(back.name, 40)}",
+            f"{now.name} by {sanitise(name, 40)}",
             (
-                *_turned(("uuid", back.uuid), active),
-                _reached("uuid", back.uuid),
-                *_removed(back.uuid, ours),
+                *_turned(back, active, now.name, made),
+                _reached(back, now.name),
+                *(() if way is not None else (_keep(name, "0"),)),
+                *_removed(back, now.name, ours),
             ),
             needs=frozenset({Need.ROOT}),
             notes=(
                 f"Not reached at {to or host} within {ROLLBACK_S} s it goes back by itself.",
-                *(() if way.address else ("A server has to lend it that address again.",)),
+                *(() if way is not None and way.address
+                  else ("A server has to lend it that address again.",)),
                 *((f"Then it is reached at {to} only: change it in cohete.yaml.",)
                   if to not in ("", host) else ()),
             ),
@@ -241,21 +252,31 @@ class LeaveAddress:
         )  # fmt: skip
 
     @staticmethod
-    def _other(
-        device: str, interface: str, known: list[Profile], board: Sections
-    ) -> tuple[Way, Profile]:
-        """The profile to go back to: one made for this interface, else the one used last."""
-        usable = {each.uuid: each for each in known
-                  if each.starts and not each.name.startswith(OURS)}  # fmt: skip
-        ways = [way for way in ways_of(board)
-                if way.uuid in usable and way.interface in ("", interface)]  # fmt: skip
-        if not ways:
+    def _check_others(device: str, now: Interface, known: list[Profile]) -> None:
+        other = next((each for each in known if _is_ours(each)), None)
+        if other is not None:
             raise ChangeRefused(
-                f"no other profile of {interface} is there to go back to", where=device,
-                hint=f"Make one: nmcli connection add type ethernet ifname {interface}",
+                f"{other.name} is of another interface than {now.name}", where=device,
+                hint="Reach the board over that one to have it taken back.",
             )  # fmt: skip
-        way = min(ways, key=lambda way: not way.interface)
-        return way, usable[way.uuid]
+
+
+def _way_back(now: Interface, known: list[Profile], board: Sections) -> Way | None:
+    """The profile used last of those that can carry this interface, and carry no other."""
+    free = {each.uuid for each in known
+            if each.starts and each.device in ("", now.name) and not _is_ours(each)}  # fmt: skip
+    return next(
+        (way for way in ways_of(board)
+         if way.uuid in free and way.interface in ("", now.name)
+         and way.mac.lower() in ("", now.mac.lower())),
+        None,
+    )  # fmt: skip
+
+
+def _is_ours(profile: Profile, interface: str = "") -> bool:
+    """By its whole name: what a person called alike is theirs."""
+    found = _OURS.fullmatch(profile.name)
+    return found is not None and interface in ("", found[1])
 
 
 def _active(device: str, now: Interface, known: list[Profile]) -> Profile:
@@ -300,44 +321,65 @@ def _tried(
         _root("the address, in memory only", NMCLI, "connection", "add", "save", "no", "type",
               "ethernet", *profile),
     )  # fmt: skip
-    return _turned((name,), old, made)
+    return _turned(("id", name), old, interface, made)
 
 
-def _turned(to: tuple[str, ...], old: Profile, first: tuple[Step, ...] = ()) -> tuple[Step, ...]:
-    """From one profile to another, once the way back is sure."""
+def _lent(interface: str, name: str) -> tuple[Step, ...]:
+    """A profile that takes the address it is lent, where there is none any more."""
     return (
-        _root("no older timer", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
-        _root("a way back", RUN, f"--unit={BACK}", f"--on-active={ROLLBACK_S}", EXACT,
-              "--collect", NMCLI, "connection", "up", "uuid", old.uuid),
-        *first,
-        _root("use it", RUN, f"--unit={UP}", "--on-active=1", EXACT, "--collect", NMCLI,
-              "connection", "up", *to),
+        _root("no older try", NMCLI, "connection", "delete", name, judge=_any),
+        _root("a lent address, in memory only", NMCLI, "connection", "add", "save", "no", "type",
+              "ethernet", "ifname", interface, "con-name", name, "connection.autoconnect", "no",
+              "ipv4.method", "auto"),
     )  # fmt: skip
 
 
-def _removed(on: str, ours: list[Profile]) -> tuple[Step, ...]:
+def _turned(
+    to: tuple[str, str], old: Profile, interface: str, first: tuple[Step, ...]
+) -> tuple[Step, ...]:
+    """From one profile to another, once the way back is sure; each on this interface only."""
+    return (
+        _root("no older timer", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
+        _root("a way back", RUN, f"--unit={BACK}", f"--on-active={ROLLBACK_S}", EXACT,
+              "--collect", NMCLI, "connection", "up", "uuid", old.uuid, "ifname", interface),
+        *first,
+        _root("use it", RUN, f"--unit={UP}", "--on-active=1", EXACT, "--collect", NMCLI,
+              "connection", "up", *to, "ifname", interface),
+    )  # fmt: skip
+
+
+def _removed(on: tuple[str, str], interface: str, ours: list[Profile]) -> tuple[Step, ...]:
     """Our profiles, once the board lives on another one that no timer takes away."""
     return (
         _root("no way back any more", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
-        Step("see that it is on it", _state("uuid", on), judge=_is_active),
+        replace(_reached(on, interface), title="see that it is on it", anew=False),
         *(_root("remove the address", NMCLI, "connection", "delete", "uuid", each.uuid)
           for each in ours),
     )  # fmt: skip
 
 
-def _state(*profile: str) -> tuple[str, ...]:
-    return ("nmcli", "-g", "GENERAL.STATE", "connection", "show", *profile)
+def _reached(profile: tuple[str, str], interface: str) -> Step:
+    """Over a new connection, and the profile is in use on that very interface."""
+
+    def judge(done: Completed) -> Verdict:
+        words = decode(done.stdout).replace(",", " ").split()
+        is_active = "activated" in words and interface in words
+        why = "" if is_active else output_of(done) or "the address is not in use"
+        return Verdict(is_active, why)
+
+    argv = ("nmcli", "-g", "GENERAL.STATE,GENERAL.DEVICES", "connection", "show", *profile)
+    return Step("reach it there", argv, limit_s=REACH_S, anew=True, judge=judge)
 
 
-def _reached(*profile: str) -> Step:
-    return Step("reach it there", _state(*profile), limit_s=REACH_S, anew=True, judge=_is_active)
+def _keep(name: str, priority: str) -> Step:
+    keep = ("connection.autoconnect", "yes", "connection.autoconnect-priority", priority)
+    return _root("keep it", NMCLI, "connection", "modify", "id", name, *keep)
 
 
-def _kept(name: str, older: list[Profile]) -> tuple[Step, ...]:
-    keep = ("connection.autoconnect", "yes", "connection.autoconnect-priority", "100")
+def _kept(name: str, interface: str, older: list[Profile]) -> tuple[Step, ...]:
     return (
-        _reached(name),
-        _root("keep it", NMCLI, "connection", "modify", name, *keep),
+        _reached(("id", name), interface),
+        _keep(name, "100"),
         _root("no way back any more", SYSTEMCTL, "stop", f"{BACK}.timer", judge=_any),
         # Nothing goes back to them any more.
         *(_root("no older address", NMCLI, "connection", "delete", "uuid", each.uuid, judge=_any)
@@ -350,11 +392,6 @@ def _address(text: str) -> IPv4Address:
         return IPv4Address(text)
     except ValueError:
         raise ChangeRefused(f"`{text[:40]}` is no IPv4 address") from None
-
-
-def _is_active(done: Completed) -> Verdict:
-    is_active = decode(done.stdout).strip() == "activated"
-    return Verdict(is_active, "" if is_active else output_of(done) or "the address is not in use")
 
 
 def _any(done: Completed) -> Verdict:

@@ -83,6 +83,8 @@ async def ip(context: Context, argv: list[str]) -> int:
 async def nmcli(context: Context, argv: list[str]) -> int:
     """Devices, profiles and which is in use; one more is added, used, kept, deleted."""
     board, words = context.board, argv[1:]
+    if words[-2] == "ifname":
+        words = words[:-2]
     name = words[-1]
     if words[-2:] == ["device", "status"]:
         context.say("eth0:ethernet:connected\nl4tbr0:bridge:unmanaged\nwlan0:wifi:disconnected")
@@ -103,12 +105,12 @@ async def nmcli(context: Context, argv: list[str]) -> int:
     elif words[0] == "-g":
         name = profile_of(board, name)
         if name == "":
-            context.say("activated" if _active(board) is None else "")
+            context.say("activated\neth0" if board.active_profile == "" else "")
             return 0
         if name not in board.profiles:
             context.complain(f"Error: {name} - no such connection profile.")
             return 10
-        context.say("activated" if board.active_profile == name else "")
+        context.say("activated\neth0" if board.active_profile == name else "")
     elif not context.root:
         context.complain("Error: Insufficient privileges.")
         return 1
@@ -117,8 +119,8 @@ async def nmcli(context: Context, argv: list[str]) -> int:
         board.profiles[given["con-name"]] = SimProfile(given["ipv4.addresses"])
     elif words[1] == "up":
         board.active_profile = profile_of(board, name)
-    elif words[1] == "modify" and words[2] in board.profiles:
-        board.profiles[words[2]].is_kept = True
+    elif words[1] == "modify" and words[3] in board.profiles:
+        board.profiles[words[3]].is_kept = True
     else:
         gone = profile_of(board, name)
         if board.profiles.pop(gone, None) is None:
@@ -136,7 +138,8 @@ def _tell(context: Context, name: str) -> None:
     uuid = LEASED if profile is None else uuid_of(name)
     method, address = ("auto", "") if profile is None else ("manual", profile.address)
     context.say(
-        f"connection.uuid:{uuid}\nconnection.type:802-3-ethernet\n"
+        f"connection.uuid:{uuid}\nconnection.id:{name or 'Wired connection 1'}\n"
+        "connection.type:802-3-ethernet\n802-3-ethernet.mac-address:\n"
         "connection.interface-name:\nconnection.timestamp:1700000000\n"
         f"ipv4.method:{method}\nipv4.addresses:{address}"
     )

@@ -105,7 +105,7 @@ async def systemd_run(context: Context, argv: list[str]) -> int:
     if options["--unit"] == UP:
         return await nmcli(context, argv[argv.index(NMCLI) :])
     if options["--unit"] == BACK:
-        board.way_back = profile_of(board, argv[-1])
+        board.way_back = profile_of(board, argv[argv.index("uuid") + 1])
     board.timers[unit] = board.clock.monotonic() + float(options["--on-active"])
     context.complain(f"Running timer as unit: {options['--unit']}.timer")
     return 0

@@ -40,11 +40,13 @@ def nmcli(*words: str) -> str:
     ).stdout.strip()
 
 
-def profiles() -> list[str]:
-    """Name, whether it starts by itself, and the interface of each profile of Ethernet."""
-    said = nmcli("-t", "-f", "NAME,AUTOCONNECT,DEVICE,TYPE", "connection", "show")
-    return sorted(line.removesuffix(":802-3-ethernet") for line in said.splitlines()
-                  if line.endswith("ethernet"))  # fmt: skip
+def profiles() -> tuple[str, list[str]]:
+    """The one that eth0 lives on, and Cohete's that start by themselves."""
+    said = nmcli("-t", "-f", "NAME,AUTOCONNECT,DEVICE", "connection", "show")
+    rows = [line.split(":") for line in said.splitlines()]
+    ours = sorted(name for name, starts, _ in rows
+                  if name.startswith("cohete-") and starts == "yes")  # fmt: skip
+    return next((name for name, _, device in rows if device == "eth0"), ""), ours
 
 
 async def main(folder: Path) -> None:
@@ -65,26 +67,33 @@ async def main(folder: Path) -> None:
         await connector.close()
         now = nmcli("-g", "IP4.ADDRESS", "device", "show", "eth0").partition("/")[0]
         where = {host: "lent", MOVED: "moved", OFFICE: "office"}.get(now, now)
-        found = [each.replace(host, "LENT") for each in profiles()]
-        kept = [path.stem.replace(host, "LENT") for path in sorted(KEPT.iterdir())]
+        on, ours = profiles()
+        kept = [path.stem for path in KEPT.iterdir()]
+        assert set(ours) <= {*kept}, "not there after a start"
         left = sorted(path.name for path in Path("/run/timers").iterdir())
-        told = [str(result.outcome), where, found, kept, left, result.words]
-        sys.stdout.write(f"{json.dumps(told)}\n")
+        told = json.dumps([str(result.outcome), where, on, ours, left, result.words])
+        sys.stdout.write(told.replace(host, "LENT") + "\n")
 
     keep, move = SetAddress(), SetAddress("eth0", f"{MOVED}/24")
+    # A network in which nobody hears of it.
+    await apply(host, SetAddress("eth0", "10.99.0.7/24", "10.99.0.1"))
     await apply(host, keep)
     await apply(host, keep)
     await apply(host, undo_of(keep))
     await apply(host, undo_of(keep))
     await apply(host, move)
     await apply(MOVED, undo_of(move))
-    # A network in which nobody hears of it.
-    await apply(host, SetAddress("eth0", "10.99.0.7/24", "10.99.0.1"))
     nmcli("connection", "add", "type", "ethernet", "con-name", "Office", "ifname", "eth0",
           "ipv4.method", "manual", "ipv4.addresses", f"{OFFICE}/24")  # fmt: skip
     nmcli("connection", "up", "Office")
     await apply(OFFICE, move)
     await apply(MOVED, undo_of(move))
+    # What it had before is not there any more, as after a start where nobody had written it down.
+    nmcli("connection", "up", "Wired connection 1", "ifname", "eth0")
+    nmcli("connection", "delete", "Office")
+    await apply(host, keep)
+    nmcli("connection", "delete", "Wired connection 1")
+    await apply(host, undo_of(keep))
 
 
 if __name__ == "__main__":

@@ -345,7 +345,76 @@ def test_what_runs_is_what_is_known_of_the_board() -> None:
              "--unit=cohete-net-up", "GENERAL.STATE", "modify", "stop cohete-net-back")  # fmt: skip
     assert all(word in line for word, line in zip(words, lines, strict=True))
     assert "--on-active=90 --timer-property=AccuracySec=1s" in lines[1]
-    assert lines[1].endswith("up uuid 11111111-2222-3333-4444-555555555555")
+    # Another port may have taken that profile up meanwhile.
+    assert lines[1].endswith("up uuid 11111111-2222-3333-4444-555555555555 ifname eth0")
+
+
+OTHER, OFFICE, LAB = (f"{n}1111111-2222-3333-4444-555555555555" for n in (3, 4, 5))
+
+
+def way(uuid: str, used: int = 0, interface: str = "", mac: str = "", method: str = "auto") -> str:
+    """What NetworkManager says of a profile."""
+    return (
+        f"connection.uuid:{uuid}\nconnection.id:{uuid[0]}\nconnection.type:802-3-ethernet\n"
+        f"connection.interface-name:{interface}\nconnection.timestamp:{used}\n"
+        f"802-3-ethernet.mac-address:{mac}\nipv4.method:{method}\n"
+        f"ipv4.addresses:{'10.0.0.9/24' if method == 'manual' else ''}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("profiles", "ways", "back"),
+    [
+        # The one used last, wherever it is bound.
+        ("", way(OTHER, 5) + way(OFFICE, 9) + way(LAB, 0, "eth0"), OFFICE),
+        ("", way(OTHER, 5, "eth0") + way(OFFICE, 9, "eth1"), OTHER),
+        ("", way(OTHER, 5) + way(OFFICE, 9, mac=r"48\:B0\:2D\:00\:00\:01"), OFFICE),
+        ("", way(OTHER, 5) + way(OFFICE, 9, mac=r"48\:B0\:2D\:00\:00\:02"), OTHER),
+        # One that is in use elsewhere, does not start, lends addresses itself or has none.
+        (f"o:{OFFICE}:eth1:yes", way(OTHER, 5) + way(OFFICE, 9), OTHER),
+        (f"o:{OFFICE}::no", way(OTHER, 5) + way(OFFICE, 9), OTHER),
+        ("", way(OTHER, 5) + way(OFFICE, 9, method="shared"), OTHER),
+        ("", way(OTHER, 5) + way(OFFICE, 9, method="disabled"), OTHER),
+        ("", way(OTHER, 5) + way(OFFICE, 9, method="manual"), OFFICE),
+        # None at all: one is made.
+        ("", "", ""), (f"o:{OFFICE}:eth1:yes", way(OFFICE, 9), ""),
+    ],
+)  # fmt: skip
+def test_the_profile_gone_back_to(profiles: str, ways: str, back: str) -> None:
+    entry = {"ifname": "eth0", "address": "48:b0:2d:00:00:01",
+             "addr_info": [{"local": "10.0.0.57", "prefixlen": 24}]}  # fmt: skip
+    known = [OWN, profiles, *(f"x:{uuid}::yes" for uuid in (OTHER, OFFICE, LAB)
+                              if uuid not in profiles)]  # fmt: skip
+    said = {**SAID, "net_addresses": json.dumps([entry]).encode(),
+            "net_profiles": "\n".join(known).encode(), "net_ways": ways.encode()}  # fmt: skip
+    undo = undo_of(SetAddress())
+    assert undo is not None
+    change = undo.plan("cam", said)
+    used = next(line for line in change.lines if "--unit=cohete-net-up" in line)
+    wanted = f"uuid {back}" if back else "id eth0-lent"
+    assert used.endswith(f"connection up {wanted} ifname eth0")
+    assert any("add save no" in line for line in change.lines) is (not back)
+    assert change.moves_to == ("10.0.0.9" if "manual" in ways else "")
+    # Gone only once the board lives on the other, on this very interface.
+    assert f"GENERAL.STATE,GENERAL.DEVICES connection show {wanted}" in change.lines[-2]
+    done = change.steps[-2].verdict
+    assert done(Completed(0, b"activated\neth0\n", b"")).ok
+    assert not done(Completed(0, b"activated\neth1\n", b"")).ok
+    assert not done(Completed(0, b"activating\neth0\n", b"")).ok
+
+
+def test_profiles_of_a_person_and_of_another_interface_stay() -> None:
+    undo = undo_of(SetAddress())
+    assert undo is not None
+    theirs = [f"{name}:{LAB}::yes" for name in ("cohete-eth0-office", "cohete-eth0", "cohete-x-1")]
+    said = {**SAID, "net_profiles": "\n".join([WIRED, *theirs]).encode()}
+    assert undo.plan("cam", said).is_done
+    lines = SetAddress().plan("cam", said).lines
+    assert not any(LAB in line for line in lines)
+    other = f"cohete-eth1-10.0.0.8-was-10.0.0.7-b:{LAB}:eth1:yes"
+    said = {**SAID, "net_profiles": f"{WIRED}\n{other}".encode()}
+    with pytest.raises(ChangeRefused, match="is of another interface than eth0"):
+        undo.plan("cam", said)
 
 
 FIXED = [{"ifname": "eth0", "addr_info": [{"local": "10.0.0.57", "prefixlen": 24}]}]
