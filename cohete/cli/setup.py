@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     "packages",
     multiple=True,
     metavar="NAME",
-    help="A package to install, in place of nvtop, htop, tmux. May be given again.",
+    help="A package to install. May be given again. Else those chosen last, at first nvtop, htop, "
+    "tmux.",
 )
 @click.option(
     "--feature",
@@ -53,12 +54,24 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME",
     help="What the sudo rules are for: power, clocks, fan, memory, storage, setup. May be given "
-    "again; all without one.",
+    "again. Else what was chosen last, at first all.",
 )
-@click.option("--disk", metavar="NAME", help="The NVMe for models, in place of nvme0n1.")
-@click.option("--swap-gb", type=int, help="Size of the swap file on it, in place of 16.")
-@click.option("--swappiness", type=int, help="How soon the kernel swaps, in place of 10.")
-@click.option("--alias", metavar="NAME", help="Its name in ~/.ssh/config, in place of jetson.")
+@click.option(
+    "--disk",
+    metavar="NAME",
+    help="The NVMe for models. Else the one chosen last, at first nvme0n1.",
+)
+@click.option(
+    "--swap-gb", type=int, help="Size of the swap file on it. Else as chosen last, at first 16."
+)
+@click.option(
+    "--swappiness", type=int, help="How soon the kernel swaps. Else as chosen last, at first 10."
+)
+@click.option(
+    "--alias",
+    metavar="NAME",
+    help="Its name in ~/.ssh/config. Else as chosen last, at first jetson.",
+)
 @click.option(
     "--undo",
     metavar="STEP",
@@ -110,7 +123,8 @@ def command(
             hint="Nothing connects to it. Take that line away first.",
         )  # fmt: skip
     written = output or plan.path or Path("cohete.yaml")
-    record = SetupRecord(default_folder(), spec.place)
+    facts = _facts(plan, options)
+    record = SetupRecord(default_folder(), spec, facts)
     wishes = Wishes(key_line=own_key(Path.home() / ".ssh"), config_path=written)
     wishes = wishes.with_choices(record.chosen())
     given = {
@@ -123,10 +137,11 @@ def command(
             if not read_only:
                 record.choose(name, wishes.chosen(name))
     dialog = _Dialog(plan, options, wishes, record)
+    steps = setup_steps(spec, facts, wishes)
     if undo is not None:
-        sys.exit(0 if dialog.undo(undo, setup_steps(spec, _facts(plan, options), wishes)) else 1)
+        sys.exit(0 if dialog.undo(undo, steps) else 1)
     well = True
-    for step in setup_steps(spec, _facts(plan, options), wishes):
+    for step in steps:
         well = dialog.one(step) and well
     sys.exit(0 if well else 1)
 

@@ -22,7 +22,7 @@ from cohete.control.change import (
     output_of,
 )
 from cohete.control.commands import TEE
-from cohete.control.services import unit_step
+from cohete.control.services import SYSTEMCTL, unit_step
 from cohete.device.rooms import LOW_SHARE
 from cohete.errors import ChangeRefused
 from cohete.links.base import Completed
@@ -33,6 +33,8 @@ from cohete.storage.layout import ROOT, StorageLayout
 from cohete.text import decode, sanitise
 
 CONFIG = "/etc/docker/daemon.json"
+NOTE = "/etc/docker/daemon.json.cohete-was"
+"""Where the data was before the last move: its setting then, `{}` where there was none."""
 DOCKER, DU, CP, ENV = "/usr/bin/docker", "/usr/bin/du", "/usr/bin/cp", "/usr/bin/env"
 DIFF, RM, MV, RMDIR, MKDIR, LS = (
     "/usr/bin/diff", "/usr/bin/rm", "/usr/bin/mv", "/usr/bin/rmdir", "/usr/bin/mkdir",
@@ -48,6 +50,7 @@ _STOPPED = re.compile(r"connect to the docker (?:daemon|api)", re.IGNORECASE)
 """What its client says of a daemon that does not run."""
 DEFAULT_ROOT = "/var/lib/docker"
 _UNITS = ("docker.socket", "docker.service")
+_RESET = (SYSTEMCTL, "reset-failed", *_UNITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class MoveDocker:
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where there is no Docker, no room, or something in the way."""
-        written = _config(device, board)
+        written = _object(device, board.get("docker_config", b""), CONFIG)
         root, runs = _where(device, board, written)
         after = f"Docker's data is at {self.to}"
         if root == self.to:
@@ -116,6 +119,10 @@ class MoveDocker:
                 )
             ),
             *((_root("keep the old settings", *kept),) if written else ()),
+            _write(
+                json.dumps({name: written[name] for name in ("data-root",) if name in written}),
+                NOTE, "note where it was",
+            ),
             _write(new),
             unit_step("start", "docker.service"),
         )  # fmt: skip
@@ -204,13 +211,12 @@ class ReturnDocker:
 
     @property
     def probes(self) -> tuple[Probe, ...]:
-        kept = Probe("docker_kept", ("cat", f"{CONFIG}.cohete-backup"))
-        return (*self.moved.probes, kept)
+        return (*self.moved.probes, Probe("docker_was", ("cat", NOTE)))
 
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where nothing is left at the old place."""
         to = self.moved.to
-        config = _config(device, board)
+        config = _object(device, board.get("docker_config", b""), CONFIG)
         root, runs = _where(device, board, config)
         if root != to:
             after = f"Docker's data is at {root}"
@@ -221,16 +227,21 @@ class ReturnDocker:
                 (unit_step("start", "docker.service"),) if stands else (),
                 needs=frozenset({Need.ROOT} if stands else ()), settle_s=15.0,
             )  # fmt: skip
-        kept = _config(device, {"docker_config": board.get("docker_kept", b"")})
-        old = str(kept.get("data-root", DEFAULT_ROOT))
-        if not _PATH.fullmatch(old) or old == to or _is_gone(board, old):
+        was = _object(device, board.get("docker_was", b""), NOTE)
+        old = str(was.get("data-root", DEFAULT_ROOT))
+        if not _PATH.fullmatch(old) or old == to:
+            raise ChangeRefused(
+                f"where Docker's data was before is not known: {NOTE} says `{sanitise(old, 60)}`",
+                where=device, hint="It stays where it is.",
+            )  # fmt: skip
+        if _is_gone(board, old):
             raise ChangeRefused(
                 f"nothing of Docker's is left at {sanitise(old, 60)}", where=device,
                 hint=f"Its data is at {to} only, and stays there.",
             )  # fmt: skip
         # What its owner has changed since stays changed.
         changed = {name: value for name, value in config.items() if name != "data-root"}
-        if "data-root" in kept:
+        if "data-root" in was:
             changed["data-root"] = old
         now = json.dumps(config, indent=2)
         return Change(
@@ -243,7 +254,8 @@ class ReturnDocker:
             needs=frozenset({Need.ROOT, Need.SERVICE_STOP}),
             notes=(
                 "Every container stops meanwhile.",
-                f"Images and containers made since stay at {to}, and are not at {old}.",
+                f"What was written since it was moved stays at {to}: containers and volumes "
+                f"at {old} are as they were then.",
                 f"It is moved again only once {to} is empty.",
             ),
             undo=RestoreDocker(to, now, to, is_copy=False),
@@ -264,13 +276,14 @@ def rules_for(to: str = f"{ROOT}/docker") -> tuple[str, ...]:
         f"{ENV} LC_ALL=C {DIFF} -rq --no-dereference {root} {part}",
         f"{ENV} LC_ALL=C {DIFF} -rq --no-dereference {root} {to}",
         f"{RMDIR} {to}", f"{MV} -T {part} {to}", f"{MV} -T {to} {part}",
-        f"{CP} -n {CONFIG} {CONFIG}.cohete-backup", f"{TEE} {CONFIG}", f"{RM} -f {CONFIG}",
+        f"{CP} -n {CONFIG} {CONFIG}.cohete-backup", f"{TEE} {CONFIG}", f"{TEE} {NOTE}",
+        f"{RM} -f {CONFIG}", " ".join(_RESET),
     )  # fmt: skip
 
 
-def _config(device: str, board: Sections) -> dict[str, object]:
-    """Its settings, to be kept; empty where there are none."""
-    said = decode(board.get("docker_config", b"")).strip()
+def _object(device: str, raw: bytes, path: str) -> dict[str, object]:
+    """What a file of settings says; empty where there is none. Raises ChangeRefused."""
+    said = decode(raw).strip()
     if not said or (said.startswith("cat: ") and "No such file" in said):
         return {}
     try:
@@ -279,7 +292,7 @@ def _config(device: str, board: Sections) -> dict[str, object]:
         found = None
     if not isinstance(found, dict):
         raise ChangeRefused(
-            f"{CONFIG} cannot be read as JSON, and is left alone", where=device,
+            f"{path} cannot be read as JSON, and is left alone", where=device,
             hint=sanitise(" ".join(said.split()), 120),
         )  # fmt: skip
     return found
@@ -304,6 +317,8 @@ def _settings(text: str) -> list[Step]:
     return [
         *(unit_step("stop", unit) for unit in _UNITS),
         _write(text) if text else _root("its own settings", RM, "-f", CONFIG),
+        # A few starts that failed are all that systemd allows in a minute.
+        replace(_root("forget starts that failed", *_RESET), goes_on=True),
         unit_step("start", "docker.service"),
     ]
 
@@ -351,10 +366,9 @@ def _no_folder(path: str) -> Step:
     return Step("take the empty folder away", ("sh", "-c", line), rule=f"{RMDIR} {path}")
 
 
-def _write(text: str) -> Step:
-    argv = (TEE, CONFIG)
-    return Step("write its settings", fed_lines(text.splitlines(), as_root(*argv)),
-                rule=" ".join(argv))  # fmt: skip
+def _write(text: str, path: str = CONFIG, title: str = "write its settings") -> Step:
+    argv = (TEE, path)
+    return Step(title, fed_lines(text.splitlines(), as_root(*argv)), rule=" ".join(argv))
 
 
 def _same(done: Completed) -> Verdict:

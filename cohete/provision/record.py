@@ -7,16 +7,22 @@ import hashlib
 import json
 from pathlib import Path
 
+from cohete.config.spec import DeviceSpec
+from cohete.device.identity import Facts
 from cohete.errors import ConfigError
 
 FOLDER = "setup"
+MAX_TEXT = 2000
 
 
 class SetupRecord:
     """What was skipped on a board, and why, and what was chosen; in the state folder. Blocking."""
 
-    def __init__(self, folder: Path, place: str) -> None:
-        digest = hashlib.sha256(place.encode()).hexdigest()
+    def __init__(self, folder: Path, spec: DeviceSpec, facts: Facts | None) -> None:
+        # Every Jetson has the same address on USB, and a lent one goes on to another board; copies
+        # of one system have the same machine-id.
+        board = (facts.serial or facts.machine_id) if facts is not None else ""
+        digest = hashlib.sha256((board or spec.place).encode()).hexdigest()
         self._path = folder / FOLDER / f"{digest[:40]}.json"
 
     def skipped(self) -> dict[str, str]:
@@ -33,11 +39,13 @@ class SetupRecord:
         if reason is None:
             found.pop(name, None)
         else:
-            found[name] = reason
+            found[name] = reason[:MAX_TEXT]
         self._write({"skipped": found, "chosen": self.chosen()})
 
     def choose(self, name: str, text: str) -> None:
         """Have this chosen from now on. Raises ConfigError where that cannot be kept."""
+        if len(text) > MAX_TEXT:
+            raise ConfigError(f"{len(text)} characters are too many to be remembered")
         self._write({"skipped": self.skipped(), "chosen": self.chosen() | {name: text}})
 
     def _read(self, part: str) -> dict[str, str]:
@@ -46,7 +54,10 @@ class SetupRecord:
             if isinstance(document, dict) and document.get("version") == 1:
                 found = document.get(part)
                 if isinstance(found, dict):
-                    return {str(name)[:32]: str(text)[:200] for name, text in found.items()}
+                    return {
+                        name: text for name, text in found.items()
+                        if isinstance(text, str) and len(text) <= MAX_TEXT
+                    }  # fmt: skip
         return {}
 
     def _write(self, parts: dict[str, dict[str, str]]) -> None:

@@ -37,6 +37,7 @@ from cohete.storage.layout import ROOT
 PACKAGES = ("nvtop", "htop", "tmux")
 SWAPPINESS = 10
 SWAP_GB = 16
+RIGHTS = "rights"
 FEATURES = (*features(), "storage", "setup")
 """What the sudo rules may be for: what is done from the dashboard, and this setup."""
 
@@ -132,7 +133,9 @@ class Wishes:
             raise ChangeRefused(f"{word[:40]!r} is no whole number")
         if step == "swap":
             return replace(self, swap_gb=AddSwapFile(int(word[:9])).size_gb)
-        return replace(self, swappiness=SetSwappiness(int(word[:9])).value)
+        if step == "swappiness":
+            return replace(self, swappiness=SetSwappiness(int(word[:9])).value)
+        raise ChangeRefused(f"there is nothing to choose about {step[:32]!r}")
 
 
 def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[SetupStep]:
@@ -158,10 +161,7 @@ def setup_steps(spec: DeviceSpec, facts: Facts | None, wishes: Wishes) -> list[S
         SetupStep(
             "sudo", "Rights",
             "The smallest sudo rules for the features you want, checked by visudo.",
-            InstallSudoRules(
-                lambda user: sudo_rules(user, wishes),
-                lambda user: sudo_rules(user, replace(wishes, features=FEATURES)),
-            ),
+            InstallSudoRules(lambda user: sudo_rules(user, wishes), (RIGHTS, *FEATURES)),
         ),
         SetupStep(
             "packages", "Packages", "Tools for looking at a board, from its own sources.",
@@ -230,7 +230,7 @@ class _Make(Protocol):
 def sudo_rules(user: str, wishes: Wishes) -> str:
     """The drop-in for the features wanted. Raises ConfigError for what is no login name."""
     # Without the first nobody could see later what is there.
-    read = Feature("rights", "look at these lines", (READ_RULE,))
+    read = Feature(RIGHTS, "look at these lines", (READ_RULE,))
     return drop_in(user, [read, *chosen(_features(user, wishes), wishes.features)])
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cohete.control.change import Change, Need, Sections, Step, as_root, fed_lines
 from cohete.control.commands import TEE
+from cohete.control.sudoers import split
 from cohete.errors import ChangeRefused, ConfigError
 from cohete.links.commands import Probe
 from cohete.text import decode
@@ -27,12 +28,12 @@ READ_RULE = f"{CAT} {FILE}"
 class InstallSudoRules:
     """Cohete's drop-in with these lines in it, for whoever is logged in; other lines stay.
 
-    `text` makes what `cohete sudoers` prints, for a login name.
+    `text` makes what `cohete sudoers` prints, for a login name. What stands in the file under one
+    of `features` and is not in the text is taken out.
     """
 
     text: Callable[[str], str]
-    every: Callable[[str], str] | None = None
-    """The same with all that could be wanted: what of it is there and not wanted is taken out."""
+    features: tuple[str, ...]
 
     @property
     def intent(self) -> str:
@@ -49,13 +50,10 @@ class InstallSudoRules:
     def plan(self, device: str, board: Sections) -> Change:
         """Raises ChangeRefused where sudo wants a password: it has to be done there, once."""
         wanted, there = self._wanted(device, board), _there(board)
-        missing = [line for line in wanted if line and line not in there]
-        surplus = {line for line in self._every(device, board) if line not in wanted and line}
-        rules, too_many = (
-            sum(not line.startswith("#") for line in lines)
-            for lines in (missing, [line for line in there if line in surplus])
-        )
-        if not rules and not too_many:
+        ours, others = self._split(board)
+        missing = len(_rules(wanted) - _rules(there))
+        surplus = len(_rules(ours) - _rules(wanted))
+        if not missing and not surplus:
             return Change(device, self.intent, "as they should be", "as they should be")
         said = decode(board.get("sudo", b"")).strip()
         if said:
@@ -64,52 +62,53 @@ class InstallSudoRules:
                 hint="On the board, once: `cohete sudoers` prints the lines for "
                 f"`sudo visudo -f {FILE}`.",
             )  # fmt: skip
-        # What somebody else needs of it stays.
-        left = [line for line in there if line not in surplus]
-        lines = [*left, "", *missing] if there and missing else left or wanted
+        lines = [*others, "", *wanted] if others else wanted
         _check_text(device, lines)
-        words = [f"{rules} rules are missing"] if rules else []
-        words += [f"{too_many} are not wanted"] if too_many else []
+        words = [f"{missing} rules are missing"] if missing else []
+        words += [f"{surplus} are not wanted"] if surplus else []
         return Change(
             device, self.intent, ", ".join(words) if there else "not there", "as they should be",
             steps=replaced_by(lines),
             needs=frozenset({Need.ROOT}),
-            notes=("Nothing counts before visudo has accepted it.",),
+            notes=(
+                "Nothing counts before visudo has accepted it.",
+                *(("What else stands in that file stays.",) if _rules(others) else ()),
+            ),
             undo_words=f"Undone by taking these lines out of {FILE} there, with visudo -f.",
         )  # fmt: skip
 
-    def lines_there(self, device: str, board: Sections) -> list[str]:
-        """Those of its rules that stand in the file. Raises ChangeRefused for an odd login name."""
-        there = set(_there(board))
-        return [line for line in self._every(device, board)
-                if line in there and line and not line.startswith("#")]  # fmt: skip
+    def is_left(self, board: Sections) -> bool:
+        """Whether any rule of Cohete's stands in the file."""
+        return bool(_rules(self._split(board)[0]))
 
     def lines_of_others(self, device: str, board: Sections) -> list[str]:
-        """What stands in the file beside these lines; empty where that is no rule.
+        """What stands in the file beside Cohete's; empty where that is no rule.
 
-        Raises ChangeRefused.
+        Raises ChangeRefused where it cannot be written back.
         """
-        ours = set(self._every(device, board))
-        left = [line for line in _there(board) if line not in ours]
+        left = self._split(board)[1]
         _check_text(device, left)
-        return left if any(line and not line.startswith("#") for line in left) else []
+        return left if _rules(left) else []
+
+    def _split(self, board: Sections) -> tuple[list[str], list[str]]:
+        return split(_there(board), self.features, _user(board))
 
     def _wanted(self, device: str, board: Sections) -> list[str]:
-        return self._lines(self.text, device, board)
-
-    def _every(self, device: str, board: Sections) -> list[str]:
-        return self._lines(self.every or self.text, device, board)
-
-    @staticmethod
-    def _lines(text: Callable[[str], str], device: str, board: Sections) -> list[str]:
-        user = decode(board.get("user", b"")).strip()
         try:
-            return text(user).strip().splitlines()
+            return self.text(_user(board)).strip().splitlines()
         except ConfigError as error:
             raise ChangeRefused(
                 f"{error.what}, so that no sudo rule can name it", where=device,
                 hint="Log in as another user of the board.",
             ) from None  # fmt: skip
+
+
+def _user(board: Sections) -> str:
+    return decode(board.get("user", b"")).strip()
+
+
+def _rules(lines: Iterable[str]) -> set[str]:
+    return {line for line in lines if line.strip() and not line.startswith("#")}
 
 
 def replaced_by(lines: Sequence[str]) -> tuple[Step, ...]:

@@ -82,7 +82,7 @@ def undo_of(action: Action | None) -> Action | None:
             )  # fmt: skip
         case InstallSudoRules():
             return TakeBack(
-                action, lambda board: bool(action.lines_there("", board)),
+                action, action.is_left,
                 lambda device, board: _without_rules(action, device, board),
                 ("From then on Cohete can change nothing that needs root.",),
             )  # fmt: skip

@@ -138,7 +138,7 @@ class SetupScreen(CoheteScreen[str]):
         device = self.device
         changes = self._app.changes
         folder = changes.folder if changes is not None else default_folder()
-        record = SetupRecord(folder, device.spec.place)
+        record = SetupRecord(folder, device.spec, device.facts)
         skipped = await asyncio.to_thread(record.skipped)
         if self._wishes is None:
             key = await asyncio.to_thread(own_key, Path.home() / ".ssh")
@@ -338,11 +338,14 @@ class SetupScreen(CoheteScreen[str]):
         changes = self._app.changes
         folder = changes.folder if changes is not None else default_folder()
         try:
-            await asyncio.to_thread(what, SetupRecord(folder, self.device.spec.place))
+            record = SetupRecord(folder, self.device.spec, self.device.facts)
+            await asyncio.to_thread(what, record)
         except CoheteError as error:
             self.notify(str(error), severity="error", markup=False)
 
     def action_option(self) -> None:
+        if self._is_refused():
+            return
         name = str(self.query_one(RowList).current)
         if self._wishes is not None and self._wishes.chosen(name):
             self._choose(name, self._wishes)

@@ -43,11 +43,14 @@ SYSTEMCTL = """#!/bin/sh
 units="$STANDIN/root/units"
 case $1 in
 stop) echo inactive > "$units/$2";;
-start) [ ! -e "$STANDIN/broken" ] || ! grep -q nvme "$STANDIN/root/etc/docker/daemon.json" || {
-    echo 'Job for docker.service failed.' >&2; exit 1; }
+reset-failed) rm -f "$units/limit";;
+start) [ ! -e "$units/limit" ] || { echo 'start request repeated too quickly' >&2; exit 1; }
+  [ ! -e "$STANDIN/broken" ] || ! grep -q nvme "$STANDIN/root/etc/docker/daemon.json" || {
+    : > "$units/limit"; echo 'Job for docker.service failed.' >&2; exit 1; }
   echo active > "$units/$2";;
 esac
 """
+"""As with Docker's own unit, one that failed has been started again too often meanwhile."""
 DF = """#!/bin/sh
 echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'
 echo '/dev/nvme0n1p1 400000000 1 399999999 1% /run/nvme'
@@ -224,6 +227,17 @@ async def test_it_is_taken_back_and_what_is_at_the_new_place_stays(
         assert test.data(TO).keys() == {*before, "since"}
         assert (await test.undo()).outcome is Outcome.ALREADY
         assert "holds something" in (await test.apply()).words
+        # Its owner has it elsewhere, and moves it again: back is there, not where it once was.
+        own = test.root / "var/lib/mine"
+        (server.folder / "bin/df").write_text(
+            f"{DF}echo '/dev/mmcblk0p1 60000000 40000000 20000000 67% /'\n"
+        )
+        shutil.copytree(test.root / "var/lib/docker", own, symlinks=True)
+        file.write_text(json.dumps({"data-root": "/var/lib/mine"}))
+        shutil.rmtree(test.root / TO.lstrip("/"))
+        assert (await test.apply()).outcome is Outcome.DONE
+        assert (await test.undo()).outcome is Outcome.DONE
+        assert test.settings == {"data-root": "/var/lib/mine"}
 
 
 @pytest.mark.claim("SM-09")
@@ -266,6 +280,42 @@ async def test_one_that_does_not_start_where_it_was_stays_at_the_new_place(
         result = await test.undo()
         assert "nothing of Docker's is left at /var/lib/docker" in result.words, result
         assert test.runs
+        (test.root / "var/lib/docker").mkdir()
+        result = await test.undo()
+        assert "nothing is there any more" in result.words, result
+        assert (test.runs, test.settings) == (True, now)
+        note = test.root / "etc/docker/daemon.json.cohete-was"
+        for text, words in (
+            ("{ nonsense", "daemon.json.cohete-was cannot be read as JSON"),
+            (f'{{"data-root": "{TO}"}}', "where Docker's data was before is not known"),
+        ):
+            note.write_text(text)
+            assert words in (await test.undo()).words
+            assert test.runs
+
+
+async def test_whoever_goes_away_while_it_is_taken_back_leaves_a_docker_that_runs(
+    server: Sshd, tmp_path: Path
+) -> None:
+    async with board(server, tmp_path) as test:
+        assert (await test.apply()).outcome is Outcome.DONE
+        stopped = asyncio.Event()
+
+        class Slow:
+            async def run(self, argv: Sequence[str], *, timeout_s: float) -> Completed:
+                if "reset-failed" in argv:
+                    stopped.set()
+                    await asyncio.Event().wait()
+                return await test.runner.run(argv, timeout_s=timeout_s)
+
+        undoing = asyncio.create_task(test.undo(Slow()))
+        await stopped.wait()
+        undoing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await undoing
+        assert test.runs
+        assert (await test.undo()).outcome.is_well
+        assert (test.runs, test.settings) == (True, CONFIG)
 
 
 async def test_whoever_goes_away_while_it_is_copied_leaves_a_docker_that_runs(

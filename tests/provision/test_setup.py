@@ -24,10 +24,11 @@ from cohete.device.identity import Facts
 from cohete.errors import ChangeRefused, ConfigError
 from cohete.provision.here import ConfigFile, SshHost, config_for
 from cohete.provision.record import SetupRecord
-from cohete.provision.setup import Wishes, sudo_rules
+from cohete.provision.setup import FEATURES, RIGHTS, Wishes, sudo_rules
 from cohete.provision.sshconfig import HostEntry, with_entry, without_entry
 from cohete.provision.sudo import FILE, READ_RULE, InstallSudoRules
 from cohete.provision.undo import undo_of
+from cohete.simulator.disk import SimProfile
 from tests.boards import simulated
 from tests.cli.test_commands import run, run_async
 
@@ -177,9 +178,8 @@ def test_it_is_reached_as_it_was(tmp_path: Path) -> None:
 
 
 def rules(there: str, user: str = "nvidia", sudo: str = "") -> Change:
-    action = of_features()
     said = {"rules": there.encode(), "user": user.encode(), "sudo": sudo.encode()}
-    return action.plan("board", said)
+    return of_features().plan("board", said)
 
 
 def test_visudo_accepts_what_setting_up_needs(tmp_path: Path) -> None:
@@ -229,11 +229,9 @@ def test_rules_of_others_stay() -> None:
         rules("sudo: a password is required", sudo="sudo: a password is required")
 
 
-def of_features(*names: str) -> InstallSudoRules:
-    wishes = Wishes().with_choice("sudo", " ".join(names)) if names else Wishes()
-    return InstallSudoRules(
-        lambda login: sudo_rules(login, wishes), lambda login: sudo_rules(login, Wishes())
-    )
+def of_features(*names: str, disk: str = "nvme0n1") -> InstallSudoRules:
+    wishes = Wishes(disk=disk).with_choice("sudo", " ".join(names or FEATURES))
+    return InstallSudoRules(lambda login: sudo_rules(login, wishes), (RIGHTS, *FEATURES))
 
 
 def written(change: Change) -> str:
@@ -247,6 +245,7 @@ def test_rules_are_those_of_the_features_wanted() -> None:
     assert [line for line in text.splitlines() if line.startswith("# ")][2:] == [
         "# rights: look at these lines", "# power: set the power mode",
         "# fan: hold the fan at a speed, give it back, set its profile",
+        "# The end of Cohete's rules.",
     ]  # fmt: skip
     assert "apt-get" not in text
     assert READ_RULE in text
@@ -275,6 +274,22 @@ def test_rules_that_are_not_wanted_any_more_are_taken_out() -> None:
     assert "are not wanted" in change.before
     assert "pwm1" not in written(change)
     assert "nvpmodel" in written(change)
+    # A disk that is not meant any more.
+    change = of_features(disk="nvme1n1").plan("board", said)
+    assert "are not wanted" in change.before
+    assert "nvme0n1" not in written(change).replace("nvme smart-log /dev/nvme0n1", "").replace(
+        "smartctl -j -a /dev/nvme0n1", ""
+    )
+    # What `cohete sudoers services` put there is not of this setup, though it reads the same.
+    stop = "nvidia ALL=(root) NOPASSWD: /bin/systemctl stop docker.service"
+    drain = f"# services: hold and let go what is named\n{stop}\n"
+    change = narrow.plan("board", said | {"rules": f"{whole}\n{drain}".encode()})
+    assert stop in written(change)
+    # Appended by hand, and another login's.
+    jane = "jane ALL=(root) NOPASSWD: /usr/bin/nvme smart-log /dev/nvme0n1"
+    both = whole.replace("# fan:", f"{jane}\n# fan:") + mine
+    text = written(narrow.plan("board", said | {"rules": both.encode()}))
+    assert (mine in text, jane in text, "pwm1" in text) == (True, True, False)
     # Taken back is all of it, whatever is wanted now.
     undo = undo_of(narrow)
     assert undo is not None
@@ -283,18 +298,29 @@ def test_rules_that_are_not_wanted_any_more_are_taken_out() -> None:
     assert "apt-get" not in left
 
 
+SPEC = DeviceSpec("x", Target("192.168.55.1", "nvidia"))
+
+
 def test_what_was_chosen_is_chosen_the_next_time(tmp_path: Path) -> None:
-    record = SetupRecord(tmp_path, "here")
+    record = SetupRecord(tmp_path, SPEC, Facts(serial="1"))
     record.skip("swap", "no")
     record.choose("sudo", "power")
     record.choose("disk", "nvme1n1")
+    packages = " ".join(f"lib{nth}" for nth in range(90))
+    record.choose("packages", packages)
     assert record.skipped() == {"swap": "no"}
-    wishes = Wishes().with_choices(SetupRecord(tmp_path, "here").chosen())
+    wishes = Wishes().with_choices(SetupRecord(tmp_path, SPEC, Facts(serial="1")).chosen())
     assert (wishes.features, wishes.disk) == (("power",), "nvme1n1")
+    assert wishes.chosen("packages") == packages
+    with pytest.raises(ConfigError, match="too many to be remembered"):
+        record.choose("packages", packages * 9)
+    # The next board has the same address on USB.
+    other = SetupRecord(tmp_path, SPEC, Facts(serial="2"))
+    assert (other.chosen(), other.skipped()) == ({}, {})
     # Of another time, or of somebody's hand.
-    record.choose("disk", "sda; reboot")
-    record.choose("sudo", "everything")
-    assert Wishes().with_choices(record.chosen()) == Wishes()
+    for step, text in (("disk", "sda; reboot"), ("sudo", "everything"), ("zram", "77")):
+        other.choose(step, text)
+    assert Wishes().with_choices(other.chosen()) == Wishes()
 
 
 @pytest.mark.claim("PS-02", "PS-10")
@@ -316,12 +342,12 @@ def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 @given(st.dictionaries(TEXT, TEXT, max_size=4))
 def test_reasons_are_kept(reasons: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        record = SetupRecord(Path(folder), "10.0.0.7 22")
+        record = SetupRecord(Path(folder), SPEC, None)
         kept = {name[:32]: why for name, why in reasons.items()}
         for name, why in kept.items():
             record.skip(name, why)
         assert record.skipped() == kept
-        assert SetupRecord(Path(folder), "10.0.0.8 22").skipped() == {}
+        assert SetupRecord(Path(folder), SPEC, Facts(serial="8")).skipped() == {}
         for name in kept:
             record.skip(name, None)
         assert record.skipped() == {}
@@ -329,7 +355,7 @@ def test_reasons_are_kept(reasons: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"version": 2}', '{"version": 1, "skipped": 3}', "\0"])
 def test_a_record_that_is_none(tmp_path: Path, text: str) -> None:
-    record = SetupRecord(tmp_path, "here")
+    record = SetupRecord(tmp_path, SPEC, None)
     record.skip("x", "y")
     (file,) = (tmp_path / "setup").iterdir()
     assert file.stat().st_mode & 0o077 == 0
@@ -368,3 +394,33 @@ async def test_by_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with_nothing = await run_async("setup", "10.0.0.1")
     assert with_nothing[0] == 2
     assert "Say --interactive" in with_nothing[2]
+
+
+async def test_what_is_chosen_on_the_command_line_stays_chosen(tmp_path: Path) -> None:
+    async with simulated("orin-nano-8gb", folder=tmp_path, sudo=True) as (fleet, _, specs):
+        board = next(iter(fleet.hosts.values())).board
+        argv = ("setup", specs[0].id, "--config", str(tmp_path / "cohete.yaml"), "--interactive")
+        # Who only looks leaves nothing behind.
+        status, out, _ = await run_async(*argv, "--read-only", "--feature", "clocks")
+        assert "jetson_clocks" in out
+        status, out, err = await run_async(*argv, "--read-only")
+        assert "nvpmodel" in out
+        more = ("--feature", "power", "--feature", "fan", "--swappiness", "5")
+        status, out, err = await asyncio.to_thread(run, *argv, *more, stdin=b"n\n" * 20)
+        assert "jetson_clocks" not in out, err
+        status, out, _ = await run_async(*argv, "--read-only")
+        assert ("nvpmodel" in out, "jetson_clocks" in out) == (True, False)
+        assert "set swappiness to 5" in out
+        status, _, err = await run_async(*argv, "--feature", "all")
+        assert (status, "there is no feature 'all'" in err) == (2, True)
+        assert "/etc/sudoers.d/cohete" not in board.written
+        # And one step back.
+        assert "Which of them were there" in (await run_async(*argv, "--undo", "packages"))[2]
+        status, _, err = await run_async(*argv, "--undo", "nothing")
+        assert (status, "docker" in err, "address" in err) == (2, True, True)
+        board.profiles["cohete-eth0-10.42.0.7"] = SimProfile("10.42.0.7/24", is_kept=True)
+        status, out, err = await asyncio.to_thread(run, *argv, "--undo", "address", stdin=b"y\n")
+        assert (status, "remove" in out or "delete" in out) == (0, True), (out, err)
+        assert board.profiles == {}
+        status, out, _ = await run_async(*argv, "--undo", "address")
+        assert (status, "by no profile of Cohete" in out) == (0, True)

@@ -362,8 +362,15 @@ async def test_only_the_rights_that_are_wanted(tmp_path: Path) -> None:
             False, False, True,
         )  # fmt: skip
         # The next time it is as it was chosen.
-        record = SetupRecord(tmp_path / "state", test.screen.device.spec.place)
+        record = SetupRecord(tmp_path / "state", test.screen.device.spec, test.screen.device.facts)
         assert record.chosen() == {"sudo": "power fan"}
+        await test.pilot.press("escape", "I")
+        await test.looked()
+        assert test.state("sudo") == "done"
+        test.screen.query_one("#rows").select("sudo")  # type: ignore[attr-defined]
+        await test.pilot.press("o")
+        await test.wait_for(AskDialog)
+        assert test.app.screen.query_one(Input).value == "power fan"
 
 
 async def test_a_key_that_is_there_and_lets_nobody_in(tmp_path: Path) -> None:
@@ -422,6 +429,10 @@ async def test_who_only_looks_skips_nothing(tmp_path: Path, how: str) -> None:
             await settle(test.pilot)
             assert isinstance(test.app.screen, SetupScreen)
             assert "Nothing is changed" in text_of(test.app)
+            test.screen.query_one("#rows").select("disk")  # type: ignore[attr-defined]
+            await test.pilot.press("o")
+            await settle(test.pilot)
+            assert isinstance(test.app.screen, SetupScreen)
         assert not (tmp_path / "state" / "setup").exists()
 
 
