@@ -1,7 +1,7 @@
 """Workers: as many processes as there are cores to use, fed one piece at a time.
 
-Processes, because numpy's many short calls leave Python's lock no time to be shared. One worker
-does without: it works here.
+Processes, because numpy's many short calls leave Python's lock no time to be shared. One of them is
+this one, which works while the others are still starting.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import threading
 from collections.abc import Iterable, Iterator
 
 from cohete.quantize.worker import Answer, Job, answer_of, carry_out, job_line
+
+_WAIT_S = 0.2
+"""How soon a cancel is seen while there is nothing to do but wait."""
 
 
 class WorkerDied(OSError):
@@ -34,20 +37,19 @@ class Pool:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Pool:
-        if self._count > 1:
-            # Without -P a file in the current folder could stand for a module of ours.
-            argv = [sys.executable, "-P", "-m", "cohete.quantize.worker"]
-            for _ in range(self._count):
-                # A group of its own: what is typed at the terminal ends who began it, and that
-                # ends the worker, which may still be starting.
-                self._processes.append(
-                    subprocess.Popen(
-                        argv,
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        process_group=0 if os.name == "posix" else None,
-                    )
+        # Without -P a file in the current folder could stand for a module of ours.
+        argv = [sys.executable, "-P", "-m", "cohete.quantize.worker"]
+        for _ in range(1, self._count):
+            # A group of its own: what is typed at the terminal ends who began it, and that
+            # ends the worker, which may still be starting.
+            self._processes.append(
+                subprocess.Popen(
+                    argv,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    process_group=0 if os.name == "posix" else None,
                 )
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,43 +64,44 @@ class Pool:
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Answer]:
         """What came of each job. Raises Cancelled, WorkerDied, what a job raises."""
-        if not self._processes:
-            for job in jobs:
-                self._stop_if_cancelled()
-                yield carry_out(job)
-            return
-        todo: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
         answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
-        count = 0
+        left = 0
         for job in jobs:
             todo.put(job)
-            count += 1
+            left += 1
         stop = threading.Event()
         threads = [
             threading.Thread(target=_feed, args=(process, todo, answers, stop), daemon=True)
             for process in self._processes
         ]
         for thread in threads:
-            todo.put(None)
             thread.start()
         try:
-            for _ in range(count):
-                answer = self._next(answers)
-                if isinstance(answer, Exception):
-                    raise answer
-                yield answer
+            while left:
+                self._stop_if_cancelled()
+                for answer in self._some(todo, answers):
+                    if isinstance(answer, Exception):
+                        raise answer
+                    yield answer
+                    left -= 1
         finally:
             stop.set()
             for thread in threads:
                 thread.join()
 
-    def _next(self, answers: queue.SimpleQueue[Answer | Exception]) -> Answer | Exception:
-        while True:
-            self._stop_if_cancelled()
-            try:
-                return answers.get(timeout=0.2)
-            except queue.Empty:
-                continue
+    @staticmethod
+    def _some(
+        todo: queue.SimpleQueue[Job], answers: queue.SimpleQueue[Answer | Exception]
+    ) -> Iterator[Answer | Exception]:
+        """What this process makes of one job; without one what others made, if they did by now."""
+        with contextlib.suppress(queue.Empty):
+            job = todo.get_nowait()
+            yield carry_out(job)
+        with contextlib.suppress(queue.Empty):
+            yield answers.get(timeout=_WAIT_S if todo.empty() else 0)
+            while True:
+                yield answers.get_nowait()
 
     def _stop_if_cancelled(self) -> None:
         if self._cancel.is_set():
@@ -107,14 +110,18 @@ class Pool:
 
 def _feed(
     process: subprocess.Popen[bytes],
-    todo: queue.SimpleQueue[Job | None],
+    todo: queue.SimpleQueue[Job],
     answers: queue.SimpleQueue[Answer | Exception],
     stop: threading.Event,
 ) -> None:
     """One worker's turn: a job, its answer, the next job."""
     assert process.stdin is not None
     assert process.stdout is not None
-    while not stop.is_set() and (job := todo.get()) is not None:
+    while not stop.is_set():
+        try:
+            job = todo.get_nowait()
+        except queue.Empty:
+            return
         try:
             process.stdin.write(job_line(job))
             process.stdin.flush()
