@@ -91,20 +91,29 @@ class HistoryKeeper:
                 store.event(None, "history", text)
                 tap.samples.clear()
                 return
-            while True:
-                await clock.sleep(STEP_S)
-                self._collect(tap.take())
-                now_s = clock.time()
-                self._finish(index for index in list(self._held) if self._is_due(index, now_s))
-                await self._write(int(now_s * 1000))
-                if clock.monotonic() - swept_at >= _SWEEP_S:
-                    swept_at = clock.monotonic()
-                    await self._with_files(lambda files: files.sweep(int(clock.time() * 1000)))
+            # Samples are many times as large as the numbers kept of them: they are taken off the
+            # store also while a slow disk is written to.
+            async with asyncio.TaskGroup() as group:
+                writing: asyncio.Task[None] | None = None
+                while True:
+                    await clock.sleep(STEP_S)
+                    self._collect(tap.take())
+                    now_s = clock.time()
+                    self._finish(index for index in list(self._held) if self._is_due(index, now_s))
+                    if writing is None or writing.done():
+                        sweeps = clock.monotonic() - swept_at >= _SWEEP_S
+                        swept_at = clock.monotonic() if sweeps else swept_at
+                        writing = group.create_task(self._tend(int(now_s * 1000), sweeps=sweeps))
         finally:
             store.close_tap(tap)
             self._collect(tap.take())
             self._finish(list(self._held))
             await asyncio.shield(self._last_words())
+
+    async def _tend(self, now_ms: int, *, sweeps: bool) -> None:
+        await self._write(now_ms)
+        if sweeps:
+            await self._with_files(lambda files: files.sweep(now_ms))
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past:
         """What is on disk of a device, read beside the writing, whoever writes."""

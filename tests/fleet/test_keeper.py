@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from cohete.claim import Claim
 from cohete.clock import ManualClock
 from cohete.fleet.keeper import HistoryKeeper
-from cohete.fleet.store import FleetStore
+from cohete.fleet.store import FleetStore, Tap
 from cohete.tegra import parse
 from cohete.telemetry.chunk import Chunk
 from cohete.telemetry.files import HOUR_MS, HistoryFiles, NewChunk
@@ -52,6 +56,50 @@ async def test_every_sample_is_kept(tmp_path: Path) -> None:
     assert "zone_mc.tj" in found.means
     gaps = {b - a for a, b in zip(found.times_ms, found.times_ms[1:], strict=False)}
     assert gaps == {1000}
+
+
+async def test_samples_are_taken_while_a_slow_disk_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+    add = HistoryFiles.add
+
+    def slow(files: HistoryFiles, chunks: Sequence[NewChunk]) -> None:
+        begun.set()
+        assert goes_on.wait(20)
+        add(files, chunks)
+
+    monkeypatch.setattr(HistoryFiles, "add", slow)
+    taps: list[Tap] = []
+    opened = FleetStore.open_tap
+
+    def open_tap(store: FleetStore) -> Tap:
+        taps.append(opened(store))
+        return taps[-1]
+
+    monkeypatch.setattr(FleetStore, "open_tap", open_tap)
+    store = store_of(["a"])
+    clock = store.clock
+    assert isinstance(clock, ManualClock)
+    task = asyncio.create_task(HistoryKeeper(store, tmp_path).run())
+    fed = 0
+    while not begun.is_set():
+        await until(lambda: clock.sleeping > 0)
+        feed(store, "a", lines.ORIN_R36)
+        fed += 1
+        await clock.advance(1)
+    for _ in range(30):
+        feed(store, "a", lines.ORIN_R36)
+        fed += 1
+        await clock.advance(1)
+        await until(lambda: not taps[0].samples)
+    goes_on.set()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    now_ms = int(clock.time() * 1000)
+    found = past(HistoryFiles(tmp_path), "a", now_ms - HOUR_MS, now_ms + 1000, 1)
+    assert len(found.times_ms) == fed
 
 
 async def test_another_tegrastats_begins_another_chunk(tmp_path: Path) -> None:
