@@ -98,6 +98,18 @@ def free_mib(device: Device) -> float | None:
     return float(max(0, free))
 
 
+def overhead_on(devices: Sequence[Device], folder: Path) -> float:
+    """What the runtime takes, in MiB: the most of what was measured on these boards. Blocking."""
+    from cohete.device.identity import known_by
+    from cohete.memory.footprint import OVERHEAD_MIB
+    from cohete.quantize.calibration import Calibrations
+
+    kept = Calibrations(folder)
+    known = [kept.of(known_by(device.facts, device.spec.place)) for device in devices]
+    each = [OVERHEAD_MIB if found is None else found.overhead_mib for found in known]
+    return max(each, default=OVERHEAD_MIB)
+
+
 def title(step: Step, choice: Choice, cells: int) -> Line:
     """Which step of how many, what it asks, and what was chosen before."""
     done = [choice.path.name if choice.path else choice.text] if step > Step.MODEL else []

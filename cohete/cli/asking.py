@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from cohete.config.spec import DeviceSpec
+    from cohete.device.identity import Facts
     from cohete.errors import CoheteError
     from cohete.fleet.session import FleetPlan
     from cohete.links.handshake import Ask
@@ -42,3 +43,18 @@ async def ask_each(
         return list(await asyncio.gather(*(one(spec) for spec in plan.specs if spec.enabled)))
     finally:
         await connector.close()
+
+
+def read_facts(
+    plan: FleetPlan, password: Ask | None = None
+) -> list[tuple[DeviceSpec, Facts | CoheteError]]:
+    """Who each board is and what it has now, or why it does not tell. Blocking."""
+    from cohete.device.identity import facts_from
+    from cohete.links.commands import PROBE_LIMIT_S, probe, split_sections
+    from cohete.loop import run
+
+    async def read(link: ReopeningLink) -> Facts:
+        done = await link.run(probe(), timeout_s=PROBE_LIMIT_S + 5)
+        return facts_from(split_sections(done.stdout))
+
+    return run(ask_each(plan, read, password))

@@ -11,6 +11,8 @@ import click
 from cohete.cli.options import FiniteRange, config_option
 
 if TYPE_CHECKING:
+    from cohete.config.spec import DeviceSpec
+    from cohete.device.identity import Facts
     from cohete.fleet.export import Json
     from cohete.quantize.fitting import Candidate, Fit, Row
 
@@ -72,7 +74,13 @@ _TITLES = ("LEVEL ", "WEIGHTS", "KV", "COMPUTE", "OUTPUT", "TIED COPY", "OVERHEA
     "overhead_mib",
     type=FiniteRange(0, 1 << 20),
     metavar="MIB",
-    help="Of CUDA and the process, where it was measured. Else 450.",
+    help="Of CUDA and the process. Else what was measured on that board, else 450.",
+)
+@click.option(
+    "--calibrate",
+    "calibrates",
+    is_flag=True,
+    help="Measure that overhead on --device: before and after you start its server.",
 )
 @click.option("--accept-new", is_flag=True, help="Accept the key of a host never seen before.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table. Sizes are MiB.")
@@ -90,6 +98,7 @@ def command(
     flash_attention: str,
     kv_type: str,
     overhead_mib: float | None,
+    calibrates: bool,
     accept_new: bool,
     as_json: bool,
 ) -> None:
@@ -97,7 +106,7 @@ def command(
 
     MODEL is a GGUF file (only its header is read), a model by name (llama-3.2-1b, qwen2.5:7b), or a
     size as F16 (14000MB). Weights and cache are exact; COMPUTE is an upper bound; OVERHEAD is an
-    estimate until it was measured on that board. Exit code 1 where nothing fits.
+    estimate until it was measured on that board (--calibrate). Exit code 1 where nothing fits.
     """  # fmt: skip
     from cohete.memory.footprint import OVERHEAD_MIB, KvType, Serving
     from cohete.quantize.fitting import fit
@@ -106,12 +115,19 @@ def command(
         raise click.UsageError("say one of --device, --memory and --preset")
     candidate = candidate_of(model)
     serving = Serving(context, slots, split, ubatch, flash_attention == "on", KvType(kv_type))
-    available = memory_mib
+    if calibrates:
+        if device is None:
+            raise click.UsageError("--calibrate measures on a board: say --device")
+        from cohete.cli.calibrating import calibrate
+
+        calibrate(model, candidate, serving, device, config_path, accept_new=accept_new)
+        return
+    available, overhead = memory_mib, OVERHEAD_MIB
     if preset is not None:
         available = _of_preset(preset)
     elif device is not None:
-        available = free_on(device, config_path, accept_new=accept_new)
-    overhead = OVERHEAD_MIB if overhead_mib is None else overhead_mib
+        available, overhead = room_on(device, config_path, accept_new=accept_new)
+    overhead = overhead if overhead_mib is None else overhead_mib
     found = fit(candidate, serving, float("inf") if available is None else available, overhead)
     shown = _shown(found, level, available)
     if as_json:
@@ -165,24 +181,40 @@ def _of_preset(name: str) -> float:
     return float(MemoryBudget.preset(name).available_mb)
 
 
-def free_on(name: str, config_path: str | None, *, accept_new: bool) -> float:
-    """What a board has free now, less what is kept free; never more than its budget leaves."""
-    from cohete.cli.budget import read_budgets
+def board_of(name: str, config_path: str | None, *, accept_new: bool) -> tuple[DeviceSpec, Facts]:
+    """A board and what it has now. Raises CoheteError where it does not tell."""
+    from cohete.cli.asking import read_facts
     from cohete.errors import CoheteError
     from cohete.fleet.session import plan_fleet, require_fleet
-    from cohete.loop import run
 
     plan = require_fleet(plan_fleet((name,), config_path, accept_new=accept_new))
-    ((spec, memory),) = run(read_budgets(plan))
-    if isinstance(memory, CoheteError):
-        raise memory
-    if memory.available_mb is None or memory.total_mb is None:
+    ((spec, facts),) = read_facts(plan)
+    if isinstance(facts, CoheteError):
+        raise facts
+    if facts.memory_available_mb is None or facts.memory_total_mb is None:
         raise CoheteError("it does not tell its memory", where=spec.id)
-    free = memory.available_mb - RESERVE_MIB
+    return spec, facts
+
+
+def room_on(name: str, config_path: str | None, *, accept_new: bool) -> tuple[float, float]:
+    """What a board has free now and what the runtime takes there, in MiB.
+
+    Some is kept free, and never more counts as free than its budget leaves.
+    """
+    from cohete.control.audit import default_folder
+    from cohete.device.identity import known_by
+    from cohete.memory.footprint import OVERHEAD_MIB
+    from cohete.quantize.calibration import Calibrations
+
+    spec, facts = board_of(name, config_path, accept_new=accept_new)
+    assert facts.memory_available_mb is not None
+    assert facts.memory_total_mb is not None
+    free = facts.memory_available_mb - RESERVE_MIB
     if spec.memory_budget_mb is not None:
-        used = memory.total_mb - memory.available_mb
+        used = facts.memory_total_mb - facts.memory_available_mb
         free = min(free, spec.memory_budget_mb - used)
-    return float(max(0, free))
+    known = Calibrations(default_folder()).of(known_by(facts, spec.place))
+    return float(max(0, free)), OVERHEAD_MIB if known is None else known.overhead_mib
 
 
 def _shown(found: Fit, level: str | None, available: float | None) -> Row:

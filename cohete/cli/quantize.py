@@ -203,7 +203,7 @@ def _fitted(
     config_path: str | None,
 ) -> Plan:
     """A plan of at most so many bytes, or of as many as a board leaves for weights."""
-    from cohete.cli.fit import free_on
+    from cohete.cli.fit import room_on
     from cohete.errors import CoheteError
     from cohete.memory.footprint import MIB, Serving
     from cohete.quantize.fitting import candidate_of_model, need
@@ -214,8 +214,8 @@ def _fitted(
 
     if budget is None:
         assert device is not None
-        besides = need(candidate_of_model(model), Level.Q4_0, Serving(context))
-        free = free_on(device, config_path, accept_new=False)
+        free, overhead = room_on(device, config_path, accept_new=False)
+        besides = need(candidate_of_model(model), Level.Q4_0, Serving(context), overhead)
         left = free - (besides.total_mib - besides.weights_mib - besides.tied_copy_mib)
         if left <= 0:
             raise CoheteError(

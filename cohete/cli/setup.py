@@ -148,17 +148,10 @@ def command(
 
 def _facts(plan: FleetPlan, options: Options) -> Facts:
     """Who the board is. Raises CoheteError where it cannot be reached."""
-    from cohete.cli.asking import ask_each
-    from cohete.device.identity import facts_from
+    from cohete.cli.asking import read_facts
     from cohete.errors import CoheteError
-    from cohete.links.commands import PROBE_LIMIT_S, probe, split_sections
-    from cohete.loop import run
 
-    async def read(link: ReopeningLink) -> Facts:
-        done = await link.run(probe(), timeout_s=PROBE_LIMIT_S + 5)
-        return facts_from(split_sections(done.stdout))
-
-    ((_, found),) = run(ask_each(plan, read, options.ask))
+    ((_, found),) = read_facts(plan, options.ask)
     if isinstance(found, CoheteError):
         raise found
     return found

@@ -127,6 +127,15 @@ def parse_power_mode(output: str) -> PowerMode | None:
     return PowerMode(match[1], int(match[2])) if match else None
 
 
+def known_by(facts: Facts | None, place: str) -> str:
+    """What a board is told by from one time to the next: its serial number where that is known.
+
+    Every Jetson has the same address on USB, a lent one goes on to another board, and copies of one
+    system have the same machine-id.
+    """
+    return ((facts.serial or facts.machine_id) if facts is not None else "") or place
+
+
 def facts_from(sections: dict[str, bytes]) -> Facts:
     """Facts from the raw output of each probe (see `links.commands.PROBES`). Never raises."""
     model = _line(sections, "model")

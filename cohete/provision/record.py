@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from cohete.config.spec import DeviceSpec
-from cohete.device.identity import Facts
+from cohete.device.identity import Facts, known_by
 from cohete.errors import ConfigError
 
 FOLDER = "setup"
@@ -19,10 +19,7 @@ class SetupRecord:
     """What was skipped on a board, and why, and what was chosen; in the state folder. Blocking."""
 
     def __init__(self, folder: Path, spec: DeviceSpec, facts: Facts | None) -> None:
-        # Every Jetson has the same address on USB, and a lent one goes on to another board; copies
-        # of one system have the same machine-id.
-        board = (facts.serial or facts.machine_id) if facts is not None else ""
-        digest = hashlib.sha256((board or spec.place).encode()).hexdigest()
+        digest = hashlib.sha256(known_by(facts, spec.place).encode()).hexdigest()
         self._path = folder / FOLDER / f"{digest[:40]}.json"
 
     def skipped(self) -> dict[str, str]:

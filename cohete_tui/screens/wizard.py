@@ -228,13 +228,18 @@ class WizardScreen(FilteredScreen[None]):
 
     @work(exclusive=True, group="fit", exit_on_error=False)
     async def _fit_levels(self) -> None:
+        from cohete.control.audit import default_folder
         from cohete.quantize.fitting import fit
 
         candidate, available = self.choice.candidate, self.choice.available_mib
         assert candidate is not None
         limit = float("inf") if available is None else available
         begins = self._fit is None
-        self._fit = await asyncio.to_thread(fit, candidate, self.serving, limit)
+        boards = [each for each in self._devices if each.id in self.choice.boards]
+        changes = self._app.changes
+        folder = changes.folder if changes is not None else default_folder()
+        overhead = await asyncio.to_thread(wizard.overhead_on, boards, folder)
+        self._fit = await asyncio.to_thread(fit, candidate, self.serving, limit, overhead)
         self.flush()
         if begins and available is not None and self._fit.best is not None:
             self.rows.select(self._fit.best.name)
