@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cohete.device.inventory import Inventory
+from cohete.kept import keep
 
 FOLDER = "baselines"
 MAX_BYTES = 4_000_000
@@ -54,7 +55,6 @@ def read_baseline(folder: Path, device: str) -> Baseline | None:
 def write_baseline(folder: Path, device: str, baseline: Baseline) -> None:
     """Keep it, all or nothing, for nobody else to read. Raises OSError."""
     path = _path(folder, device)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     taken = baseline.inventory
     document = _Document(
         device=device,
@@ -63,7 +63,4 @@ def write_baseline(folder: Path, device: str, baseline: Baseline) -> None:
         packages=None if taken.packages is None else dict(taken.packages),
         files=dict(taken.files),
     )
-    part = path.with_suffix(".part")
-    part.touch(mode=0o600)
-    part.write_text(document.model_dump_json(indent=1), encoding="utf-8")
-    part.replace(path)
+    keep(path, document.model_dump_json(indent=1))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cohete.kept import keep
 
 FOLDER = "standing"
 MAX_FILES = 100_000
@@ -133,15 +134,7 @@ class Standing:
 
     def write(self, taken: Taken) -> None:
         """As `note`, blocking. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._path(taken)
-        part = path.with_suffix(".part")
-        part.touch(mode=0o600)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(_Document(**asdict(taken)).model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        keep(self._path(taken), _Document(**asdict(taken)).model_dump_json())
 
     def remove(self, taken: Taken) -> None:
         """As `drop`, blocking. Raises OSError."""

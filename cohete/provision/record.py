@@ -10,6 +10,7 @@ from pathlib import Path
 from cohete.config.spec import DeviceSpec
 from cohete.device.identity import Facts, known_by
 from cohete.errors import ConfigError
+from cohete.kept import keep
 
 FOLDER = "setup"
 MAX_TEXT = 2000
@@ -58,12 +59,8 @@ class SetupRecord:
         return {}
 
     def _write(self, parts: dict[str, dict[str, str]]) -> None:
-        part = self._path.with_suffix(".part")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            part.touch(mode=0o600)
-            part.write_text(json.dumps({"version": 1, **parts}), encoding="utf-8")
-            part.replace(self._path)
+            keep(self._path, json.dumps({"version": 1, **parts}))
         except OSError as error:
             raise ConfigError(
                 f"what is to be remembered of it cannot be kept: {error.strerror}",

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cohete.errors import CoheteError, ConfigError
+from cohete.kept import keep
 
 FILE = "overheads.json"
 MOST_MIB = 4096.0
@@ -60,12 +61,8 @@ class Calibrations:
     def keep(self, board: str, calibration: Calibration) -> None:
         """From now on. Raises ConfigError where it cannot be kept."""
         boards = self._all() | {_key(board): asdict(calibration)}
-        part = self._path.with_suffix(".part")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            part.touch(mode=0o600)
-            part.write_text(json.dumps({"version": 1, "boards": boards}), encoding="utf-8")
-            part.replace(self._path)
+            keep(self._path, json.dumps({"version": 1, "boards": boards}))
         except OSError as error:
             raise ConfigError(
                 f"what was measured cannot be kept: {error.strerror}", path=str(self._path)

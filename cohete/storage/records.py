@@ -8,6 +8,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cohete.errors import CoheteError
+from cohete.kept import keep
 from cohete.storage.benchmark import Speed
 from cohete.storage.health import Health, Reading
 
@@ -82,12 +83,8 @@ def read_records(folder: Path, device: str) -> Records:
 def write_records(folder: Path, records: Records) -> None:
     """Keep it, all or nothing, for nobody else to read. Raises CoheteError."""
     path = _path(folder, records.device)
-    part = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part.touch(mode=0o600)
-        part.write_text(records.model_dump_json(indent=1), encoding="utf-8")
-        part.replace(path)
+        keep(path, records.model_dump_json(indent=1))
     except OSError as error:
         raise CoheteError(
             f"what was read cannot be kept: {error.strerror}", where=str(path)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cohete.device.discovery.found import Address, Found, Kind, Sighting, Way
+from cohete.kept import keep
 
 FILE = "boards.json"
 VERSION = 2
@@ -81,7 +81,6 @@ def remember(folder: Path, found: list[Found]) -> None:
     A file of a newer version is not touched.
     """
     path = folder / FILE
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if _version(path) > VERSION:
         return
     boards = [
@@ -95,14 +94,7 @@ def remember(folder: Path, found: list[Found]) -> None:
         for each in found[:MAX_BOARDS]
         if each.kind is not Kind.RECOVERY
     ]
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    part.touch(mode=0o600)
-    with part.open("w", encoding="utf-8") as file:
-        json.dump({"version": VERSION, "boards": boards}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    keep(path, json.dumps({"version": VERSION, "boards": boards}, indent=1))
 
 
 def _version(path: Path) -> int:
