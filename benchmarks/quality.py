@@ -1,0 +1,106 @@
+"""What the search of scales gains, over models that are the same function in other blocks.
+
+`python -m benchmarks.quality MODEL TOKENS [COUNT]`: MODEL is a small llama-shaped F16 file with
+tied embeddings, TOKENS a .npy file of tokens it was not trained on. One small model says little:
+which numbers share a block decides as much as the encoder. Its channels can be put in any order
+without changing what it computes, which gives as many models as wanted. Prints KL divergence from
+the model itself: of llama-quantize's encoder, and of the search as a ratio to it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cohete.quantize.gguf import Model, Tensor, read_model
+from cohete.quantize.mixture import Recipe
+from cohete.quantize.perplexity import CONTEXT, measure
+from cohete.quantize.plan import plan_model
+from cohete.quantize.run import Quantizer
+from cohete.quantize.types import Level, TensorType
+
+CHUNKS = 20
+READERS = ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up", "token_embd")
+WRITERS = ("attn_output", "ffn_down")
+Array = npt.NDArray[np.generic]
+
+
+def numbers_of(data: bytes, tensor: Tensor) -> Array:
+    """A tensor as rows."""
+    kind = np.float16 if tensor.type is TensorType.F16 else np.float32
+    flat = np.frombuffer(data, kind, count=tensor.numbers, offset=tensor.offset)
+    return flat.reshape(tensor.shape[::-1]).copy()
+
+
+def reordered(source: Path, model: Model, seed: int, out: Path) -> None:
+    """The same function: channels, hidden units and the numbers of a head in another order."""
+    random = np.random.default_rng(seed)
+    data = bytearray(source.read_bytes())
+    arrays = {each.name: numbers_of(bytes(data), each) for each in model.tensors}
+    channels = random.permutation(arrays["token_embd.weight"].shape[1])
+    for name, array in arrays.items():
+        kind = name.removesuffix(".weight").rpartition(".")[2]
+        if kind in READERS:
+            arrays[name] = array[:, channels]
+        elif kind in WRITERS or kind.endswith("norm"):
+            arrays[name] = array[channels]
+        else:
+            raise SystemExit(f"{name} is not known here")
+    for block in sorted({name.rpartition(".ffn_down")[0] for name in arrays if "ffn_down" in name}):
+        gate, up, down, value, output = (
+            f"{block}.{kind}.weight"
+            for kind in ("ffn_gate", "ffn_up", "ffn_down", "attn_v", "attn_output")
+        )
+        hidden = random.permutation(arrays[gate].shape[0])
+        arrays[gate], arrays[up] = arrays[gate][hidden], arrays[up][hidden]
+        arrays[down] = arrays[down][:, hidden]
+        head = arrays[value].shape[0]
+        order = random.permutation(head)
+        arrays[value] = arrays[value][order]
+        rows, columns = arrays[output].shape
+        heads = arrays[output].reshape(rows, columns // head, head)
+        arrays[output] = heads[:, :, order].reshape(rows, columns)
+    for tensor in model.tensors:
+        raw = np.ascontiguousarray(arrays[tensor.name]).tobytes()
+        data[tensor.offset : tensor.offset + len(raw)] = raw
+    out.write_bytes(data)
+
+
+def divergence(model: Path, level: Level, tokens: npt.NDArray[np.int64], *, search: bool) -> float:
+    """Of a level of it from itself, in nats."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.gguf"
+        Quantizer(plan_model(read_model(model), Recipe(level), by_search=search), out).run()
+        return measure(model, out, tokens).divergence
+
+
+def main() -> None:
+    source, tokens = Path(sys.argv[1]), np.load(sys.argv[2])
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 12
+    scored = np.asarray(tokens[: CHUNKS * CONTEXT], np.int64)
+    model = read_model(source)
+    with tempfile.TemporaryDirectory() as folder:
+        models = [Path(folder) / f"{seed}.gguf" for seed in range(count)]
+        for seed, path in enumerate(models):
+            reordered(source, model, seed, path)
+        same = measure(source, models[0], scored).divergence
+        print(f"{count} orders; the first is {same:.1e} nats from {source.name}")
+        for level in (Level.Q4_0, Level.Q4_1, Level.Q5_0, Level.Q5_1):
+            plain, found = (
+                np.array([divergence(path, level, scored, search=search) for path in models])
+                for search in (False, True)
+            )
+            ratios = found / plain
+            print(
+                f"{level}: reference {plain.mean():.5f}; search {found.mean() / plain.mean():.2f} "
+                f"times that on the mean, {np.median(ratios):.2f} at the median "
+                f"({ratios.min():.2f} to {ratios.max():.2f}), lower for {(ratios < 1).sum()}"
+            )
+
+
+if __name__ == "__main__":
+    main()
