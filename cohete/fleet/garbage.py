@@ -4,7 +4,6 @@ through what comes and goes."""
 from __future__ import annotations
 
 import gc
-import sys
 
 from cohete.clock import Clock
 
@@ -16,8 +15,6 @@ NEW_S = 20.0
 """How often what is new is looked through: Python itself would wait until there is a quarter as
 much of it as of all that stays, and memory is in pieces by then."""
 PERIOD_S = 900.0
-RELEASE_S = 300.0
-"""How often what the C library holds free goes back: a pause or a rush leaves tens of MB there."""
 
 
 async def keep_tidy(clock: Clock) -> None:
@@ -25,7 +22,7 @@ async def keep_tidy(clock: Clock) -> None:
 
     They are hundreds of objects a board: looking through all of them takes 0.3 s with 300 boards,
     in which no key is answered. Once in a quarter of an hour they are, for those that were lost
-    meanwhile; what came since is, three times a minute. What was freed goes back to the system.
+    meanwhile; what came since is, three times a minute.
     """
     gc.set_threshold(*THRESHOLDS)
     try:
@@ -34,20 +31,8 @@ async def keep_tidy(clock: Clock) -> None:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-            for nth in range(round(PERIOD_S / NEW_S)):
-                if nth % round(RELEASE_S / NEW_S) == 0:
-                    release()
+            for _ in range(round(PERIOD_S / NEW_S)):
                 await clock.sleep(NEW_S)
                 gc.collect()
     finally:
         gc.unfreeze()
-
-
-def release() -> None:
-    """Give back what the C library holds free, where it can be told to (glibc). Takes 3 to 9 ms."""
-    if sys.platform == "linux":
-        import ctypes
-
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
