@@ -100,7 +100,7 @@ def command(
     Each step is looked at, shown with its exact commands, asked about, done, and read back. What is
     so already is passed over; `s` skips a step for good, with a reason. What was skipped and chosen
     is remembered, and it goes on where it was left. On a screen: `cohete-tui setup TARGET`.
-    Unattended: `cohete provision`. Exit code 1 where a step went wrong.
+    Unattended: `cohete provision`. Exit code 1 where a step went wrong, or cannot be done there.
     """
     from cohete.cli.acting import Options
     from cohete.cli.meant import fleet
@@ -110,7 +110,7 @@ def command(
     from cohete.provision.record import SetupRecord
     from cohete.provision.setup import Wishes, own_key, setup_steps
 
-    if not interactive:
+    if not interactive and undo is None:
         raise click.UsageError("Say --interactive; without questions: cohete provision.")
     ask = asker() if password else None
     options = Options((target,), config_path, accept_new=accept_new, read_only=read_only, ask=ask)
@@ -200,7 +200,7 @@ class _Dialog:
 
         step = next((each for each in steps if each.name == name), None)
         action = undo_of(step.action) if step is not None and step.action is not None else None
-        if step is not None and step.local is not None:
+        if step is not None and step.local is not None and not step.local.why_kept:
             if self._options.read_only or not click.confirm(f"Take {name} back?", err=True):
                 return True
             try:
@@ -210,8 +210,14 @@ class _Dialog:
                 return False
             return True
         if action is None:
-            known = [each.name for each in steps if each.local or undo_of(each.action)]
-            hint = why_not(step.action) if step is not None else f"There are: {', '.join(known)}."
+            known = [
+                each.name
+                for each in steps
+                if undo_of(each.action) or (each.local and not each.local.why_kept)
+            ]
+            hint = f"There are: {', '.join(known)}."
+            if step is not None:
+                hint = step.local.why_kept if step.local is not None else why_not(step.action)
             raise ConfigError(f"{name[:40]!r} cannot be taken back from here", hint=hint)
         found = self._look(action)
         click.echo(change_as_text(self._spec.id, found))

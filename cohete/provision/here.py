@@ -62,6 +62,10 @@ class SshHost:
         backup = add_entry(self.path, self._entry)
         return f"added; before it: {backup.name}" if backup is not None else "it was there"
 
+    @property
+    def why_kept(self) -> str:
+        return ""
+
     def take_back(self) -> str:
         """Every other byte stays. Raises ConfigError."""
         try:
@@ -116,12 +120,16 @@ class ConfigFile:
         backup = rewrite(self.path, changed.encode(), "the configuration")
         return f"added to {self.path}; before it: {backup.name}"
 
+    @property
+    def why_kept(self) -> str:
+        return (
+            f"{self.path} is yours by now: take the board's lines out of fleet.devices; a backup "
+            "lies beside it."
+        )
+
     def take_back(self) -> str:
         """Its owner's file by now. Raises ConfigError."""
-        raise ConfigError(
-            "it is yours by now", path=str(self.path),
-            hint="Take the board's lines out of fleet.devices; a backup lies beside it.",
-        )  # fmt: skip
+        raise ConfigError(self.why_kept)
 
 
 def device_for(spec: DeviceSpec, facts: Facts | None, taken: set[str]) -> Device:

@@ -134,7 +134,7 @@ class SetAddress:
                 *((f"Then it is reached at {wanted.ip} only: change it in cohete.yaml.",)
                   if moves else ()),
             ),
-            undo_words="Undone by `cohete setup --undo address`, or z in the wizard.",
+            undo_words=f"Undone by `cohete setup {device} --undo address`, or z in the wizard.",
             moves_to=str(wanted.ip) if moves else "",
             patience_s=ROLLBACK_S + 60.0,
         )  # fmt: skip

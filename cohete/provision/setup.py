@@ -58,6 +58,11 @@ class Local(Protocol):
         """Do it; what came of it. Blocking. Raises CoheteError."""
         ...
 
+    @property
+    def why_kept(self) -> str:
+        """Why it is not taken back from here, and what to do; empty where it is."""
+        ...
+
     def take_back(self) -> str:
         """Undo it; what came of it. Blocking. Raises CoheteError where that cannot be."""
         ...

@@ -114,8 +114,9 @@ class SetupScreen(CoheteScreen[str]):
         return Shown("looking", device.error or str(device.state))
 
     def _title(self) -> Line:
-        done = sum(shown.state in ("done", "skipped") for shown in self._shown.values())
-        of = f"  {done} of {len(self._steps)} done or skipped" if self._steps else ""
+        names = [LOGIN, *(step.name for step in self._steps)]
+        done = sum(self._state(name).state in ("done", "skipped") for name in names)
+        of = f"  {done} of {len(names)} done or skipped" if self._steps else ""
         return [(f" Setting up {self.device_id}", "title"), (of, "dim")]
 
     def _about(self, cells: int) -> list[Line]:
@@ -233,7 +234,7 @@ class SetupScreen(CoheteScreen[str]):
                 self.dismiss(str(self._wishes.config_path) if self._wishes is not None else "")
             return False
         lines = [*self._state(step.name).lines[:12], "", "Type yes to write it."]
-        if (await self.app.push_screen_wait(AskDialog(step.title, lines, "yes")) or "") != "yes":
+        if not await self._says_yes(step.title, lines):
             return False
         try:
             words = await asyncio.to_thread(step.local.apply)
@@ -244,6 +245,13 @@ class SetupScreen(CoheteScreen[str]):
         if step.name == "config" and self._wishes is not None:
             self._written = str(self._wishes.config_path)
         return True
+
+    async def _says_yes(self, title: str, lines: list[str]) -> bool:
+        typed = await self.app.push_screen_wait(AskDialog(title, lines))
+        if typed is not None and typed.strip() != "yes":
+            self.notify("Nothing was changed: that was not yes.", timeout=4, markup=False)
+            return False
+        return typed is not None
 
     async def _do_there(self, step: SetupStep, changes: Changes) -> bool:
         """Looked at, shown with its exact commands, agreed to, run, read back. Whether it ran."""
@@ -263,6 +271,10 @@ class SetupScreen(CoheteScreen[str]):
                 return False
             action = again
             looked = await look_at_all(changes, [self.device], action)
+            if isinstance(looked[self.device_id], ConsentNeeded):
+                text = "Nothing was done: what you typed does not name this disk and its size."
+                self.notify(text, severity="warning", markup=False)
+                return False
         agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
         if agreed is None:
             return False
@@ -294,17 +306,17 @@ class SetupScreen(CoheteScreen[str]):
         changes = self._app.changes
         if action is not None and changes is not None:
             await self._run_there(action, changes)
-        elif step.local is not None:
+        elif step.local is not None and not step.local.why_kept:
             await self._undo_here(step.title, step.local)
         else:
-            self.notify(f"Not taken back: {why_not(step.action)}", markup=False)
+            why = step.local.why_kept if step.local is not None else why_not(step.action)
+            self.notify(f"Not taken back: {why}", markup=False)
             return
         self._key_problem = None
         self._look()
 
     async def _undo_here(self, title: str, local: Local) -> None:
-        dialog = AskDialog(title, ["Type yes to take it back; a backup stays."], "yes")
-        if (await self.app.push_screen_wait(dialog) or "") != "yes":
+        if not await self._says_yes(title, ["Type yes to take it back; a backup stays."]):
             return
         try:
             self.notify(await asyncio.to_thread(local.take_back), markup=False)

@@ -87,6 +87,10 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self._painter.clear()
         super().notify_style_update()
 
+    def on_resize(self) -> None:
+        """What lies below may have grown over the cursor."""
+        self._bring_into_view()
+
     def on_click(self, event: events.Click) -> None:
         place = event.y + int(self.scroll_y)
         if place < len(self._rows):

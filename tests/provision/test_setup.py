@@ -422,5 +422,8 @@ async def test_what_is_chosen_on_the_command_line_stays_chosen(tmp_path: Path) -
         status, out, err = await asyncio.to_thread(run, *argv, "--undo", "address", stdin=b"y\n")
         assert (status, "remove" in out or "delete" in out) == (0, True), (out, err)
         assert board.profiles == {}
-        status, out, _ = await run_async(*argv, "--undo", "address")
+        # The words that a change shows are a command that works.
+        status, _, err = await run_async(*argv[:-1], "--undo", "config")
+        assert (status, "is yours by now" in err) == (2, True)
+        status, out, _ = await run_async(*argv[:-1], "--undo", "address")
         assert (status, "by no profile of Cohete" in out) == (0, True)

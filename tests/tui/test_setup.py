@@ -32,6 +32,7 @@ from cohete_tui.screens.fleet import FleetScreen
 from cohete_tui.screens.running import RunningScreen
 from cohete_tui.screens.setup import SetupScreen
 from cohete_tui.sessions import PlannedSession
+from cohete_tui.widgets.rows import RowList
 from tests.boards import simulated, until
 from tests.tui.support import settle, text_of
 
@@ -208,10 +209,7 @@ async def test_a_disk_is_named_with_its_size_or_left(tmp_path: Path, typed: str)
         await test.choose("disk")
         await test.type(typed)
         if typed:
-            await test.wait_for(ChangeDialog)
-            assert "nothing to do" in text_of(test.app)
-            assert "nobody has agreed to use it" in " ".join(text_of(test.app).split())
-            await test.pilot.press("enter")
+            await until(lambda: "Nothing was done: what you typed" in text_of(test.app))
         await test.wait_for(SetupScreen)
         assert not test.board.disk.is_partitioned
 
@@ -324,6 +322,36 @@ async def test_a_step_is_taken_back(tmp_path: Path) -> None:
         test.screen.query_one("#rows").select("power")  # type: ignore[attr-defined]
         await test.pilot.press("z")
         await until(lambda: "Not taken back: It is the mode" in text_of(test.app))
+
+
+async def test_the_cursor_is_seen_whatever_grows_below_it(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path, (80, 24)) as test:
+        rows = test.screen.query_one(RowList)
+        for key in ("home", "end", "up", "up", "home", "end"):
+            await test.pilot.press(key)
+            await settle(test.pilot)
+            top = int(rows.scroll_y)
+            assert top <= rows.cursor < top + rows.size.height, (key, rows.size)
+        await test.pilot.press("up")
+        await settle(test.pilot)
+        assert "Fixed address" in text_of(test.app)
+
+
+async def test_what_was_not_meant_is_said(tmp_path: Path) -> None:
+    async with fresh(tmp_path) as (fleet, plan), desk(fleet, plan, tmp_path, (80, 24)) as test:
+        assert "of 16 done or skipped" in text_of(test.app)
+        await test.choose("ssh")
+        await test.type("")
+        await until(lambda: "Nothing was changed: that" in text_of(test.app))
+        assert not test.wishes.ssh_config.exists()
+        await test.choose("disk")
+        await test.type("nvme0n1 65 GB")
+        await until(lambda: "Nothing was done: what you typed" in text_of(test.app))
+        assert test.board.disk.mount == ""
+        test.screen.query_one("#rows").select("config")  # type: ignore[attr-defined]
+        await test.pilot.press("z")
+        await until(lambda: "Not taken back:" in text_of(test.app))
+        assert isinstance(test.app.screen, SetupScreen)
 
 
 async def test_an_address_of_its_own_is_taken_back(tmp_path: Path) -> None:
