@@ -76,12 +76,13 @@ $in_board unshare -m sh -c 'mount -t sysfs -o ro none /sys && exec "$@"' sh \\
   NetworkManager --debug --config "$folder/manager.conf" --config-dir /run/none \\
   --system-config-dir /run/none > "$folder/manager" 2>&1 &
 $in_board "$(command -v sshd)" -D -e -f "$folder/sshd_config" > "$folder/sshd" 2>&1 &
-until nmcli -t general status > /dev/null 2>&1; do sleep 0.05; done
+waited() { tries=$((tries + 1)); [ $tries -lt 600 ] || exit 77; sleep 0.05; }
+until nmcli -t general status > /dev/null 2>&1; do waited; done
 for port in $ports; do nmcli device set $port managed yes; done
 nmcli connection add type ethernet con-name 'Wired connection 1' > /dev/null
 nmcli connection up 'Wired connection 1' ifname eth0 > /dev/null
 until [ "$(nmcli -g GENERAL.STATE connection show 'Wired connection 1')" = activated ]; do
-  sleep 0.05
+  waited
 done
 exec "$@" "$folder"
 """
@@ -101,7 +102,8 @@ def test_an_address_is_given_tried_and_taken_back(tmp_path: Path, ports: str) ->
     probe = subprocess.run(
         [*world, "sh", "-c", "mount -t tmpfs none /run && cd /run && mkdir a b && "
          "mount -t overlay none -o lowerdir=/usr/bin,upperdir=a,workdir=b /usr/bin && "
-         "ip link add v0 type veth peer name v1"],
+         "unshare -n -m mount -t sysfs -o ro none /sys && "
+         "ip link add v0 type bridge && ip link add v1 type veth peer name v2"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if probe.returncode != 0:
@@ -125,6 +127,9 @@ def test_an_address_is_given_tried_and_taken_back(tmp_path: Path, ports: str) ->
         capture_output=True, text=True, check=False, timeout=240,
         env={**os.environ, "PATH": path, "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
+    if done.returncode == 77:
+        log = (tmp_path / "manager").read_text(errors="replace")
+        pytest.skip(f"NetworkManager does not come up here: {log[-300:]}")
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     kept, away = "cohete-eth0-LENT", "cohete-eth0-10.77.0.200-was-LENT"
