@@ -43,7 +43,7 @@ OURS = "cohete-"
 """What the names of our profiles begin with; interface and address follow."""
 WAS = "-was-"
 _IPV4 = r"\d{1,3}(?:\.\d{1,3}){3}"
-_OURS = re.compile(rf"{OURS}(.+?)-{_IPV4}(?:{WAS}{_IPV4})?(?:-b)?", re.ASCII)
+_OURS = re.compile(rf"{OURS}([A-Za-z0-9_.-]{{1,15}}?)-{_IPV4}(?:{WAS}{_IPV4})?(?:-b)?", re.ASCII)
 BACK, UP = "cohete-net-back", "cohete-net-up"
 ROLLBACK_S = 90
 EXACT = "--timer-property=AccuracySec=1s"

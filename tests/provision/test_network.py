@@ -406,7 +406,9 @@ def test_the_profile_gone_back_to(profiles: str, ways: str, back: str) -> None:
 def test_profiles_of_a_person_and_of_another_interface_stay() -> None:
     undo = undo_of(SetAddress())
     assert undo is not None
-    theirs = [f"{name}:{LAB}::yes" for name in ("cohete-eth0-office", "cohete-eth0", "cohete-x-1")]
+    # The last one is no name of an interface, and would reach a screen.
+    names = ("cohete-eth0-office", "cohete-eth0", "cohete-x-1", "cohete-\x1b]0;x\x07-10.0.0.8")
+    theirs = [f"{name}:{LAB}::yes" for name in names]
     said = {**SAID, "net_profiles": "\n".join([WIRED, *theirs]).encode()}
     assert undo.plan("cam", said).is_done
     lines = SetAddress().plan("cam", said).lines
