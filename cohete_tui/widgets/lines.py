@@ -46,8 +46,12 @@ class LinesPanel(Widget):
             self.refresh(layout=taller)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        self._lines = self._content(width)
-        return max(1, len(self._lines))
+        lines = self._content(width)
+        if lines != self._lines:
+            self._lines = lines
+            # A layout repaints only what moves, and this may stay as high as it was.
+            self.refresh()
+        return max(1, len(lines))
 
     def notify_style_update(self) -> None:
         self._painter.clear()
