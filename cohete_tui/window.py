@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from cohete.fleet.state import SERIES, Device
+from cohete.fleet.recent import SERIES
+from cohete.fleet.state import Device
 from cohete.telemetry.past import Past
 
 SPANS_S = (60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import copy
-import math
-from array import array
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
 from cohete.config.spec import DeviceSpec
 from cohete.device.identity import Facts
+from cohete.fleet.recent import History
 from cohete.tegra import TegraStats
 from cohete.tegra.rules import Reading
 from cohete.thermal.breaker import BreakerState
 from cohete.thermal.throttle import Throttling
 
-HISTORY_SAMPLES = 900
-TREND_WINDOW_S = 60.0
 FLAP_WINDOW_S = 600.0
 FLAP_LIMIT = 5
 TRIES_KEPT = 50
@@ -57,90 +54,6 @@ class Refusal(StrEnum):
     KEY_UNKNOWN = "unknown key"
     KEY_CHANGED = "key changed"
     OTHER = "refused"
-
-
-SERIES = ("temperature_c", "power_w", "ram_percent", "gpu_percent", "cpu_percent")
-
-
-class History:
-    """The last samples of one device as short float arrays; NaN is unknown.
-
-    Grows to `HISTORY_SAMPLES` and then turns over; `seconds` are monotonic arrival times.
-    """
-
-    __slots__ = ("_at", "seconds", "series")
-
-    def __init__(self) -> None:
-        self.seconds = array("d")
-        self.series: dict[str, array[float]] = {name: array("f") for name in SERIES}
-        self._at = 0
-
-    def add(self, now_s: float, values: tuple[float | None, ...]) -> None:
-        """One sample, in the order of SERIES."""
-        nan = math.nan
-        if len(self.seconds) < HISTORY_SAMPLES:
-            self.seconds.append(now_s)
-            for kept, value in zip(self.series.values(), values, strict=True):
-                kept.append(nan if value is None else value)
-            return
-        at = self._at
-        self.seconds[at] = now_s
-        for kept, value in zip(self.series.values(), values, strict=True):
-            kept[at] = nan if value is None else value
-        self._at = (at + 1) % HISTORY_SAMPLES
-
-    def __len__(self) -> int:
-        return len(self.seconds)
-
-    def snapshot(self) -> History:
-        """A copy that grows no more."""
-        kept = History()
-        kept.seconds = self.seconds[:]
-        kept.series = {name: values[:] for name, values in self.series.items()}
-        kept._at = self._at
-        return kept
-
-    def times(self, last: int | None = None) -> list[float]:
-        """Arrival times, oldest first; of the last `last` samples."""
-        return self._ordered(self.seconds, last)
-
-    def values(self, name: str, last: int | None = None) -> list[float]:
-        """A series, oldest first; the last `last` samples of it. NaN is unknown."""
-        return self._ordered(self.series[name], last)
-
-    def _ordered(self, kept: array[float], last: int | None) -> list[float]:
-        if last is not None and (self._at == 0 or last <= self._at):
-            end = self._at or len(kept)
-            return list(kept[max(0, end - last) : end])
-        ordered = [*kept[self._at :], *kept[: self._at]]
-        return ordered if last is None else ordered[-last:]
-
-    def slope_per_min(self, name: str, window_s: float = TREND_WINDOW_S) -> float | None:
-        """Change per minute over the window by least squares; None with less than 10 s of it."""
-        count = len(self.seconds)
-        if count < 5:
-            return None
-        newest = self.seconds[self._at - 1]
-        kept = self.series[name]
-        n = sx = sy = sxx = sxy = 0.0
-        first = newest
-        for back in range(1, count + 1):
-            at = self._at - back
-            x = self.seconds[at] - newest
-            if x < -window_s:
-                break
-            y = kept[at]
-            if y == y:
-                n += 1
-                sx += x
-                sy += y
-                sxx += x * x
-                sxy += x * y
-                first = self.seconds[at]
-        spread = n * sxx - sx * sx
-        if n < 5 or newest - first < 10 or spread <= 0:
-            return None
-        return 60 * (n * sxy - sx * sy) / spread
 
 
 @dataclass(frozen=True, slots=True)

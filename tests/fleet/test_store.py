@@ -12,7 +12,8 @@ from cohete.clock import ManualClock
 from cohete.errors import CoheteError
 from cohete.fleet.backoff import cap_s, delay_s
 from cohete.fleet.export import device_as_dict, totals_as_dict
-from cohete.fleet.state import HISTORY_SAMPLES, SERIES, History, State
+from cohete.fleet.recent import HISTORY_SAMPLES, SERIES, History
+from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
 from cohete.tegra import parse
 from tests import lines
