@@ -18,7 +18,8 @@ from cohete.provision import steps, sudo, zram
 from cohete.provision.disk import PrepareDisk
 from cohete.provision.docker import MoveDocker, ReturnDocker
 from cohete.provision.fstab import FSTAB_FILE
-from cohete.provision.network import LeaveAddress, SetAddress
+from cohete.provision.leaving import LeaveAddress
+from cohete.provision.network import SetAddress
 from cohete.provision.steps import InstallKey, InstallPackages, SetCudaEnvironment, SetSwappiness
 from cohete.provision.sudo import InstallSudoRules
 from cohete.provision.swap import AddSwapFile

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cohete.provision.network import BACK, NMCLI, UP
+from cohete.provision.turning import BACK, NMCLI, UP
 from cohete.provision.usb import USB_UNIT
 from cohete.simulator.board import SimBoard
 from cohete.simulator.network import nmcli, profile_of

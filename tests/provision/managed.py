@@ -24,7 +24,7 @@ from cohete.control.gate import Gate
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
-from cohete.provision import network
+from cohete.provision import turning
 from cohete.provision.network import SetAddress
 from cohete.provision.undo import undo_of
 
@@ -50,7 +50,7 @@ def profiles() -> tuple[str, list[str]]:
 
 
 async def main(folder: Path) -> None:
-    network.ROLLBACK_S, network.REACH_S = 5, 2.5
+    turning.ROLLBACK_S, turning.REACH_S = 5, 2.5
     clock = SystemClock()
     control = Control(Gate(), AuditLog(folder / "state", clock), clock)
     host = nmcli("-g", "IP4.ADDRESS", "device", "show", "eth0").partition("/")[0]

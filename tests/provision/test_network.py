@@ -29,7 +29,8 @@ from cohete.links.commands import MARK, Probe, probe_script, split_sections
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
-from cohete.provision.network import ROLLBACK_S, SetAddress
+from cohete.provision.network import SetAddress
+from cohete.provision.turning import ROLLBACK_S
 from cohete.provision.undo import undo_of
 from cohete.provision.usb import UsbNetwork
 from cohete.simulator.board import SimBoard
