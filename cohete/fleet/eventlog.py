@@ -69,7 +69,7 @@ class EventLog:
             )
         return list(reversed(found.values()))
 
-    def acknowledge(self, events: Iterable[Event], keys: Iterable[_Key]) -> None:
+    def acknowledge(self, events: Sequence[Event], keys: Iterable[_Key]) -> None:
         """Somebody has seen these; the next time one of them happens it is new again."""
         wanted = set(keys)
         self._changes += 1
@@ -77,6 +77,9 @@ class EventLog:
             key = (event.device, event.kind, event.text)
             if key in wanted:
                 self._seen_to[key] = max(event.number, self._seen_to.get(key, 0))
+        # What is forgotten needs no mark any more: many texts have numbers and never come again.
+        oldest = events[0].number if events else 0
+        self._seen_to = {key: to for key, to in self._seen_to.items() if to >= oldest}
 
     def new_trouble(self, events: Sequence[Event]) -> int:
         """How many kinds of trouble nobody has acknowledged; counted anew only after news."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import sys
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
@@ -165,7 +166,8 @@ class Supervisor:
             raise
         finally:
             took_s = self._clock.monotonic() - begin
-            device.tries.append(Try(self._clock.time(), took_s, error))
+            # Try after try fails for the same reason: the words are kept once.
+            device.tries.append(Try(self._clock.time(), took_s, sys.intern(error)))
 
     async def _stream(self, device: Device, link: Link) -> None:
         watched = self._watched[device.index] = _Watched(device, link, self._clock.monotonic())

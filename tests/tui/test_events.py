@@ -10,7 +10,7 @@ from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.eventlog import EventLog
 from cohete.fleet.silences import read_silences
 from cohete.fleet.state import State
-from cohete.fleet.store import FleetStore
+from cohete.fleet.store import MAX_EVENTS, FleetStore
 from cohete_tui.app import CoheteApp
 from cohete_tui.launch import Launch
 from cohete_tui.screens.device import DeviceScreen
@@ -61,6 +61,17 @@ def test_the_same_thing_is_told_once_with_its_count() -> None:
     store.event(store["gate"], "lost", "no route to host")
     assert log.new_trouble(store.events) == 3
     assert [e.device for e in log.entries(store.events, "MAST accept")] == ["mast"]
+
+
+def test_marks_of_what_is_forgotten_go() -> None:
+    store = store_of("a")
+    log = EventLog()
+    for nth in range(3 * MAX_EVENTS):
+        store.event(store["a"], "memory", f"{nth} MiB left")
+        if nth % 100 == 99:
+            log.acknowledge(store.events, [entry.key for entry in log.entries(store.events)])
+    assert log.new_trouble(store.events) == 0
+    assert len(log._seen_to) <= MAX_EVENTS
 
 
 async def test_events_are_listed_acknowledged_and_lead_to_the_device() -> None:
