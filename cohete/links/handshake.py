@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import socket
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
@@ -110,16 +111,18 @@ class Handshake:
             async with asyncio.timeout(TYPING_S if client.ask else limit_s):
                 connecting = self._connect(to, tunnel, sock, identities, known, client)
                 return await _whole(connecting) if tunnel else await connecting
-        except TimeoutError:
+        except TimeoutError as error:
+            _let_go(error)
             raise LinkError(
                 f"reached, but no SSH login within {limit_s:g} s",
                 where=str(to),
                 hint="The board may be overloaded, or something else answers on this port.",
             ) from None
         except (asyncssh.Error, OSError, ValueError) as error:
+            _let_go(error)
             raise _explained(error, to, identities, known, client.shown) from None
         finally:
-            if sock is not None and client.connection is None:
+            if sock is not None and not client.has_socket:
                 sock.close()
 
     async def _connect(
@@ -171,10 +174,20 @@ class _Client(asyncssh.SSHClient):
         self.ask = ask
         self._asked = False
         self.shown: asyncssh.SSHKey | None = None
-        self.connection: asyncssh.SSHClientConnection | None = None
+        self.has_socket = False
+        """Whether a connection owns the socket, and closes it."""
+        self._connection: asyncssh.SSHClientConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self.connection = conn
+        self.has_socket = True
+        self._connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # It refers to itself by this, and would stay until somebody looks for such garbage: a
+        # fleet that comes and goes leaves megabytes of it.
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection._recv_handler = _nothing  # noqa: SLF001 - there is no public way
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -204,6 +217,18 @@ class _Client(asyncssh.SSHClient):
             return None
         self._asked = True
         return await self.ask(f"Password of {self._where}")
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let nothing of a failed connection live on in the frames that its failure came through."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+
+
+def _nothing() -> bool:
+    """What a connection that is over does with input."""
+    return False
 
 
 async def _whole(
