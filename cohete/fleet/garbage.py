@@ -4,6 +4,7 @@ through what comes and goes."""
 from __future__ import annotations
 
 import gc
+import sys
 
 from cohete.clock import Clock
 
@@ -11,9 +12,13 @@ THRESHOLDS = (10_000, 10, 3)
 """Samples come and go without cycles and hardly count; a screen that is closed leaves some ten
 thousand objects in cycles, and thirty of them are the most that wait."""
 SETTLED_S = 60.0
-NEW_S = 20.0
-"""How often what is new is looked through: Python itself would wait until there is a quarter as
-much of it as of all that stays, and memory is in pieces by then."""
+LOOK_S = 5.0
+NEW_BLOCKS = 30_000
+"""Some 3 MB: with so much more than after the last time it is looked through again. Python itself
+would wait until there is a quarter as much of it as of all that stays, and memory is in pieces by
+then."""
+NEW_S = 60.0
+"""It is not left longer than this."""
 PERIOD_S = 900.0
 
 
@@ -21,8 +26,8 @@ async def keep_tidy(clock: Clock) -> None:
     """Until cancelled: once a fleet is connected, its connections are looked through no more.
 
     They are hundreds of objects a board: looking through all of them takes 0.3 s with 300 boards,
-    in which no key is answered. Once in a quarter of an hour they are, for those that were lost
-    meanwhile; what came since is, three times a minute.
+    in which no key is answered. Once in a quarter of an hour they are; what came since is when
+    there is much of it.
     """
     gc.set_threshold(*THRESHOLDS)
     try:
@@ -31,8 +36,17 @@ async def keep_tidy(clock: Clock) -> None:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-            for _ in range(round(PERIOD_S / NEW_S)):
-                await clock.sleep(NEW_S)
-                gc.collect()
+            await _look_through_new(clock, PERIOD_S)
     finally:
         gc.unfreeze()
+
+
+async def _look_through_new(clock: Clock, for_s: float) -> None:
+    begun = looked = clock.monotonic()
+    least = sys.getallocatedblocks()
+    while clock.monotonic() - begun < for_s:
+        await clock.sleep(LOOK_S)
+        least = min(least, blocks := sys.getallocatedblocks())
+        if blocks - least >= NEW_BLOCKS or clock.monotonic() - looked >= NEW_S:
+            gc.collect()
+            looked, least = clock.monotonic(), sys.getallocatedblocks()

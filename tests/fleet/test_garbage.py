@@ -10,7 +10,15 @@ from collections.abc import Iterator
 import pytest
 
 from cohete.clock import ManualClock
-from cohete.fleet.garbage import NEW_S, PERIOD_S, SETTLED_S, THRESHOLDS, keep_tidy
+from cohete.fleet.garbage import (
+    LOOK_S,
+    NEW_BLOCKS,
+    NEW_S,
+    PERIOD_S,
+    SETTLED_S,
+    THRESHOLDS,
+    keep_tidy,
+)
 
 
 class Ring:
@@ -50,3 +58,20 @@ async def test_what_is_there_once_connected_is_left_alone_for_a_while() -> None:
     task.cancel()
     await asyncio.wait([task])
     assert gc.get_freeze_count() == 0
+
+
+async def test_much_that_is_new_does_not_wait() -> None:
+    clock = ManualClock()
+    task = asyncio.create_task(keep_tidy(clock))
+    await asyncio.sleep(0)
+    await clock.advance(SETTLED_S)
+    gc.set_threshold(0)
+    few = weakref.ref(Ring())
+    await clock.advance(LOOK_S)
+    assert few() is not None
+    for _ in range(NEW_BLOCKS):
+        Ring()
+    await clock.advance(LOOK_S)
+    assert few() is None
+    task.cancel()
+    await asyncio.wait([task])
