@@ -1,7 +1,8 @@
 """The dashboard for long with 300 boards on which something always breaks: is its memory flat?
 
-`python -m benchmarks.chaos MINUTES [BOARDS]`; an hour unless told otherwise. Keys are pressed all
-the while, and every screen is opened.
+`python -m benchmarks.chaos [MINUTES [BOARDS [KEYS_PER_S]]]`: an hour, 300 boards and a key every
+three seconds, as somebody who looks around, unless told otherwise; 3 keys a second is somebody who
+hammers on the keyboard. Every screen is opened.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ KEYS = "jkhlGgtwbzsSr Vn*ePLiC+-,.0\x1b\x1b\x1b/x\x1bp\r"
 SETTLE_S = 60.0
 SAMPLE_S = 15.0
 PAINTS_WITHIN_MS = 1_900.0
+KEYS_PER_S = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,9 @@ class Outcome:
     key_p95_ms: float
 
 
-def chaos(minutes: float, count: int, settle_s: float = SETTLE_S) -> Outcome:
+def chaos(
+    minutes: float, count: int, settle_s: float = SETTLE_S, keys_per_s: float = KEYS_PER_S
+) -> Outcome:
     """Run it. Raises RuntimeError where the dashboard ends by itself."""
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -53,13 +57,15 @@ def chaos(minutes: float, count: int, settle_s: float = SETTLE_S) -> Outcome:
         dashboard = [sys.executable, "-c", code, "--config", config]
         try:
             with Terminal(dashboard, {"XDG_STATE_HOME": f"{folder}/state"}) as screen:
-                return _watch(screen, rng, minutes, settle_s)
+                return _watch(screen, rng, minutes, settle_s, 1 / keys_per_s)
         finally:
             boards.kill()
             boards.communicate()
 
 
-def _watch(screen: Terminal, rng: random.Random, minutes: float, settle_s: float) -> Outcome:
+def _watch(
+    screen: Terminal, rng: random.Random, minutes: float, settle_s: float, pause_s: float
+) -> Outcome:
     screen.read_for(settle_s)
     begin, cpu = time.perf_counter(), cpu_s(screen.pid)
     sizes = [rss_mb(screen.pid)]
@@ -67,7 +73,8 @@ def _watch(screen: Terminal, rng: random.Random, minutes: float, settle_s: float
     keys: list[float] = []
     while time.perf_counter() - begin < minutes * 60:
         keys.append(screen.key_ms(rng.choice(KEYS).encode()))
-        if not screen.read_for(rng.uniform(0.05, 0.6)) and not Path(f"/proc/{screen.pid}").exists():
+        waited_s = pause_s * rng.uniform(0.2, 1.8)
+        if not screen.read_for(waited_s) and not Path(f"/proc/{screen.pid}").exists():
             raise RuntimeError("the dashboard ended")
         if time.perf_counter() - sampled >= SAMPLE_S:
             sampled = time.perf_counter()
@@ -89,7 +96,8 @@ def _watch(screen: Terminal, rng: random.Random, minutes: float, settle_s: float
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 300
-    found = chaos(minutes, count)
+    keys_per_s = float(sys.argv[3]) if len(sys.argv) > 3 else KEYS_PER_S
+    found = chaos(minutes, count, keys_per_s=keys_per_s)
     print(
         f"{count} boards, {found.minutes:.0f} min, {found.keys} keys: {found.first_mb:.0f} MB "
         f"settled, {found.last_mb:.0f} MB at the end, {found.most_mb:.0f} MB at most; "

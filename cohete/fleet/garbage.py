@@ -12,11 +12,11 @@ THRESHOLDS = (10_000, 10, 3)
 """Samples come and go without cycles and hardly count; a screen that is closed leaves some ten
 thousand objects in cycles, and thirty of them are the most that wait."""
 SETTLED_S = 60.0
-LOOK_S = 5.0
-NEW_BLOCKS = 30_000
-"""Some 3 MB: with so much more than after the last time it is looked through again. Python itself
-would wait until there is a quarter as much of it as of all that stays, and memory is in pieces by
-then."""
+LOOK_S = 1.0
+NEW_BLOCKS = 20_000
+"""Some 2 MB, a screen that was opened: with so much more than after the last time it is looked
+through again. Python itself would wait until there is a quarter as much of it as of all that stays,
+and memory is in pieces by then."""
 NEW_S = 60.0
 """It is not left longer than this."""
 PERIOD_S = 900.0
