@@ -80,9 +80,10 @@ class Pool:
         try:
             while left:
                 self._stop_if_cancelled()
-                for answer in self._some(todo, answers):
-                    if isinstance(answer, Exception):
-                        raise answer
+                answer = self._next(todo, answers)
+                if isinstance(answer, Exception):
+                    raise answer
+                if answer is not None:
                     yield answer
                     left -= 1
         finally:
@@ -91,17 +92,17 @@ class Pool:
                 thread.join()
 
     @staticmethod
-    def _some(
+    def _next(
         todo: queue.SimpleQueue[Job], answers: queue.SimpleQueue[Answer | Exception]
-    ) -> Iterator[Answer | Exception]:
-        """What this process makes of one job; without one what others made, if they did by now."""
+    ) -> Answer | Exception | None:
+        """What another has made; else what this process makes of a job; else what comes soon."""
         with contextlib.suppress(queue.Empty):
-            job = todo.get_nowait()
-            yield carry_out(job)
+            return answers.get_nowait()
         with contextlib.suppress(queue.Empty):
-            yield answers.get(timeout=_WAIT_S if todo.empty() else 0)
-            while True:
-                yield answers.get_nowait()
+            return carry_out(todo.get_nowait())
+        with contextlib.suppress(queue.Empty):
+            return answers.get(timeout=_WAIT_S)
+        return None
 
     def _stop_if_cancelled(self) -> None:
         if self._cancel.is_set():
