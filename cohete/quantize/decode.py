@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cohete.quantize.encode import Bytes, Floats, rows_of
+from cohete.quantize.lanes import Bytes, Floats, rows_of
 from cohete.quantize.types import PLAIN, TensorType
 
 

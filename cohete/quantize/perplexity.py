@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cohete.quantize.decode import DECODED, decode
-from cohete.quantize.encode import Floats
 from cohete.quantize.gguf import GgufError, Model, read_model
+from cohete.quantize.lanes import Floats
 from cohete.quantize.shapes import shape_of
 
 FAMILIES = frozenset({"llama", "qwen2", "qwen3"})

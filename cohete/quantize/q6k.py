@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from cohete.quantize.encode import Bytes, Floats, largest, mask_of, take
+from cohete.quantize.encode import largest, mask_of, take
+from cohete.quantize.lanes import Bytes, Floats
 
 SUPER, GROUP = 256, 16
 _STEPS = 32
 _EPS = np.float32(1e-15)
+_TRIALS = (0, *range(-9, 0), *range(1, 10))
 _NEVER_CUT = -6
 _FOUR, _FOUR_UP, _2, _6 = (np.uint8(n) for n in (15, 4, 2, 6))
 _LOW, _HIGH = np.float32(-_STEPS), np.float32(_STEPS - 1)
@@ -25,27 +27,26 @@ def _rounded(x: Floats) -> Floats:
     return x
 
 
-def _group_scales(x: Floats) -> tuple[Floats, Floats]:
-    """The best scale of each column of 16, and the inverse scale its codes were found with.
+def _group_scales(x: Floats) -> tuple[Floats, Bytes, Floats]:
+    """The best scale of each column of 16, which trial it is of, and the number furthest from zero.
 
     Sums go number by number, as in C: another order would round in another way.
     """
     peak = largest(x)
-    empty = np.abs(peak) < _EPS
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         square = x * x
         weighted = square * x
-        inverse = np.float32(-_STEPS) / peak
         scale, best = np.zeros_like(peak), np.zeros_like(peak)
+        which = np.zeros(peak.size, np.uint8)
         tried, xl, ll, found = (np.empty_like(peak) for _ in range(4))
         codes, products = np.empty_like(x), np.empty_like(x)
-        for step in (0, *range(-9, 0), *range(1, 10)):
+        for nth, step in enumerate(_TRIALS):
             np.divide(_tried(step), peak, tried)
             np.multiply(x, tried, codes)
             np.rint(codes, codes)
             # Codes of a scale this small stay within their range.
             if step > _NEVER_CUT:
-                np.clip(codes, _LOW, _HIGH, codes)
+                codes.clip(_LOW, _HIGH, codes)
             np.add.reduce(np.multiply(weighted, codes, products), axis=0, out=xl)
             np.multiply(square, codes, products)
             np.add.reduce(np.multiply(products, codes, products), axis=0, out=ll)
@@ -54,20 +55,24 @@ def _group_scales(x: Floats) -> tuple[Floats, Floats]:
                 np.copyto(scale, found, where=ll != 0)
                 np.multiply(scale, xl, best)
                 continue
-            better = xl * xl > best * ll
-            better &= ll > 0
-            xl *= found
+            np.multiply(best, ll, ll)
+            np.multiply(xl, found, tried)
+            np.multiply(xl, xl, xl)
+            # Without a code that is not zero both are zero, and no scale is better than another.
+            better = xl > ll
             mask = mask_of(better)
             take(scale, found, mask)
-            take(best, xl, mask)
-            take(inverse, tried, mask)
-    scale[empty] = 0
-    inverse[empty] = np.nan
-    return scale, inverse
+            take(best, tried, mask)
+            which ^= (which ^ np.uint8(nth)) & np.negative(better.view(np.int8)).view(np.uint8)
+    scale[np.abs(peak) < _EPS] = 0
+    return scale, which, peak
 
 
 def _tried(step: int) -> np.float32:
     return -(np.float32(_STEPS) + np.float32(0.1) * np.float32(step))
+
+
+_EVERY_TRIED = np.array([_tried(step) for step in _TRIALS], np.float32)
 
 
 def q6_k(x: Floats) -> Bytes:
@@ -76,7 +81,7 @@ def q6_k(x: Floats) -> Bytes:
     groups = x.reshape(SUPER // GROUP, GROUP, blocks)
     # (16, groups * blocks): every group is a column.
     flat = np.ascontiguousarray(groups.transpose(1, 0, 2)).reshape(GROUP, -1)
-    scale, inverse = _group_scales(flat)
+    scale, which, peaks = _group_scales(flat)
     scales = scale.reshape(SUPER // GROUP, blocks)
     peak = largest(scales)
     empty = np.abs(peak) < _EPS
@@ -92,8 +97,9 @@ def q6_k(x: Floats) -> Bytes:
         # Where the step is too small to be told from none, the codes of the search stay.
         lost = each[0] == 0
         if lost.any():
-            kept = _rounded(flat[:, lost] * inverse[lost]) + np.float32(_STEPS)
-            codes[:, lost] = np.where(np.isnan(inverse[lost]), np.float32(0), kept)
+            inverse = _EVERY_TRIED[which[lost]] / peaks[lost]
+            kept = _rounded(flat[:, lost] * inverse) + np.float32(_STEPS)
+            codes[:, lost] = np.where(np.abs(peaks[lost]) < _EPS, np.float32(0), kept)
         levels = codes.astype(np.uint8)
     levels = np.ascontiguousarray(
         levels.reshape(GROUP, SUPER // GROUP, blocks).transpose(1, 0, 2)

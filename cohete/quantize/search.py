@@ -15,20 +15,16 @@ import numpy.typing as npt
 
 from cohete.quantize import encode
 from cohete.quantize.encode import (
-    LANES,
-    Bytes,
-    Floats,
     codes_of,
-    extremes,
     fifths,
     halves,
     inverse,
     joined,
     mask_of,
     nibbles,
-    peaks,
     take,
 )
+from cohete.quantize.lanes import BLOCK, LANES, Bytes, Floats, Lanes, wide
 from cohete.quantize.types import TensorType
 
 VERSION = 1
@@ -39,7 +35,7 @@ _TURNS = 3
 _BEGIN = np.float32(0.98)
 _BEGIN_AT = np.float32(0.01)
 """How much of the range the first turn begins with, and from where."""
-_COUNT = np.float32(encode.BLOCK)
+_COUNT = np.float32(BLOCK)
 
 
 def _sum(x: Floats) -> Floats:
@@ -47,10 +43,6 @@ def _sum(x: Floats) -> Floats:
     lanes = x.sum(axis=0).reshape(-1, LANES)
     total: Floats = lanes[:, 0] + lanes[:, 1] + lanes[:, 2] + lanes[:, 3]
     return total
-
-
-def _wide(values: Floats) -> Floats:
-    return np.repeat(values, LANES)
 
 
 def _stored(values: Floats) -> Floats:
@@ -63,10 +55,11 @@ def _quiet() -> np.errstate:
     return np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
 
-def _symmetric(x: Floats, bits: int) -> Bytes:
+def _symmetric(lanes: Lanes, bits: int) -> Bytes:
     """Q4_0 and Q5_0: codes around zero, times one scale."""
     half = np.float32(1 << (bits - 1))
-    peak = peaks(x)
+    x = lanes.plain()
+    peak = lanes.peaks()
     plain = peak / -half
     best_score = np.full_like(peak, -1)
     best = plain.copy()
@@ -74,7 +67,7 @@ def _symmetric(x: Floats, bits: int) -> Bytes:
     with _quiet():
         for more in CANDIDATES:
             tried = inverse(peak / np.float32(-(float(half) + more)))
-            np.multiply(x, _wide(tried), out=codes)
+            np.multiply(x, wide(tried), out=codes)
             np.rint(codes, out=codes)
             np.clip(codes, -half, half - 1, out=codes)
             xc = _sum(np.multiply(x, codes, out=work))
@@ -100,25 +93,26 @@ def _symmetric_codes(
     stored = _stored(scale)
     codes = codes_of(x.copy(), inverse(scale if taken else stored), half + 0.5, bits)
     np.subtract(codes, np.float32(half), out=work, dtype=np.float32)
-    work *= _wide(stored)
+    work *= wide(stored)
     work -= x
     work *= work
     return codes, _sum(work)
 
 
-def _offset(x: Floats, bits: int) -> Bytes:
+def _offset(lanes: Lanes, bits: int) -> Bytes:
     """Q4_1 and Q5_1: codes from zero, times a scale, plus an offset."""
     most = np.float32((1 << bits) - 1)
-    high, low = extremes(x)
-    plain_d, plain_m = encode.range_of(x, int(most))
+    x = lanes.plain()
+    high, low = lanes.limits()
+    plain_d, plain_m = (high - low) / most, low.copy()
     sum_x = _sum(x)
     d: Floats = np.divide((high - low) * _BEGIN, most, dtype=np.float32)
     m: Floats = low + (high - low) * _BEGIN_AT
     codes, work = np.empty_like(x), np.empty_like(x)
     with _quiet():
         for _ in range(_TURNS):
-            np.subtract(x, _wide(m), out=codes)
-            codes *= _wide(inverse(d))
+            np.subtract(x, wide(m), out=codes)
+            codes *= wide(inverse(d))
             np.rint(codes, out=codes)
             np.clip(codes, np.float32(0), most, out=codes)
             sum_c = _sum(codes)
@@ -142,16 +136,16 @@ def _offset_codes(
     x: Floats, d: Floats, m: Floats, bits: int, work: Floats, *, taken: bool = False
 ) -> tuple[Bytes, Floats]:
     stored_d, stored_m = _stored(d), _stored(m)
-    shifted = x - _wide(m if taken else stored_m)
+    shifted = x - wide(m if taken else stored_m)
     scaled = inverse(d if taken else stored_d)
     if not taken:
         # An offset that was fitted may lie above some numbers: those get code 0.
         np.maximum(shifted, np.float32(0), out=shifted)
         most = np.float32((1 << bits) - 1)
-        np.minimum(shifted, _wide(np.abs(stored_d) * most), out=shifted)
+        np.minimum(shifted, wide(np.abs(stored_d) * most), out=shifted)
     codes = codes_of(shifted, scaled, 0.5, bits)
-    np.multiply(codes, _wide(stored_d), out=work)
-    work += _wide(stored_m)
+    np.multiply(codes, wide(stored_d), out=work)
+    work += wide(stored_m)
     work -= x
     work *= work
     return codes, _sum(work)
@@ -168,26 +162,26 @@ def _packed(codes: Bytes, bits: int, *scales: Floats) -> Bytes:
     heads = [halves(scale) for scale in scales]
     if bits == 4:
         return joined(*heads, nibbles(codes))
-    return joined(*heads, fifths(codes), nibbles(codes & np.uint8(15)))
+    return joined(*heads, fifths(codes), nibbles(codes))
 
 
-def q4_0(x: Floats) -> Bytes:
-    return _symmetric(x, 4)
+def q4_0(lanes: Lanes) -> Bytes:
+    return _symmetric(lanes, 4)
 
 
-def q5_0(x: Floats) -> Bytes:
-    return _symmetric(x, 5)
+def q5_0(lanes: Lanes) -> Bytes:
+    return _symmetric(lanes, 5)
 
 
-def q4_1(x: Floats) -> Bytes:
-    return _offset(x, 4)
+def q4_1(lanes: Lanes) -> Bytes:
+    return _offset(lanes, 4)
 
 
-def q5_1(x: Floats) -> Bytes:
-    return _offset(x, 5)
+def q5_1(lanes: Lanes) -> Bytes:
+    return _offset(lanes, 5)
 
 
-ENCODERS: dict[TensorType, Callable[[Floats], Bytes]] = {
+ENCODERS: dict[TensorType, Callable[[Lanes], Bytes]] = {
     **encode.ENCODERS,
     TensorType.Q4_0: q4_0,
     TensorType.Q4_1: q4_1,

@@ -17,8 +17,8 @@ import numpy as np
 
 from cohete.errors import CoheteError
 from cohete.quantize.decode import decode
-from cohete.quantize.encode import Bytes, rows_of
 from cohete.quantize.gguf import Model, Tensor
+from cohete.quantize.lanes import Bytes, rows_of
 from cohete.quantize.mixture import EMBEDDING, OUTPUT, Recipe, may_change, type_of
 from cohete.quantize.plan import about, plan_model
 from cohete.quantize.slabs import encoded

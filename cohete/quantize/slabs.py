@@ -13,17 +13,20 @@ from blake3 import blake3
 
 from cohete.quantize import encode, search
 from cohete.quantize.decode import decode
-from cohete.quantize.encode import Bytes, Floats
+from cohete.quantize.lanes import Bytes, columns_of, is_finite, lanes_of, rows_of
 from cohete.quantize.q6k import SUPER, q6_k
 from cohete.quantize.types import PLAIN, TensorType
 
 SLAB = 1 << 21
 """Numbers of a piece: 4 MiB of F16."""
-_CHUNK = 1 << 17
-"""Numbers that are encoded at a time: few enough for a cache, many for each call of numpy."""
+_CHUNK, _SUPER_CHUNK = 1 << 19, 1 << 18
+"""Numbers that are encoded at a time, in Q6_K too: few enough for a cache, many for each call of
+numpy."""
 _MEASURED = 1 << 16
 """Numbers of a piece that are read back to measure what was lost."""
 DIGEST = 16
+_ARRAYS_BYTES = 1 << 24
+"""More than half of what the arrays of a chunk take together."""
 
 
 class NotFinite(ValueError):
@@ -35,10 +38,10 @@ class TooLarge(ValueError):
 
 
 _SCALES = {
-    TensorType.Q4_0: slice(0, 2), TensorType.Q4_1: slice(0, 4), TensorType.Q5_0: slice(0, 2),
-    TensorType.Q5_1: slice(0, 4), TensorType.Q8_0: slice(0, 2), TensorType.Q6_K: slice(208, 210),
+    TensorType.Q4_0: slice(0, 1), TensorType.Q4_1: slice(0, 2), TensorType.Q5_0: slice(0, 1),
+    TensorType.Q5_1: slice(0, 2), TensorType.Q8_0: slice(0, 1), TensorType.Q6_K: slice(104, 105),
 }  # fmt: skip
-"""Where a block has its scales, as F16: from too large a number they become infinite."""
+"""Which words of a block are its scales, as F16: from too large a number they become infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +122,26 @@ def _old(slab: Slab, source: str) -> Bytes | None:
 
 
 def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
-    if slab.kind in PLAIN and not encode.is_finite(raw, slab.kind):
+    if slab.kind in PLAIN and not is_finite(raw, slab.kind):
         raise NotFinite
     if slab.kind is slab.out_kind:
         return raw, 0.0, 0.0, 0
     kind = slab.kind
     if kind not in PLAIN:
         raw, kind = decode(raw, kind).view(np.uint8), TensorType.F32
-        if not encode.is_finite(raw, kind):
+        if not is_finite(raw, kind):
             raise NotFinite
     out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
     at = 0
-    for chunk in _chunks(raw, kind, _CHUNK):
+    at_once = _SUPER_CHUNK if slab.out_kind is TensorType.Q6_K else _CHUNK
+    for chunk in _chunks(raw, kind, at_once):
         piece = encoded(chunk, kind, slab.out_kind, by_search=slab.by_search)
         out[at : at + piece.size] = piece
         at += piece.size
     if not _holds(out, slab.out_kind):
         raise TooLarge
     measured = min(_MEASURED, slab.numbers) // slab.out_kind.block * slab.out_kind.block
-    numbers = encode.rows_of(raw[: kind.size(measured)], kind)
+    numbers = rows_of(raw[: kind.size(measured)], kind)
     lost = decode(out[: slab.out_kind.size(measured)], slab.out_kind) - numbers
     return out, float(np.dot(lost, lost)), float(np.dot(numbers, numbers)), measured
 
@@ -145,9 +149,9 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
 def _holds(out: Bytes, kind: TensorType) -> bool:
     """Whether everything that was made is a number."""
     if kind in PLAIN:
-        return encode.is_finite(out, kind)
-    scales = np.ascontiguousarray(out.reshape(-1, kind.block_bytes)[:, _SCALES[kind]])
-    return encode.is_finite(scales.reshape(-1), TensorType.F16)
+        return is_finite(out, kind)
+    scales = out.view(np.uint16).reshape(-1, kind.block_bytes // 2)[:, _SCALES[kind]]
+    return is_finite(np.ascontiguousarray(scales).reshape(-1).view(np.uint8), TensorType.F16)
 
 
 def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool) -> Bytes:
@@ -157,10 +161,9 @@ def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool
     if wanted is TensorType.F32:
         return encode.f32(raw, kind)
     if wanted is TensorType.Q6_K:
-        return q6_k(encode.columns_of(raw, kind, SUPER)).reshape(-1)
+        return q6_k(columns_of(raw, kind, SUPER)).reshape(-1)
     encoders = search.ENCODERS if by_search else encode.ENCODERS
-    x: Floats = encode.lanes_of(raw, kind)
-    return encoders[wanted](x).reshape(-1)
+    return encoders[wanted](lanes_of(raw, kind)).reshape(-1)
 
 
 def _chunks(raw: Bytes, kind: TensorType, numbers: int) -> Iterator[Bytes]:
@@ -177,6 +180,9 @@ def space(count: int) -> Bytes:
     reading."""
     kept = getattr(_own, "room", None)
     if not isinstance(kept, np.ndarray) or kept.size < count:
+        # glibc gives back to the system what is freed at the end of its heap, and would for every
+        # chunk; once it has seen a block this large go, it keeps twice as much.
+        _ = np.empty(_ARRAYS_BYTES, np.uint8)
         kept = _own.room = np.empty(count, np.uint8)
     found: Bytes = kept[:count]
     return found
