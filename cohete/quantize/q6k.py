@@ -27,6 +27,27 @@ def _rounded(x: Floats) -> Floats:
     return x
 
 
+def _rounds_each() -> bool:
+    """Whether einsum rounds a product before it adds it, as C does; not where a machine does both
+    in one step."""
+    near = np.float32(1 + 2.0**-12)
+    # Its square lies half a step above what is taken away from it, and is rounded down.
+    left = np.repeat(np.array([[1], [near]], np.float32), 64, axis=1)
+    right = np.repeat(np.array([[-(1 + 2.0**-11)], [near]], np.float32), 64, axis=1)
+    return not np.einsum("ij,ij->j", left, right).any()
+
+
+_ROUNDS_EACH = _rounds_each()
+
+
+def _sum_of_products(a: Floats, b: Floats, out: Floats, room: Floats) -> None:
+    """Of each column, from the first row on. At least two columns."""
+    if _ROUNDS_EACH:
+        np.einsum("ij,ij->j", a, b, out=out)
+    else:
+        np.add.reduce(np.multiply(a, b, room), axis=0, out=out)
+
+
 def _group_scales(x: Floats) -> tuple[Floats, Bytes, Floats]:
     """The best scale of each column of 16, which trial it is of, and the number furthest from zero.
 
@@ -47,9 +68,9 @@ def _group_scales(x: Floats) -> tuple[Floats, Bytes, Floats]:
             # Codes of a scale this small stay within their range.
             if step > _NEVER_CUT:
                 codes.clip(_LOW, _HIGH, codes)
-            np.add.reduce(np.multiply(weighted, codes, products), axis=0, out=xl)
+            _sum_of_products(weighted, codes, xl, products)
             np.multiply(square, codes, products)
-            np.add.reduce(np.multiply(products, codes, products), axis=0, out=ll)
+            _sum_of_products(products, codes, ll, products)
             np.divide(xl, ll, found)
             if step == 0:
                 np.copyto(scale, found, where=ll != 0)

@@ -32,6 +32,7 @@ from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.slabs import SLAB, Made, NotFinite, Slab, TooLarge, digest
 from cohete.quantize.tensors import TensorMade, note_of, relative_error, spans_of
+from cohete.quantize.types import TensorType
 
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
@@ -98,8 +99,9 @@ class Quantizer:
 
     def _run(self, workers: int, where: str) -> Outcome:
         try:
-            resumed = self._prepare()
+            # Workers take their time to start: the file is prepared meanwhile.
             with Pool(workers, self._cancel) as pool:
+                resumed = self._prepare()
                 self._make(pool)
                 self._check(pool)
             manifest = self._finish()
@@ -191,6 +193,8 @@ class Quantizer:
     def _make(self, pool: Pool) -> None:
         before = read_manifest(self._path)
         jobs = [job for index in range(len(self._tensors)) for job in self._jobs(index, before)]
+        # What takes longest goes first: at the end no worker is long without work.
+        jobs.sort(key=lambda job: job.out_kind is not TensorType.Q6_K)
         total = self._plan.input_bytes
         self._done = total - sum(job.kind.size(job.numbers) for job in jobs)
         already = self._done

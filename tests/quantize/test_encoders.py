@@ -139,5 +139,14 @@ def test_levels_lose_less_with_more_bits() -> None:
     assert errors == sorted(errors)
 
 
+def test_q6_k_is_the_same_without_einsum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on machines that multiply and add in one step."""
+    x = (np.random.RandomState(4).standard_normal((256, 65)) * 0.02).astype(np.float32)
+    found = q6_k(x.copy())
+    monkeypatch.setattr("cohete.quantize.q6k._ROUNDS_EACH", False)
+    assert np.array_equal(q6_k(x.copy()), found)
+    assert np.array_equal(q6_k(x[:, :1].copy()), found[:1])
+
+
 def test_q6_k_of_nothing_is_nothing() -> None:
     assert not q6_k(np.zeros((256, 3), np.float32)).any()
