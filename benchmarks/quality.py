@@ -2,7 +2,7 @@
 
 `python -m benchmarks.quality MODEL TOKENS [COUNT]`: MODEL is a small llama-shaped F16 file with
 tied embeddings, TOKENS a .npy file of tokens it was not trained on. One small model says little:
-which numbers share a block decides as much as the encoder. Its channels can be put in any order
+which numbers share a block decides more than the encoder. Its channels can be put in any order
 without changing what it computes, which gives as many models as wanted. Prints KL divergence from
 the model itself: of llama-quantize's encoder, and of the search as a ratio to it.
 """
@@ -80,7 +80,7 @@ def divergence(model: Path, level: Level, tokens: npt.NDArray[np.int64], *, sear
 
 def main() -> None:
     source, tokens = Path(sys.argv[1]), np.load(sys.argv[2])
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 12
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 80
     scored = np.asarray(tokens[: CHUNKS * CONTEXT], np.int64)
     model = read_model(source)
     with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,7 +149,6 @@ def command(
     was. Beside it stand a manifest, for --verify, and the hashes that llama-gguf-hash checks.
     """  # fmt: skip
     from cohete.quantize.gguf import read_model
-    from cohete.quantize.measuring import text_of
     from cohete.quantize.mixture import Recipe, parse_rule
     from cohete.quantize.plan import plan_model
     from cohete.quantize.types import Level
@@ -162,6 +162,8 @@ def command(
     if model is None or sum(ways) != 1:
         raise click.UsageError("say which MODEL, and one of --level, --fit and --fit-device")
     if text is not None:
+        from cohete.quantize.measuring import text_of
+
         # Before hours of work, not after them.
         text_of(text)
     if model.is_dir():
@@ -275,13 +277,18 @@ def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> Outco
     import signal
 
     from cohete.errors import CoheteError
-    from cohete.quantize.pool import Cancelled
-    from cohete.quantize.run import Quantizer
+    from cohete.quantize.pool import Cancelled, Pool
 
-    quantizer = Quantizer(plan, path, progress=json_progress if as_json else bar_progress)
-    previous = signal.signal(signal.SIGTERM, lambda *_: quantizer.cancel())
+    cancel = threading.Event()
+    previous = signal.signal(signal.SIGTERM, lambda *_: cancel.set())
     try:
-        return quantizer.run(workers or workers_for(plan))
+        pool = Pool(workers or workers_for(plan), cancel)
+        pool.start()
+        # It takes as long as a worker takes to start.
+        from cohete.quantize.run import Quantizer
+
+        progress = json_progress if as_json else bar_progress
+        return Quantizer(plan, path, progress=progress, cancel=cancel).run(pool)
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:
@@ -305,10 +312,13 @@ def _say(
     as_json: bool,
 ) -> None:
     from cohete.errors import CoheteError
-    from cohete.quantize.measuring import measured_change
     from cohete.quantize.report import as_text, report_of
 
-    change = measured_change(source, path, text) if text is not None else None
+    change = None
+    if text is not None:
+        from cohete.quantize.measuring import measured_change
+
+        change = measured_change(source, path, text)
     report = report_of(outcome, path, change)
     if report_path is not None:
         is_json = report_path.suffix == ".json"

@@ -13,8 +13,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from cohete.quantize.worker import Answer, Job, answer_of, carry_out, job_line
+if TYPE_CHECKING:
+    # What they import takes as long as a worker takes to start: that goes on at the same time.
+    from cohete.quantize.worker import Answer, Job
 
 _WAIT_S = 0.2
 """How soon a cancel is seen while there is nothing to do but wait."""
@@ -37,6 +40,16 @@ class Pool:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Pool:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Let the workers begin to start, where they did not yet."""
+        if self._processes:
+            return
         # Without -P a file in the current folder could stand for a module of ours.
         argv = [sys.executable, "-P", "-m", "cohete.quantize.worker"]
         for _ in range(1, self._count):
@@ -50,9 +63,9 @@ class Pool:
                     process_group=0 if os.name == "posix" else None,
                 )
             )
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Until every worker has ended; each finishes what it is at."""
         for process in self._processes:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
@@ -96,6 +109,8 @@ class Pool:
         todo: queue.SimpleQueue[Job], answers: queue.SimpleQueue[Answer | Exception]
     ) -> Answer | Exception | None:
         """What another has made; else what this process makes of a job; else what comes soon."""
+        from cohete.quantize.worker import carry_out
+
         with contextlib.suppress(queue.Empty):
             return answers.get_nowait()
         with contextlib.suppress(queue.Empty):
@@ -116,6 +131,8 @@ def _feed(
     stop: threading.Event,
 ) -> None:
     """One worker's turn: a job, its answer, the next job."""
+    from cohete.quantize.worker import answer_of, job_line
+
     assert process.stdin is not None
     assert process.stdout is not None
     while not stop.is_set():

@@ -71,14 +71,19 @@ class Quantizer:
     """`Quantizer(plan, path).run(workers=2)`; `cancel()` from any thread."""
 
     def __init__(
-        self, plan: Plan, path: Path, *, progress: Callable[[Progress], None] | None = None
+        self,
+        plan: Plan,
+        path: Path,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        cancel: threading.Event | None = None,
     ) -> None:
         self._plan = plan
         self._path = path
         self._part, journal, *_ = files_of(path)
         self._journal = Journal(journal)
         self._tell = progress or (lambda _: None)
-        self._cancel = threading.Event()
+        self._cancel = cancel or threading.Event()
         self._tensors = [TensorMade(output) for output in plan.outputs]
         self._io_s = self._all_s = 0.0
         self._told_s = 0.0
@@ -89,21 +94,28 @@ class Quantizer:
         """End it soon; nothing of it stays."""
         self._cancel.set()
 
-    def run(self, workers: int = 1) -> Outcome:
-        """Make the file. Blocking. Raises CoheteError, and Cancelled after `cancel`."""
+    def run(self, workers: int | Pool = 1) -> Outcome:
+        """Make the file with so many workers, or with a pool with its `cancel`, which it closes.
+
+        Blocking. Raises CoheteError, and Cancelled after `cancel`.
+        """
         where = str(self._path)
         self._begun_s = time.perf_counter()
-        check_places(self._path, self._plan.model.paths)
-        with sole_writer(self._path):
-            return self._run(workers, where)
+        with Pool(workers, self._cancel) if isinstance(workers, int) else workers as pool:
+            check_places(self._path, self._plan.model.paths)
+            with sole_writer(self._path):
+                try:
+                    return self._run(pool, where)
+                finally:
+                    # None of them writes once somebody else may.
+                    pool.close()
 
-    def _run(self, workers: int, where: str) -> Outcome:
+    def _run(self, pool: Pool, where: str) -> Outcome:
         try:
             # Workers take their time to start: the file is prepared meanwhile.
-            with Pool(workers, self._cancel) as pool:
-                resumed = self._prepare()
-                self._make(pool)
-                self._check(pool)
+            resumed = self._prepare()
+            self._make(pool)
+            self._check(pool)
             manifest = self._finish()
         except (Cancelled, KeyboardInterrupt):
             self._remove()

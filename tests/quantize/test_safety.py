@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cohete.errors import CoheteError
-from cohete.quantize import pool
+from cohete.quantize import worker
 from cohete.quantize.gguf import header_bytes, read_model
 from cohete.quantize.measuring import measured_change
 from cohete.quantize.mixture import Recipe, parse_rule
@@ -100,7 +100,7 @@ def test_an_answer_that_is_none_is_an_error_and_no_hang(
     def torn(line: bytes) -> None:
         raise json.JSONDecodeError("torn", "", 0)
 
-    monkeypatch.setattr(pool, "answer_of", torn)
+    monkeypatch.setattr(worker, "answer_of", torn)
     with Pool(2, threading.Event()) as workers, pytest.raises(ValueError, match="torn"):
         quantizer._make(workers)
 
