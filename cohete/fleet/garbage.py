@@ -43,10 +43,13 @@ async def keep_tidy(clock: Clock) -> None:
 
 async def _look_through_new(clock: Clock, for_s: float) -> None:
     begun = looked = clock.monotonic()
-    least = sys.getallocatedblocks()
+    least, limit = sys.getallocatedblocks(), NEW_BLOCKS
     while clock.monotonic() - begun < for_s:
         await clock.sleep(LOOK_S)
         least = min(least, blocks := sys.getallocatedblocks())
-        if blocks - least >= NEW_BLOCKS or clock.monotonic() - looked >= NEW_S:
+        grown = blocks - least
+        if grown >= limit or clock.monotonic() - looked >= NEW_S:
             gc.collect()
             looked, least = clock.monotonic(), sys.getallocatedblocks()
+            # What grows and stays, as when many boards come back, is not looked through each time.
+            limit = NEW_BLOCKS if blocks - least >= grown / 4 else 2 * limit

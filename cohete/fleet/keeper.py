@@ -78,9 +78,6 @@ class HistoryKeeper:
         self._rolled: dict[int, int] = {}
         self._to_roll: dict[str, None] = {}
         self._thread = OneThread("history")
-        # Each thread that has read once keeps a megabyte of its own: one is enough. It ends with
-        # this object: what is on disk is read also by one that keeps nothing.
-        self._reader = OneThread("history reader")
 
     async def run(self) -> None:
         """Until cancelled; then what is held is written."""
@@ -128,7 +125,7 @@ class HistoryKeeper:
             with contextlib.closing(HistoryFiles(self._folder, self._limits)) as files:
                 return past(files, device_id, from_ms, to_ms, step_ms, BASIC)
 
-        return await self._reader.run(read)
+        return await asyncio.to_thread(read)
 
     async def _last_words(self) -> None:
         await self._write(None)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import socket
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
@@ -222,7 +221,7 @@ class _Client(asyncssh.SSHClient):
 def _let_go(error: BaseException | None) -> None:
     """Let nothing of a failed connection live on in the frames that its failure came through."""
     while error is not None:
-        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
         error = error.__context__
 
 

@@ -43,19 +43,24 @@ def largest(x: Floats) -> Floats:
 
 
 def inverse(d: Floats) -> Floats:
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         found: Floats = np.where(d != 0, np.float32(1) / d, np.float32(0))
     return found
 
 
 def codes_of(x: Floats, scale: Floats, offset: float, bits: int) -> Bytes:
-    """x * scale + offset, cut to a whole number of so many bits; `x` is used up."""
+    """x * scale + offset, cut to a whole number of so many bits; `x` is used up.
+
+    With a scale that is not the block's own, numbers may lie outside: they get the outermost code.
+    """
     lanes = Lanes(x)
     lanes.scale(scale)
+    np.clip(x, np.float32(-offset), np.float32((1 << bits) - 1 - offset), out=x)
     return _cut(lanes, scale, offset, bits)
 
 
 def _cut(scaled: Lanes, scale: Floats, offset: float, bits: int) -> Bytes:
+    """At most one above the highest code."""
     x = scaled.x
     with np.errstate(invalid="ignore"):
         x += np.float32(offset)
@@ -114,7 +119,7 @@ def joined(*parts: Part) -> Bytes:
             continue
         for nth, row in enumerate(part):
             field[:, nth] = row
-    return out.view(np.uint8).reshape(len(out), -1)
+    return out.view(np.uint8).reshape(len(out), out.itemsize)
 
 
 def q4_0(lanes: Lanes) -> Bytes:
@@ -156,7 +161,8 @@ def _codes(lanes: Lanes, d: Floats, offset: float, bits: int) -> Bytes:
 def q8_0(lanes: Lanes) -> Bytes:
     high, low = lanes.outermost()
     d = np.divide(np.abs(np.maximum(high, -low)), np.float32(127), dtype=np.float32)
-    lanes.scale(inverse(d))
+    scale = inverse(d)
+    lanes.scale(scale)
     x = lanes.x
     with np.errstate(invalid="ignore", over="ignore"):
         # Halves go away from zero: a little less than a half of the number's own sign is added.
@@ -164,6 +170,9 @@ def q8_0(lanes: Lanes) -> Bytes:
         half |= _HALF_BELOW
         x += half.view(np.float32)
         codes = x.astype(np.int8)
+    wild = ~np.isfinite(scale)
+    if wild.any():
+        codes[:, wide(wild)] = 0
     return joined(halves(d), codes.view(np.uint32))
 
 

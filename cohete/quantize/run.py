@@ -37,7 +37,7 @@ from cohete.quantize.types import TensorType
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
 _TOLD_EVERY_S = 0.25
-ENCODER = "reference-1"
+ENCODER = "reference-2"
 SEARCH_ENCODER = f"search-{search.VERSION}"
 
 
@@ -216,12 +216,9 @@ class Quantizer:
                 self._take(made)
                 self._report("quantizing", already, total)
         except (NotFinite, TooLarge) as error:
-            raise type(error)(self._culprit(jobs)) from None
-
-    def _culprit(self, jobs: list[Slab]) -> str:
-        """Which tensor was not finished; the first of them."""
-        missing = [job.tensor for job in jobs if job.nth not in self._tensors[job.tensor].pieces]
-        return self._tensors[missing[0]].output.name if missing else ""
+            # A worker says it in words.
+            culprit = self._tensors[int(error.args[0])].output.name
+            raise type(error)(culprit) from None
 
     def _jobs(self, index: int, before: Manifest | None) -> Iterator[Slab]:
         tensor = self._tensors[index]

@@ -27,7 +27,7 @@ from cohete.quantize.encode import (
 from cohete.quantize.lanes import BLOCK, LANES, Bytes, Floats, Lanes, wide
 from cohete.quantize.types import TensorType
 
-VERSION = 1
+VERSION = 2
 """Part of what a quantized tensor is known by: other candidates give other bytes."""
 CANDIDATES = (-0.8, -0.4, 0.0, 0.4, 0.9)
 """What is added to the highest code before the scale is taken from the largest number."""

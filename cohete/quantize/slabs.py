@@ -30,11 +30,11 @@ _ARRAYS_BYTES = 1 << 24
 
 
 class NotFinite(ValueError):
-    """A number that is none."""
+    """A number that is none, in the tensor of this number."""
 
 
 class TooLarge(ValueError):
-    """A number that the wanted type cannot hold."""
+    """A number that the wanted type cannot hold, in the tensor of this number."""
 
 
 _SCALES = {
@@ -123,14 +123,14 @@ def _old(slab: Slab, source: str) -> Bytes | None:
 
 def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
     if slab.kind in PLAIN and not is_finite(raw, slab.kind):
-        raise NotFinite
+        raise NotFinite(slab.tensor)
     if slab.kind is slab.out_kind:
         return raw, 0.0, 0.0, 0
     kind = slab.kind
     if kind not in PLAIN:
         raw, kind = decode(raw, kind).view(np.uint8), TensorType.F32
         if not is_finite(raw, kind):
-            raise NotFinite
+            raise NotFinite(slab.tensor)
     out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
     at = 0
     at_once = _SUPER_CHUNK if slab.out_kind is TensorType.Q6_K else _CHUNK
@@ -139,7 +139,7 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
         out[at : at + piece.size] = piece
         at += piece.size
     if not _holds(out, slab.out_kind):
-        raise TooLarge
+        raise TooLarge(slab.tensor)
     measured = min(_MEASURED, slab.numbers) // slab.out_kind.block * slab.out_kind.block
     numbers = rows_of(raw[: kind.size(measured)], kind)
     lost = decode(out[: slab.out_kind.size(measured)], slab.out_kind) - numbers

@@ -60,6 +60,25 @@ async def test_what_is_there_once_connected_is_left_alone_for_a_while() -> None:
     assert gc.get_freeze_count() == 0
 
 
+async def test_what_grows_and_stays_is_looked_through_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = ManualClock()
+    task = asyncio.create_task(keep_tidy(clock))
+    await asyncio.sleep(0)
+    await clock.advance(SETTLED_S)
+    looks: list[int] = []
+    collect = gc.collect
+    monkeypatch.setattr(gc, "collect", lambda: looks.append(collect()))
+    kept: list[list[Ring]] = []
+    for _ in range(8):
+        kept.append([Ring() for _ in range(NEW_BLOCKS // 2)])
+        await clock.advance(LOOK_S)
+    assert 2 <= len(looks) <= 4
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_much_that_is_new_does_not_wait() -> None:
     clock = ManualClock()
     task = asyncio.create_task(keep_tidy(clock))

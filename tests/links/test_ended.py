@@ -18,17 +18,22 @@ from cohete.links.ssh import SshConnector, SshLink
 from cohete.simulator.faults import Fault
 from tests.boards import lonely_files, simulated, until
 
-Alive = weakref.WeakSet[asyncssh.SSHClientConnection]
+
+class Alive(weakref.WeakSet[asyncssh.SSHClientConnection]):
+    """Those that were made and are there."""
+
+    made = 0
 
 
 @pytest.fixture
 def connections() -> Iterator[Alive]:
     """Those that are there, while nobody looks for garbage."""
-    alive: Alive = weakref.WeakSet()
+    alive = Alive()
     init = asyncssh.SSHClientConnection.__init__
 
     def noted(self: asyncssh.SSHClientConnection, *args: object, **more: object) -> None:
         alive.add(self)
+        alive.made += 1
         init(self, *args, **more)  # type: ignore[arg-type]
 
     gc.collect()
@@ -50,6 +55,7 @@ async def test_closed_after_a_command_and_a_stream(tmp_path: Path, connections: 
         await came.wait()
         assert len(connections) == 1
         await link.close()
+        assert connections.made == 1
         await until(lambda: not connections)
         await connector.close()
 
@@ -67,6 +73,7 @@ async def test_cut_by_the_board(tmp_path: Path, connections: Alive) -> None:
             await stream.wait()
         await link.close()
         del link, stream
+        assert connections.made == 1
         await until(lambda: not connections)
         await connector.close()
 
@@ -81,5 +88,6 @@ async def test_refused(tmp_path: Path, connections: Alive) -> None:
         except LinkError as error:
             words = error.what
         assert words
+        assert connections.made == 1
         await until(lambda: not connections)
         await connector.close()

@@ -120,6 +120,37 @@ def test_a_search_never_loses_more(numbers: list[float], kind: TensorType) -> No
     assert (searched <= plain * np.float32(1.0001) + np.float32(1e-30)).all()
 
 
+@pytest.mark.parametrize("kind", [kind for kind in search.ENCODERS if kind is not TensorType.Q8_0])
+@pytest.mark.parametrize("source", KINDS)
+def test_a_search_never_loses_more_of_few_levels_or_next_to_nothing(
+    kind: TensorType, source: TensorType
+) -> None:
+    """As of weights that were quantized before, and where a scale hardly fits into 16 bits."""
+    random = np.random.RandomState(6)
+    levels = random.randint(-4, 5, (1000, 32)) * random.uniform(0.5, 2, (1000, 1))
+    # One number beyond the others: what is best for those may lie far inside of it.
+    levels[:, 0] = random.choice([-1, 1], 1000) * random.uniform(4, 9, 1000)
+    for x in (levels, random.standard_normal((1000, 32)) * 3e-6):
+        raw = raw_of(x.astype(np.float32).reshape(-1), source)
+        numbers = lanes.rows_of(raw, source)
+        plain, found = (
+            (decode(encoded(raw.copy(), source, kind, by_search=by_search), kind) - numbers) ** 2
+            for by_search in (False, True)
+        )
+        worse = found.reshape(-1, 32).sum(axis=1) > 1.001 * plain.reshape(-1, 32).sum(axis=1)
+        assert not worse.any()
+
+
+@pytest.mark.parametrize("kind", LEGACY)
+def test_numbers_too_small_for_any_scale_become_nothing(kind: TensorType) -> None:
+    x = np.full(64, 1e-38, np.float32)
+    x[::3] *= -1
+    found = encoded(raw_of(x, TensorType.F32), TensorType.F32, kind, by_search=False)
+    codes = found.reshape(2, -1)[:, 4 if kind in (TensorType.Q4_1, TensorType.Q5_1) else 2 :]
+    assert not codes.any()
+    assert not decode(found, kind).any()
+
+
 @pytest.mark.parametrize(
     ("kind", "gain"),
     [(TensorType.Q4_0, 0.05), (TensorType.Q4_1, 0.06), (TensorType.Q5_0, 0.05),

@@ -154,6 +154,17 @@ def test_what_cannot_be_quantized_says_so(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("nan*")) == []
 
 
+def test_the_tensor_that_is_no_good_is_named_whoever_finds_it(tmp_path: Path) -> None:
+    source = write(MODELS["rows-of-96"], tmp_path / "model.gguf")
+    data = bytearray(source.read_bytes())
+    bad = read_model(source).tensors[-1]
+    data[bad.offset : bad.offset + 4] = b"\xff\xff\xff\xff"
+    source.write_bytes(data)
+    plan = plan_model(read_model(source), Recipe(Level.Q4_0))
+    with pytest.raises(CoheteError, match=f": {bad.name} has numbers that are none"):
+        Quantizer(plan, tmp_path / "nan.gguf").run(2)
+
+
 @pytest.mark.claim("MQ-06")
 def test_one_flipped_bit_anywhere_is_found(tmp_path: Path) -> None:
     source = write(MODELS["rows-of-96"], tmp_path / "model.gguf")
