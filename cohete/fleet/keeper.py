@@ -11,6 +11,7 @@ import contextlib
 import math
 from array import array
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -78,6 +79,9 @@ class HistoryKeeper:
         self._rolled: dict[int, int] = {}
         self._to_roll: dict[str, None] = {}
         self._thread = OneThread("history")
+        # A thread that has read once keeps megabytes of its own: one is enough. It ends with this
+        # object, for what is on disk is read also by one that keeps nothing.
+        self._reader = ThreadPoolExecutor(1, "history reader")
 
     async def run(self) -> None:
         """Until cancelled; then what is held is written."""
@@ -116,7 +120,10 @@ class HistoryKeeper:
             await self._with_files(lambda files: files.sweep(now_ms))
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past:
-        """What is on disk of a device, read beside the writing, whoever writes."""
+        """What is on disk of a device, read beside the writing, whoever writes.
+
+        A reading that is given up before its turn is not made.
+        """
 
         def read() -> Past:
             from cohete.telemetry.files import HistoryFiles
@@ -125,7 +132,7 @@ class HistoryKeeper:
             with contextlib.closing(HistoryFiles(self._folder, self._limits)) as files:
                 return past(files, device_id, from_ms, to_ms, step_ms, BASIC)
 
-        return await asyncio.to_thread(read)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
     async def _last_words(self) -> None:
         await self._write(None)

@@ -127,6 +127,31 @@ async def test_a_second_program_only_reads(tmp_path: Path) -> None:
     assert Claim(tmp_path).take()
 
 
+async def test_a_reading_that_is_given_up_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    go_on = threading.Event()
+
+    def slow(files: HistoryFiles, device_id: str, *_: object) -> Past:
+        begun.append(device_id)
+        go_on.wait(10)
+        return Past([], {}, {}, {})
+
+    monkeypatch.setattr("cohete.telemetry.query.past", slow)
+    keeper = HistoryKeeper(store_of(["a"]), tmp_path)
+    readings = [
+        asyncio.create_task(keeper.past(name, 0, 9_000, 1)) for name in ("a", "b", "c", "d")
+    ]
+    await until(lambda: begun == ["a"])
+    for reading in readings[:3]:
+        reading.cancel()
+    await asyncio.wait(readings[:3])
+    go_on.set()
+    await readings[3]
+    assert begun == ["a", "d"]
+
+
 async def test_trouble_is_an_event_and_watching_goes_on(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
