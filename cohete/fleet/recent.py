@@ -6,7 +6,7 @@ import math
 from array import array
 
 SERIES = ("temperature_c", "power_w", "ram_percent", "gpu_percent", "cpu_percent")
-HISTORY_SAMPLES = 900
+HISTORY_SAMPLES, HISTORY_S = 900, 900.0
 TREND_WINDOW_S = 60.0
 
 _BLOCK = 60
@@ -19,9 +19,9 @@ _NO_VALUES = bytes(_BLOCK * _WIDE * array("f").itemsize)
 
 
 class History:
-    """The last `HISTORY_SAMPLES` samples of one device; NaN is unknown.
+    """The last `HISTORY_SAMPLES` samples of one device, of the last `HISTORY_S` or little more.
 
-    Times are monotonic seconds of arrival; of a series see SERIES for its unit.
+    NaN is unknown. Times are monotonic seconds of arrival; of a series see SERIES for its unit.
     """
 
     __slots__ = ("_filled", "_times", "_values")
@@ -37,10 +37,11 @@ class History:
         at = self._filled
         if at == _BLOCK:
             at = 0
+            old_s = now_s - HISTORY_S
+            while self._times and (len(self._times) >= _MOST_BLOCKS or self._times[0][-1] < old_s):
+                del self._times[0], self._values[0]
             self._times.append(array("d", _NO_TIMES))
             self._values.append(array("f", _NO_VALUES))
-            if len(self._times) > _MOST_BLOCKS:
-                del self._times[0], self._values[0]
         self._times[-1][at] = now_s
         kept = self._values[-1]
         for nth, value in enumerate(values, at * _WIDE):

@@ -141,6 +141,17 @@ def test_history_is_the_tail_of_what_came(
             )
 
 
+def test_what_is_long_ago_goes_also_of_a_board_that_was_away() -> None:
+    history = History()
+    row = (1.0,) * len(SERIES)
+    for nth in range(300):
+        history.add(float(nth), row)
+    for nth in range(200):
+        history.add(5_000.0 + nth, row)
+    assert history.times() == [5_000.0 + nth for nth in range(200)]
+    assert len(history.values("power_w")) == len(history) == 200
+
+
 def test_slope_is_per_minute_and_needs_time() -> None:
     history = History()
     row = (None,) * (len(SERIES) - 1)
