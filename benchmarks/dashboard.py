@@ -12,7 +12,7 @@ from benchmarks.terminal import Terminal, spread
 COUNT = 1000
 SETTLE_S = 85.0
 """A minute after the start what stays is set aside, and from then on new objects are looked through
-every 20 s: whatever is measured is measured with that."""
+where there are many: whatever is measured is measured with that."""
 WATCH_S = 42.0
 KEYS = 160
 PAUSE_S = 0.25
