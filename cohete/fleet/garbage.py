@@ -17,6 +17,8 @@ NEW_BLOCKS = 20_000
 """Some 2 MB, a screen that was opened: with so much more than after the last time it is looked
 through again. Python itself would wait until there is a quarter as much of it as of all that stays,
 and memory is in pieces by then."""
+NEW_PART = 30
+"""Of a large fleet a thirtieth of what stays: it takes longer to look through, and moves more."""
 NEW_S = 60.0
 """It is not left longer than this."""
 PERIOD_S = 900.0
@@ -43,13 +45,16 @@ async def keep_tidy(clock: Clock) -> None:
 
 async def _look_through_new(clock: Clock, for_s: float) -> None:
     begun = looked = clock.monotonic()
-    least, limit = sys.getallocatedblocks(), NEW_BLOCKS
+    least, patience = sys.getallocatedblocks(), 1
     while clock.monotonic() - begun < for_s:
         await clock.sleep(LOOK_S)
         least = min(least, blocks := sys.getallocatedblocks())
         grown = blocks - least
-        if grown >= limit or clock.monotonic() - looked >= NEW_S:
+        if (
+            grown >= patience * max(NEW_BLOCKS, least // NEW_PART)
+            or clock.monotonic() - looked >= NEW_S
+        ):
             gc.collect()
             looked, least = clock.monotonic(), sys.getallocatedblocks()
             # What grows and stays, as when many boards come back, is not looked through each time.
-            limit = NEW_BLOCKS if blocks - least >= grown / 4 else 2 * limit
+            patience = 1 if blocks - least >= grown / 4 else 2 * patience
