@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -227,12 +227,12 @@ def job_lines(job: QuantizeJob, cells: int) -> list[Line]:
 
 def report_lines(report: Mapping[str, object], cells: int) -> list[Line]:
     """What came of it."""
-    from cohete.quantize.report import Report, as_text
+    from cohete.quantize.report import as_text, read_report
 
     try:
-        found = Report.model_validate(report)
+        found = read_report(report)
         # Where it is stands above.
-        text = as_text(found.model_copy(update={"file": Path(found.file).name}))
+        text = as_text(replace(found, file=Path(found.file).name))
     except ValueError:
         return [[("It was made; its report cannot be read.", "warn")]]
     lines: list[Line] = []

@@ -312,6 +312,7 @@ def _say(
     as_json: bool,
 ) -> None:
     from cohete.errors import CoheteError
+    from cohete.quantize.report import as_json as json_of
     from cohete.quantize.report import as_text, report_of
 
     change = None
@@ -322,7 +323,7 @@ def _say(
     report = report_of(outcome, path, change)
     if report_path is not None:
         is_json = report_path.suffix == ".json"
-        page = report.model_dump_json(indent=2) if is_json else as_text(report)
+        page = json_of(report) if is_json else as_text(report)
         try:
             report_path.write_text(f"{page}\n", encoding="utf-8")
         except OSError as error:
@@ -330,7 +331,7 @@ def _say(
                 f"the model was made; its report cannot be written: {error.strerror}",
                 where=str(report_path),
             ) from None
-    click.echo(report.model_dump_json(indent=2) if as_json else as_text(report))
+    click.echo(json_of(report) if as_json else as_text(report))
 
 
 def _verify(path: Path, *, as_json: bool) -> None:

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import ClassVar
 
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import GgufError, read_model
@@ -19,44 +19,82 @@ from cohete.quantize.hashing import Stretch, hash_file, hash_stretch
 from cohete.quantize.types import TensorType
 
 FORMAT = 1
-_Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{32,64}$")]
-_Count = Annotated[int, Field(ge=0)]
+MODEL_CHARS = 256
+_IS_HEX = re.compile(r"[0-9a-f]{32,64}").fullmatch
+_STRICT = {"extra": "forbid"}
 
 
-class TensorNote(BaseModel):
-    """A tensor of the result. `pieces` are digests of source and result, piece by piece."""
+@dataclass(frozen=True, slots=True)
+class TensorNote:
+    """A tensor of the result. `pieces` are digests of source and result, piece by piece.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Raises ValueError where a digest or a number is none.
+    """
 
-    name: Annotated[str, Field(min_length=1, max_length=256)]
-    type: Annotated[str, Field(max_length=16)]
-    source_type: Annotated[str, Field(max_length=16)]
-    numbers: _Count
-    sha256: _Hex
-    rms_error: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    __pydantic_config__: ClassVar = _STRICT
+
+    name: str
+    type: str
+    source_type: str
+    numbers: int
+    sha256: str
+    rms_error: float | None = None
     """Of the numbers that were read back, in their own unit; None where nothing was changed."""
-    relative_error: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    relative_error: float | None = None
     """The same by their own root mean square."""
-    pieces: list[tuple[_Hex, _Hex]] = []
+    pieces: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_words((self.name, 256), (self.type, 16), (self.source_type, 16))
+        _check_digests(self.sha256, *(each for piece in self.pieces for each in piece))
+        _check_sizes(self.numbers, self.rms_error, self.relative_error)
+        if not self.name:
+            raise ValueError("a tensor without a name")
 
 
-class Manifest(BaseModel):
-    """Everything that is needed to check a file, and to make only what changed again."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that is needed to check a file, and to make only what changed again.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Raises ValueError where a digest or a number is none.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
 
     format: int = FORMAT
-    file: Annotated[str, Field(max_length=512)]
-    bytes: _Count
-    blake3: _Hex
-    level: Annotated[str, Field(max_length=16)]
-    encoder: Annotated[str, Field(max_length=32)]
-    source: Annotated[str, Field(max_length=512)]
-    model: Annotated[str, Field(max_length=256)] = ""
+    file: str
+    bytes: int
+    blake3: str
+    level: str
+    encoder: str
+    source: str
+    model: str = ""
     """What the model calls itself."""
-    source_bytes: _Count
+    source_bytes: int
     bits_per_weight: float
-    tensors: list[TensorNote]
+    tensors: tuple[TensorNote, ...]
+
+    def __post_init__(self) -> None:
+        _check_words((self.file, 512), (self.source, 512), (self.model, MODEL_CHARS))
+        _check_words((self.level, 16), (self.encoder, 32))
+        _check_digests(self.blake3)
+        _check_sizes(self.bytes, self.source_bytes, self.bits_per_weight)
+
+
+def _check_words(*words: tuple[str, int]) -> None:
+    for text, most in words:
+        if len(text) > most:
+            raise ValueError(f"longer than {most} characters")
+
+
+def _check_digests(*digests: str) -> None:
+    if not all(map(_IS_HEX, digests)):
+        raise ValueError("a digest that is none")
+
+
+def _check_sizes(*sizes: float | None) -> None:
+    if not all(size is None or 0 <= size < float("inf") for size in sizes):
+        raise ValueError("a number that is none")
 
 
 def manifest_path(path: Path) -> Path:
@@ -72,14 +110,21 @@ def hashes_path(path: Path) -> Path:
 def read_manifest(path: Path) -> Manifest | None:
     """The manifest of a file; None where there is none, or none that can be understood."""
     try:
-        return Manifest.model_validate_json(manifest_path(path).read_bytes())
-    except (OSError, ValidationError, ValueError):
+        text = manifest_path(path).read_bytes()
+    except OSError:
+        return None
+    # It takes long to load, and is needed only where there is one already.
+    from pydantic import TypeAdapter
+
+    try:
+        return TypeAdapter(Manifest).validate_json(text)
+    except ValueError:
         return None
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Both lists, all or nothing each. Raises OSError."""
-    text = json.dumps(manifest.model_dump(mode="json"), indent=1)
+    text = json.dumps(asdict(manifest), indent=1, allow_nan=False)
     _replace(manifest_path(path), text + "\n")
     lines = [f"sha256  {each.sha256}  {path.name}:{each.name}\n" for each in manifest.tensors]
     _replace(hashes_path(path), "".join(lines))

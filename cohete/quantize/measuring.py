@@ -32,7 +32,7 @@ def measured_change(source: Path, made: Path, text: Path) -> PerplexityChange:
     if tool is None:
         return PerplexityChange(how="not measured", source=f"{why}; {TOOL} is not installed")
     before, after = (_by_tool(tool, path, text) for path in (source, made))
-    if before is None or after is None:
+    if not before or after is None:
         return PerplexityChange(how="not measured", source=f"{why}; {TOOL} gave no estimate")
     return PerplexityChange(
         how="measured", percent=100 * (after / before - 1), source=TOOL, before=before, after=after

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict
 
 from cohete.quantize.quality import WARN_PERCENT, published
 from cohete.quantize.run import Outcome
@@ -13,10 +14,9 @@ from cohete.quantize.types import Level
 WORST = 10
 
 
-class TensorError(BaseModel):
+@dataclass(frozen=True, slots=True)
+class TensorError:
     """What a tensor lost: root mean square of the difference, and by its own root mean square."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     type: str
@@ -24,10 +24,9 @@ class TensorError(BaseModel):
     relative_error: float
 
 
-class PerplexityChange(BaseModel):
+@dataclass(frozen=True, slots=True)
+class PerplexityChange:
     """How much perplexity rose over the source, in percent. `how`: measured, published, unknown."""
-
-    model_config = ConfigDict(frozen=True)
 
     how: str
     percent: float | None = None
@@ -39,10 +38,9 @@ class PerplexityChange(BaseModel):
     tokens: int | None = None
 
 
-class Report(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Report:
     """Sizes, what was lost, what that means, how it went."""
-
-    model_config = ConfigDict(frozen=True)
 
     file: str
     source: str
@@ -58,9 +56,9 @@ class Report(BaseModel):
     reused_bytes: int
     resumed_bytes: int
     tensors: int
-    worst: list[TensorError]
+    worst: tuple[TensorError, ...]
     perplexity: PerplexityChange
-    warnings: list[str]
+    warnings: tuple[str, ...]
 
 
 def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None = None) -> Report:
@@ -90,7 +88,7 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
         reused_bytes=outcome.reused_bytes,
         resumed_bytes=outcome.resumed_bytes,
         tensors=len(manifest.tensors),
-        worst=errors[:WORST],
+        worst=tuple(errors[:WORST]),
         perplexity=change,
         warnings=_warnings(level, change),
     )
@@ -106,15 +104,27 @@ def published_change(model: str, level: Level | None) -> PerplexityChange:
     )
 
 
-def _warnings(level: Level | None, perplexity: PerplexityChange) -> list[str]:
+def _warnings(level: Level | None, perplexity: PerplexityChange) -> tuple[str, ...]:
     limit = WARN_PERCENT.get(level) if level is not None else None
     if limit is None or perplexity.percent is None or perplexity.percent <= limit:
-        return []
+        return ()
     better = "--quality, or a level with more bits" if level is not Level.Q8_0 else "F16"
-    return [
+    return (
         f"perplexity rises by {perplexity.percent:.3g} % ({perplexity.how}), more than {limit:g} %:"
-        f" consider {better}"
-    ]
+        f" consider {better}",
+    )
+
+
+def as_json(report: Report) -> str:
+    """For a program."""
+    return json.dumps(asdict(report), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def read_report(document: Mapping[str, object]) -> Report:
+    """What `as_json` wrote. Raises ValueError."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Report).validate_python(document)
 
 
 def as_text(report: Report) -> str:

@@ -22,6 +22,7 @@ from cohete.quantize.gguf import read_model
 from cohete.quantize.hashing import Hashed, Stretch, hash_file
 from cohete.quantize.journal import Finished, Journal
 from cohete.quantize.manifest import (
+    MODEL_CHARS,
     Manifest,
     TensorNote,
     read_manifest,
@@ -330,10 +331,10 @@ class Quantizer:
             level=plan.recipe.level.value,
             encoder=self._encoder,
             source=plan.model.paths[0].name,
-            model=plan.model.text("general.name"),
+            model=plan.model.text("general.name")[:MODEL_CHARS],
             source_bytes=plan.model.file_bytes,
             bits_per_weight=plan.bits_per_weight,
-            tensors=[note_of(tensor) for tensor in self._tensors],
+            tensors=tuple(note_of(tensor) for tensor in self._tensors),
         )
         if self._cancel.is_set():
             raise Cancelled

@@ -55,5 +55,5 @@ def note_of(tensor: TensorMade) -> TensorNote:
         sha256=tensor.sha256,
         rms_error=rms,
         relative_error=relative,
-        pieces=[tensor.pieces[nth] for nth in range(len(tensor.pieces))],
+        pieces=tuple(tensor.pieces[nth] for nth in range(len(tensor.pieces))),
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import Model, read_model
 from cohete.quantize.hashing import Stretch, hash_file, hash_stretch
-from cohete.quantize.manifest import Manifest, TensorNote, write_manifest
+from cohete.quantize.manifest import MODEL_CHARS, Manifest, TensorNote, write_manifest
 from cohete.quantize.places import check_places, sole_writer
 from cohete.quantize.pool import Cancelled
 from cohete.quantize.run import Outcome, Progress
@@ -141,7 +141,7 @@ def _run(
 
 def _manifest(tool: str, model: Model, made: Model, level: str, path: Path, part: Path) -> Manifest:
     before = {tensor.name: tensor.type for tensor in model.tensors}
-    notes = [
+    notes = tuple(
         TensorNote(
             name=tensor.name,
             type=tensor.type.label,
@@ -150,7 +150,7 @@ def _manifest(tool: str, model: Model, made: Model, level: str, path: Path, part
             sha256=hash_stretch(Stretch(0, str(part), tensor.offset, tensor.bytes, _PIECE)).sha256,
         )
         for tensor in made.tensors
-    ]
+    )
     numbers = sum(tensor.numbers for tensor in made.tensors)
     return Manifest(
         file=path.name,
@@ -159,7 +159,7 @@ def _manifest(tool: str, model: Model, made: Model, level: str, path: Path, part
         level=level,
         encoder=Path(tool).name[:32],
         source=model.paths[0].name,
-        model=model.text("general.name"),
+        model=model.text("general.name")[:MODEL_CHARS],
         source_bytes=model.file_bytes,
         bits_per_weight=8 * sum(tensor.bytes for tensor in made.tensors) / numbers,
         tensors=notes,
