@@ -7,7 +7,6 @@ often is flapping: it stays an alert, and is told no more until it has been calm
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -129,7 +128,7 @@ class AlertBook:
     rules: Sequence[Rule] = BUILT_IN
     silences: list[Silence] = field(default_factory=list)
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
-    _changes: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+    _changes: dict[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def firing(self) -> list[Alert]:
@@ -150,6 +149,8 @@ class AlertBook:
     def look(self, devices: Iterable[Device], now_s: float, now_wall_s: float) -> list[Notice]:
         """What is new since the last look."""
         self.silences = [silence for silence in self.silences if now_wall_s < silence.until_s]
+        for key in [key for key, at in self._changes.items() if now_s - at[-1] > FLAP_WINDOW_S]:
+            del self._changes[key]
         kept = list(devices)
         notices: list[Notice] = []
         for rule in self.rules:
@@ -197,6 +198,6 @@ class AlertBook:
 
     def _flaps(self, key: tuple[str, str], now_s: float) -> bool:
         """Count a change; whether there were too many lately to be worth a word each."""
-        changes = self._changes.setdefault(key, deque(maxlen=FLAP_CHANGES + 1))
-        changes.append(now_s)
+        changes = (*self._changes.get(key, ())[-FLAP_CHANGES:], now_s)
+        self._changes[key] = changes
         return len(changes) > FLAP_CHANGES and now_s - changes[0] < FLAP_WINDOW_S

@@ -17,7 +17,7 @@ from cohete.thermal.throttle import Throttling
 
 FLAP_WINDOW_S = 600.0
 FLAP_LIMIT = 5
-TRIES_KEPT = 50
+TRIES_KEPT = 30
 
 
 class State(StrEnum):

@@ -12,7 +12,7 @@ from cohete.clock import ManualClock
 from cohete.errors import CoheteError
 from cohete.fleet.backoff import cap_s, delay_s
 from cohete.fleet.export import device_as_dict, totals_as_dict
-from cohete.fleet.recent import HISTORY_SAMPLES, SERIES, History
+from cohete.fleet.recent import HISTORY_SAMPLES, MOST, SERIES, STEPS, History
 from cohete.fleet.state import State
 from cohete.fleet.store import FleetStore
 from cohete.tegra import parse
@@ -113,7 +113,18 @@ def test_export_keeps_unknown_apart_from_zero() -> None:
     assert document["power_mw"] == 19780
 
 
-_rows = st.lists(st.tuples(*[st.none() | st.floats(0, 1000, width=32)] * len(SERIES)), max_size=30)
+_value = st.none() | st.floats(-1000, 1000) | st.just(math.nan)
+_rows = st.lists(st.tuples(*[_value] * len(SERIES)), max_size=30)
+
+
+def _are_near(values: list[float], came: list[float | None]) -> bool:
+    """Whether each is what came to half a step, at its bound where that is beyond it."""
+    return all(
+        math.isnan(value)
+        if each is None or math.isnan(each)
+        else abs(value - max(-MOST, min(MOST, each))) <= 0.501 / STEPS
+        for value, each in zip(values, came, strict=True)
+    )
 
 
 @given(_rows, st.integers(0, 2 * HISTORY_SAMPLES))
@@ -130,8 +141,7 @@ def test_history_is_the_tail_of_what_came(
     assert history.times() == [float(n) for n in range(len(everything))][-HISTORY_SAMPLES:]
     for at, name in enumerate(SERIES):
         values = history.values(name)
-        expected = [math.nan if row[at] is None else row[at] for row in kept]
-        assert all(a == b or (a != a and b != b) for a, b in zip(values, expected, strict=True))
+        assert _are_near(values, [row[at] for row in kept])
         for last in (0, 1, 7, HISTORY_SAMPLES, HISTORY_SAMPLES + 5):
             tail = history.values(name, last)
             assert len(tail) == min(last, len(kept))
