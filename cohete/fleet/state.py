@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -157,8 +156,8 @@ class Device:
         self.reasons: dict[str, str] = {}
         self.history = History()
         self.live_since: float | None = None
-        self.lives: deque[float] = deque(maxlen=FLAP_LIMIT + 1)
-        self.tries: deque[Try] = deque(maxlen=TRIES_KEPT)
+        self.lives: tuple[float, ...] = ()
+        self.tries: tuple[Try, ...] = ()
         self.was_live = False
         self.reading: Reading | None = None
         self.breaker: BreakerState | None = None
@@ -172,9 +171,15 @@ class Device:
         device = copy.copy(self)
         device.history = self.history.snapshot()
         device.reasons = dict(self.reasons)
-        device.tries = deque(self.tries, maxlen=self.tries.maxlen)
-        device.lives = deque(self.lives, maxlen=self.lives.maxlen)
         return device
+
+    def tried(self, attempt: Try) -> None:
+        """Keep an attempt to connect; of old ones only the last."""
+        self.tries = (*self.tries[1 - TRIES_KEPT :], attempt)
+
+    def came_alive(self, now_s: float) -> None:
+        """Keep when it was connected, for `is_flapping`."""
+        self.lives = (*self.lives[-FLAP_LIMIT:], now_s)
 
     @property
     def id(self) -> str:

@@ -314,7 +314,7 @@ class FleetStore:
         if not stale or device.live_since is None:
             device.live_since = now
         if not stale:
-            device.lives.append(now)
+            device.came_alive(now)
             if not device.is_flapping(now):
                 self.event(device, "live", "connected again" if again else "connected")
 

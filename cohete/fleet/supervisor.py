@@ -167,7 +167,7 @@ class Supervisor:
         finally:
             took_s = self._clock.monotonic() - begin
             # Try after try fails for the same reason: the words are kept once.
-            device.tries.append(Try(self._clock.time(), took_s, sys.intern(error)))
+            device.tried(Try(self._clock.time(), took_s, sys.intern(error)))
 
     async def _stream(self, device: Device, link: Link) -> None:
         watched = self._watched[device.index] = _Watched(device, link, self._clock.monotonic())

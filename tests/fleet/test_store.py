@@ -13,7 +13,7 @@ from cohete.errors import CoheteError
 from cohete.fleet.backoff import cap_s, delay_s
 from cohete.fleet.export import device_as_dict, totals_as_dict
 from cohete.fleet.recent import HISTORY_SAMPLES, MOST, SERIES, STEPS, History
-from cohete.fleet.state import State
+from cohete.fleet.state import FLAP_LIMIT, TRIES_KEPT, State, Try
 from cohete.fleet.store import FleetStore
 from cohete.tegra import parse
 from tests import lines
@@ -160,6 +160,21 @@ def test_what_is_long_ago_goes_also_of_a_board_that_was_away() -> None:
         history.add(5_000.0 + nth, row)
     assert history.times() == [5_000.0 + nth for nth in range(200)]
     assert len(history.values("power_w")) == len(history) == 200
+
+
+def test_of_tries_and_of_coming_alive_the_last_are_kept_and_a_moment_keeps_its_own() -> None:
+    device = store_of("a")["a"]
+    for nth in range(TRIES_KEPT + 5):
+        device.tried(Try(float(nth), 0.1, "no route to host"))
+    moment = device.snapshot()
+    device.tried(Try(1000.0, 0.1, ""))
+    assert [each.wall_s for each in moment.tries] == [*map(float, range(5, TRIES_KEPT + 5))]
+    assert [each.wall_s for each in device.tries[-2:]] == [TRIES_KEPT + 4.0, 1000.0]
+    for nth in range(FLAP_LIMIT + 3):
+        device.came_alive(float(nth))
+    assert device.lives == tuple(map(float, range(2, FLAP_LIMIT + 3)))
+    assert device.is_flapping(10.0)
+    assert not moment.is_flapping(10.0)
 
 
 def test_slope_is_per_minute_and_needs_time() -> None:

@@ -234,8 +234,8 @@ async def test_why_a_device_is_lost_and_every_try() -> None:
     store = mixed_store()
     gate = store["gate"]
     clock = store.clock
-    gate.tries.append(Try(clock.time() - 60, 0.2, ""))
-    gate.tries.append(Try(clock.time() - 5, 5.0, "no route to host"))
+    gate.tried(Try(clock.time() - 60, 0.2, ""))
+    gate.tried(Try(clock.time() - 5, 5.0, "no route to host"))
     store.event(gate, "lost", "no route to host")
     async with dashboard(store, (90, 40)) as (pilot, app, session):
         await pilot.press(*typed(":open gate"), "enter")
