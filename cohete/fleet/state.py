@@ -82,7 +82,7 @@ class Device:
 
     __slots__ = (
         "_words",
-        "_words_of",
+        "_words_at",
         "attempts",
         "breaker",
         "description",
@@ -164,7 +164,8 @@ class Device:
         self.throttling: tuple[Throttling, ...] = ()
         self.version = 0
         self._words = ""
-        self._words_of: Facts | None = None
+        self._words_at = 0.0
+        """Of the facts of which time they are: the facts themselves are not kept for them."""
 
     def snapshot(self) -> Device:
         """This device as it is now; what happens to it later does not reach the copy."""
@@ -224,7 +225,7 @@ class Device:
     @property
     def words(self) -> str:
         """What identifies it, in lower case, for filters: id, address, module, mode, site, tags."""
-        if not self._words or self._words_of is not self.facts:
+        if not self._words or self._words_at != self.facts_at:
             spec = self.spec
             parts = (
                 self.id,
@@ -235,5 +236,5 @@ class Device:
                 *spec.tags,
             )
             self._words = " ".join(parts).casefold()
-            self._words_of = self.facts
+            self._words_at = self.facts_at
         return self._words
