@@ -16,6 +16,9 @@ from cohete.quantize.types import TensorType
 
 Masks = npt.NDArray[np.int32]
 Part = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+Parts = tuple[Part, ...]
+"""Of each block what lies side by side in it: one word, or rows of words of which it has one of
+every row."""
 
 _HALF_BELOW = np.nextafter(np.float32(0.5), np.float32(0)).view(np.uint32)
 _ONES, _LOW = np.uint64(0x0101010101010101), np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -105,45 +108,41 @@ def fifths(codes: Bytes) -> npt.NDArray[np.uint32]:
     return found
 
 
-def joined(*parts: Part) -> Bytes:
-    """Parts of each block side by side: shape (blocks, bytes of a block).
-
-    A part is one word a block, or rows of words of which each block has one of every row.
-    """
+def join(parts: Parts, out: Bytes) -> None:
+    """Write the parts of each block side by side, block after block."""
     kinds = [(f"part{nth}", part.dtype, part.shape[:-1]) for nth, part in enumerate(parts)]
-    out = np.empty(parts[0].shape[-1], np.dtype(kinds))
+    blocks = out.view(np.dtype(kinds))
     for (name, _, shape), part in zip(kinds, parts, strict=True):
-        field = out[name]
+        field = blocks[name]
         if not shape:
             field[:] = part
             continue
         for nth, row in enumerate(part):
             field[:, nth] = row
-    return out.view(np.uint8).reshape(len(out), out.itemsize)
 
 
-def q4_0(lanes: Lanes) -> Bytes:
+def q4_0(lanes: Lanes) -> Parts:
     d = lanes.peaks() / np.float32(-8)
-    return joined(halves(d), nibbles(_codes(lanes, d, 8.5, 4)))
+    return halves(d), nibbles(_codes(lanes, d, 8.5, 4))
 
 
-def q5_0(lanes: Lanes) -> Bytes:
+def q5_0(lanes: Lanes) -> Parts:
     d = lanes.peaks() / np.float32(-16)
     codes = _codes(lanes, d, 16.5, 5)
-    return joined(halves(d), fifths(codes), nibbles(codes))
+    return halves(d), fifths(codes), nibbles(codes)
 
 
-def q4_1(lanes: Lanes) -> Bytes:
+def q4_1(lanes: Lanes) -> Parts:
     d, low = range_of(lanes, 15)
     lanes.lower(low)
-    return joined(halves(d), halves(low), nibbles(_codes(lanes, d, 0.5, 4)))
+    return halves(d), halves(low), nibbles(_codes(lanes, d, 0.5, 4))
 
 
-def q5_1(lanes: Lanes) -> Bytes:
+def q5_1(lanes: Lanes) -> Parts:
     d, low = range_of(lanes, 31)
     lanes.lower(low)
     codes = _codes(lanes, d, 0.5, 5)
-    return joined(halves(d), halves(low), fifths(codes), nibbles(codes))
+    return halves(d), halves(low), fifths(codes), nibbles(codes)
 
 
 def range_of(lanes: Lanes, steps: int) -> tuple[Floats, Floats]:
@@ -158,7 +157,7 @@ def _codes(lanes: Lanes, d: Floats, offset: float, bits: int) -> Bytes:
     return _cut(lanes, scale, offset, bits)
 
 
-def q8_0(lanes: Lanes) -> Bytes:
+def q8_0(lanes: Lanes) -> Parts:
     high, low = lanes.outermost()
     d = np.divide(np.abs(np.maximum(high, -low)), np.float32(127), dtype=np.float32)
     scale = inverse(d)
@@ -173,7 +172,7 @@ def q8_0(lanes: Lanes) -> Bytes:
     wild = ~np.isfinite(scale)
     if wild.any():
         codes[:, wide(wild)] = 0
-    return joined(halves(d), codes.view(np.uint32))
+    return halves(d), codes.view(np.uint32)
 
 
 def f16(data: Bytes, kind: TensorType) -> Bytes:
@@ -187,11 +186,11 @@ def f32(data: Bytes, kind: TensorType) -> Bytes:
     return rows_of(data, kind).view(np.uint8)
 
 
-ENCODERS: dict[TensorType, Callable[[Lanes], Bytes]] = {
+ENCODERS: dict[TensorType, Callable[[Lanes], Parts]] = {
     TensorType.Q4_0: q4_0,
     TensorType.Q4_1: q4_1,
     TensorType.Q5_0: q5_0,
     TensorType.Q5_1: q5_1,
     TensorType.Q8_0: q8_0,
 }
-"""From blocks, which are used up, to bytes of (blocks, bytes of a block)."""
+"""From blocks, which are used up, to what is to be joined."""

@@ -55,6 +55,10 @@ def wide(values: Floats) -> Floats:
     return np.repeat(values, LANES)
 
 
+class NotFinite(ValueError):
+    """A number that is none; of a piece, in the tensor of this number."""
+
+
 @dataclass(slots=True)
 class Lanes:
     """Some blocks: numbers are `x` (8, 4 * blocks) times `unit`. Most of what is done uses `x` up.
@@ -90,16 +94,20 @@ class Lanes:
         """Of each block the highest number and the lowest.
 
         Of 16 bits: the highest above zero and the lowest below; where a block has none there, the
-        one that is furthest from zero on the other side.
+        one that is furthest from zero on the other side. Raises NotFinite where one is no number.
         """
         if self.stored is None:
             top: Floats = self.x.max(axis=0)
             bottom: Floats = self.x.min(axis=0)
+            if not (np.isfinite(top).all() and np.isfinite(bottom).all()):
+                raise NotFinite
             return _over(np.maximum, top), _over(np.minimum, bottom)
         # With their sign first, the patterns of positive numbers have their order as signed words,
         # and those of negative ones the opposite order as unsigned words.
         up: npt.NDArray[np.int16] = self.stored.view(np.int16).max(axis=0)
         down: Words = self.stored.max(axis=0)
+        if not _are_finite(int(up.max()), int(down.max()), self.kind):
+            raise NotFinite
         high, low = _over(np.maximum, up).view(np.uint16), _over(np.maximum, down)
         return _numbers(high, self.kind), _numbers(low, self.kind)
 
@@ -185,10 +193,14 @@ def is_finite(data: Bytes, kind: TensorType) -> bool:
     """Whether every number is one."""
     if data.size == 0:
         return True
-    # Of all positive patterns those of infinity and NaN are the highest, and of all negative ones.
     if kind is TensorType.F32:
         high, low = int(data.view(np.int32).max()), int(data.view(np.uint32).max())
         return high < 0x7F800000 and low < 0xFF800000
+    return _are_finite(int(data.view(np.int16).max()), int(data.view(np.uint16).max()), kind)
+
+
+def _are_finite(high: int, low: int, kind: TensorType) -> bool:
+    """Of 16 bits, from the highest pattern as a signed word and as an unsigned one: of all positive
+    patterns those of infinity and NaN are the highest, and of all negative ones."""
     most = 0x7C00 if kind is TensorType.F16 else 0x7F80
-    high, low = int(data.view(np.int16).max()), int(data.view(np.uint16).max())
     return high < most and low < most + 0x8000

@@ -21,6 +21,7 @@ from cohete.quantize import search
 from cohete.quantize.gguf import read_model
 from cohete.quantize.hashing import Hashed, Stretch, hash_file
 from cohete.quantize.journal import Finished, Journal
+from cohete.quantize.lanes import NotFinite
 from cohete.quantize.manifest import (
     MODEL_CHARS,
     Manifest,
@@ -31,7 +32,7 @@ from cohete.quantize.manifest import (
 from cohete.quantize.places import check_places, files_of, sole_writer
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
-from cohete.quantize.slabs import SLAB, Made, NotFinite, Slab, TooLarge, digest
+from cohete.quantize.slabs import SLAB, Made, Slab, TooLarge, digest
 from cohete.quantize.tensors import TensorMade, note_of, relative_error, spans_of
 from cohete.quantize.types import TensorType
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from cohete.quantize import encode
 from cohete.quantize.encode import (
+    Parts,
     codes_of,
     fifths,
     halves,
     inverse,
-    joined,
     mask_of,
     nibbles,
     take,
@@ -55,7 +55,7 @@ def _quiet() -> np.errstate:
     return np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
 
-def _symmetric(lanes: Lanes, bits: int) -> Bytes:
+def _symmetric(lanes: Lanes, bits: int) -> Parts:
     """Q4_0 and Q5_0: codes around zero, times one scale."""
     half = np.float32(1 << (bits - 1))
     x = lanes.plain()
@@ -99,7 +99,7 @@ def _symmetric_codes(
     return codes, _sum(work)
 
 
-def _offset(lanes: Lanes, bits: int) -> Bytes:
+def _offset(lanes: Lanes, bits: int) -> Parts:
     """Q4_1 and Q5_1: codes from zero, times a scale, plus an offset."""
     most = np.float32((1 << bits) - 1)
     x = lanes.plain()
@@ -158,30 +158,30 @@ def _take_codes(into: Bytes, new: Bytes, flags: npt.NDArray[np.bool_]) -> None:
     into ^= new
 
 
-def _packed(codes: Bytes, bits: int, *scales: Floats) -> Bytes:
+def _packed(codes: Bytes, bits: int, *scales: Floats) -> Parts:
     heads = [halves(scale) for scale in scales]
     if bits == 4:
-        return joined(*heads, nibbles(codes))
-    return joined(*heads, fifths(codes), nibbles(codes))
+        return *heads, nibbles(codes)
+    return *heads, fifths(codes), nibbles(codes)
 
 
-def q4_0(lanes: Lanes) -> Bytes:
+def q4_0(lanes: Lanes) -> Parts:
     return _symmetric(lanes, 4)
 
 
-def q5_0(lanes: Lanes) -> Bytes:
+def q5_0(lanes: Lanes) -> Parts:
     return _symmetric(lanes, 5)
 
 
-def q4_1(lanes: Lanes) -> Bytes:
+def q4_1(lanes: Lanes) -> Parts:
     return _offset(lanes, 4)
 
 
-def q5_1(lanes: Lanes) -> Bytes:
+def q5_1(lanes: Lanes) -> Parts:
     return _offset(lanes, 5)
 
 
-ENCODERS: dict[TensorType, Callable[[Lanes], Bytes]] = {
+ENCODERS: dict[TensorType, Callable[[Lanes], Parts]] = {
     **encode.ENCODERS,
     TensorType.Q4_0: q4_0,
     TensorType.Q4_1: q4_1,

@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from cohete.quantize import encode, search
 from cohete.quantize.decode import decode
-from cohete.quantize.lanes import Bytes, columns_of, is_finite, lanes_of, rows_of
+from cohete.quantize.lanes import Bytes, NotFinite, columns_of, is_finite, lanes_of, rows_of
 from cohete.quantize.q6k import SUPER, q6_k
 from cohete.quantize.types import PLAIN, TensorType
 
@@ -22,15 +22,11 @@ SLAB = 1 << 21
 _CHUNK, _SUPER_CHUNK = 1 << 19, 1 << 18
 """Numbers that are encoded at a time, in Q6_K too: few enough for a cache, many for each call of
 numpy."""
-_MEASURED = 1 << 16
+_MEASURED = 1 << 15
 """Numbers of a piece that are read back to measure what was lost."""
 DIGEST = 16
 _ARRAYS_BYTES = 1 << 24
 """More than half of what the arrays of a chunk take together."""
-
-
-class NotFinite(ValueError):
-    """A number that is none, in the tensor of this number."""
 
 
 class TooLarge(ValueError):
@@ -38,8 +34,8 @@ class TooLarge(ValueError):
 
 
 _SCALES = {
-    TensorType.Q4_0: slice(0, 1), TensorType.Q4_1: slice(0, 2), TensorType.Q5_0: slice(0, 1),
-    TensorType.Q5_1: slice(0, 2), TensorType.Q8_0: slice(0, 1), TensorType.Q6_K: slice(104, 105),
+    TensorType.Q4_0: (0,), TensorType.Q4_1: (0, 1), TensorType.Q5_0: (0,),
+    TensorType.Q5_1: (0, 1), TensorType.Q8_0: (0,), TensorType.Q6_K: (104,),
 }  # fmt: skip
 """Which words of a block are its scales, as F16: from too large a number they become infinite."""
 
@@ -122,22 +118,25 @@ def _old(slab: Slab, source: str) -> Bytes | None:
 
 
 def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
-    if slab.kind in PLAIN and not is_finite(raw, slab.kind):
-        raise NotFinite(slab.tensor)
-    if slab.kind is slab.out_kind:
-        return raw, 0.0, 0.0, 0
     kind = slab.kind
-    if kind not in PLAIN:
+    if kind not in PLAIN and kind is not slab.out_kind:
         raw, kind = decode(raw, kind).view(np.uint8), TensorType.F32
-        if not is_finite(raw, kind):
-            raise NotFinite(slab.tensor)
+    # The encoders of blocks find what is no number by themselves, at less than a look of its own.
+    is_checked = slab.out_kind in encode.ENCODERS and not slab.by_search
+    if kind in PLAIN and not is_checked and not is_finite(raw, kind):
+        raise NotFinite(slab.tensor)
+    if kind is slab.out_kind:
+        return raw, 0.0, 0.0, 0
     out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
     at = 0
     at_once = _SUPER_CHUNK if slab.out_kind is TensorType.Q6_K else _CHUNK
     for chunk in _chunks(raw, kind, at_once):
-        piece = encoded(chunk, kind, slab.out_kind, by_search=slab.by_search)
-        out[at : at + piece.size] = piece
-        at += piece.size
+        size = slab.out_kind.size(chunk.size // kind.size(1))
+        try:
+            _encode(chunk, kind, slab.out_kind, out[at : at + size], by_search=slab.by_search)
+        except NotFinite:
+            raise NotFinite(slab.tensor) from None
+        at += size
     if not _holds(out, slab.out_kind):
         raise TooLarge(slab.tensor)
     measured = min(_MEASURED, slab.numbers) // slab.out_kind.block * slab.out_kind.block
@@ -150,20 +149,35 @@ def _holds(out: Bytes, kind: TensorType) -> bool:
     """Whether everything that was made is a number."""
     if kind in PLAIN:
         return is_finite(out, kind)
-    scales = out.view(np.uint16).reshape(-1, kind.block_bytes // 2)[:, _SCALES[kind]]
-    return is_finite(np.ascontiguousarray(scales).reshape(-1).view(np.uint8), TensorType.F16)
+    words = out.view(np.uint16).reshape(-1, kind.block_bytes // 2)
+    # One column after the other: numpy is slow with two words of each.
+    return all(
+        is_finite(words[:, nth].copy().view(np.uint8), TensorType.F16) for nth in _SCALES[kind]
+    )
 
 
 def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool) -> Bytes:
-    """Plain numbers as `wanted`, flat. Whole blocks only."""
+    """Plain numbers as `wanted`, flat. Whole blocks only.
+
+    Raises NotFinite where a block is made without search of what is no number.
+    """
+    out = np.empty(wanted.size(raw.size // kind.size(1)), np.uint8)
+    _encode(raw, kind, wanted, out, by_search=by_search)
+    return out
+
+
+def _encode(
+    raw: Bytes, kind: TensorType, wanted: TensorType, out: Bytes, *, by_search: bool
+) -> None:
     if wanted is TensorType.F16:
-        return encode.f16(raw, kind)
-    if wanted is TensorType.F32:
-        return encode.f32(raw, kind)
-    if wanted is TensorType.Q6_K:
-        return q6_k(columns_of(raw, kind, SUPER)).reshape(-1)
-    encoders = search.ENCODERS if by_search else encode.ENCODERS
-    return encoders[wanted](lanes_of(raw, kind)).reshape(-1)
+        out[:] = encode.f16(raw, kind)
+    elif wanted is TensorType.F32:
+        out[:] = encode.f32(raw, kind)
+    elif wanted is TensorType.Q6_K:
+        out[:] = q6_k(columns_of(raw, kind, SUPER)).reshape(-1)
+    else:
+        encoders = search.ENCODERS if by_search else encode.ENCODERS
+        encode.join(encoders[wanted](lanes_of(raw, kind)), out)
 
 
 def _chunks(raw: Bytes, kind: TensorType, numbers: int) -> Iterator[Bytes]:

@@ -12,7 +12,8 @@ import sys
 from dataclasses import astuple, replace
 
 from cohete.quantize.hashing import Hashed, Stretch, hash_stretch
-from cohete.quantize.slabs import Made, NotFinite, Slab, TooLarge, make
+from cohete.quantize.lanes import NotFinite
+from cohete.quantize.slabs import Made, Slab, TooLarge, make
 from cohete.quantize.types import TensorType
 
 Job = Slab | Stretch
