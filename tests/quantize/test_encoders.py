@@ -38,6 +38,26 @@ def oracle(x: Floats, kind: TensorType) -> lanes.Bytes:
     return np.asarray(found, np.uint8).reshape(-1)
 
 
+_NO_NUMBERS = {
+    TensorType.F32: (0x7F800000, 0xFF800000, 0x7F800001, 0xFFFFFFFF, 0x7FC00000),
+    TensorType.F16: (0x7C00, 0xFC00, 0x7C01, 0xFFFF, 0x7E00),
+    TensorType.BF16: (0x7F80, 0xFF80, 0x7F81, 0xFFFF, 0x7FC0),
+}
+
+
+@given(st.data(), st.sampled_from(LEGACY), st.sampled_from(KINDS))
+def test_what_is_no_number_is_found_wherever_it_is(
+    data: st.DataObject, kind: TensorType, source: TensorType
+) -> None:
+    numbers = data.draw(st.lists(_NUMBER, min_size=64, max_size=64))
+    raw = raw_of(np.array(numbers, np.float32), source).copy()
+    encoded(raw, source, kind, by_search=False)
+    words = raw.view(np.uint32 if source is TensorType.F32 else np.uint16)
+    words[data.draw(st.integers(0, 63))] = data.draw(st.sampled_from(_NO_NUMBERS[source]))
+    with pytest.raises(lanes.NotFinite):
+        encoded(raw, source, kind, by_search=False)
+
+
 @given(st.lists(_NUMBER, min_size=64, max_size=64), st.sampled_from(LEGACY), st.sampled_from(KINDS))
 def test_as_the_published_package_does(
     numbers: list[float], kind: TensorType, source: TensorType
