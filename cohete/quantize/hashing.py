@@ -33,6 +33,20 @@ class Hashed:
     pieces: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A file, to be hashed beside its stretches."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class WholeHashed:
+    """BLAKE3 of a file."""
+
+    blake3: str
+
+
 def hash_stretch(stretch: Stretch) -> Hashed:
     """Read it back. Raises OSError where it is not all there."""
     whole = hashlib.sha256()

@@ -15,7 +15,6 @@ from typing import ClassVar
 
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import GgufError, read_model
-from cohete.quantize.hashing import Stretch, hash_file, hash_stretch
 from cohete.quantize.types import TensorType
 
 FORMAT = 1
@@ -142,6 +141,9 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> Ma
     Raises CoheteError with what is wrong: which tensor, where one can be told. `progress` is told
     bytes done and to do.
     """
+    # It loads numpy, and a manifest is read before workers start.
+    from cohete.quantize.hashing import hash_file
+
     where = str(path)
     manifest = read_manifest(path)
     if manifest is None:
@@ -165,6 +167,8 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> Ma
 
 def _damage(path: Path, manifest: Manifest) -> str:
     """Which part is not what it was."""
+    from cohete.quantize.hashing import Stretch, hash_stretch
+
     try:
         model = read_model(path)
     except GgufError as error:

@@ -19,7 +19,7 @@ from pathlib import Path
 from cohete.errors import CoheteError
 from cohete.quantize import search
 from cohete.quantize.gguf import read_model
-from cohete.quantize.hashing import Hashed, Stretch, hash_file
+from cohete.quantize.hashing import Hashed, Stretch, Whole, WholeHashed
 from cohete.quantize.journal import Finished, Journal
 from cohete.quantize.lanes import NotFinite
 from cohete.quantize.manifest import (
@@ -117,8 +117,7 @@ class Quantizer:
             # Workers take their time to start: the file is prepared meanwhile.
             resumed = self._prepare()
             self._make(pool)
-            self._check(pool)
-            manifest = self._finish()
+            manifest = self._finish(self._check(pool))
         except (Cancelled, KeyboardInterrupt):
             self._remove()
             raise
@@ -281,8 +280,8 @@ class Quantizer:
                 Finished(made.tensor, pieces, tensor.error, tensor.squares, tensor.measured)
             )
 
-    def _check(self, pool: Pool) -> None:
-        """Read everything back: each tensor has to be what was encoded."""
+    def _check(self, pool: Pool) -> str:
+        """Read everything back: each tensor has to be what was encoded. BLAKE3 of the whole."""
         with self._part.open("r+b") as file:
             os.fsync(file.fileno())
         stretches = [
@@ -292,7 +291,11 @@ class Quantizer:
         ]  # fmt: skip
         total = sum(stretch.bytes for stretch in stretches)
         self._done = 0
-        for hashed in pool.run(stretches):
+        whole = ""
+        for hashed in pool.run([Whole(str(self._part)), *stretches]):
+            if isinstance(hashed, WholeHashed):
+                whole = hashed.blake3
+                continue
             assert isinstance(hashed, Hashed)
             tensor = self._tensors[hashed.tensor]
             wanted = tuple(tensor.pieces[nth][1] for nth in range(len(tensor.pieces)))
@@ -315,8 +318,9 @@ class Quantizer:
                     where=str(self._path),
                     hint="Keep this tensor with a rule (`NAME=keep`), and report this.",
                 )
+        return whole
 
-    def _finish(self) -> Manifest:
+    def _finish(self, blake3: str) -> Manifest:
         """Read the header back, note what the file is, and give it its name."""
         found = {each.name: each for each in read_model(self._part).tensors}
         for tensor in self._tensors:
@@ -328,7 +332,7 @@ class Quantizer:
         manifest = Manifest(
             file=self._path.name,
             bytes=plan.file_bytes,
-            blake3=hash_file(self._part),
+            blake3=blake3,
             level=plan.recipe.level.value,
             encoder=self._encoder,
             source=plan.model.paths[0].name,

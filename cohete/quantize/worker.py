@@ -10,19 +10,29 @@ import os
 import signal
 import sys
 from dataclasses import astuple, replace
+from pathlib import Path
 
-from cohete.quantize.hashing import Hashed, Stretch, hash_stretch
+from cohete.quantize.hashing import (
+    Hashed,
+    Stretch,
+    Whole,
+    WholeHashed,
+    hash_file,
+    hash_stretch,
+)
 from cohete.quantize.lanes import NotFinite
 from cohete.quantize.slabs import Made, Slab, TooLarge, make
 from cohete.quantize.types import TensorType
 
-Job = Slab | Stretch
-Answer = Made | Hashed
+Job = Slab | Stretch | Whole
+Answer = Made | Hashed | WholeHashed
 
 
 def carry_out(job: Job) -> Answer:
     """What came of a job. Raises NotFinite, TooLarge, OSError."""
-    return make(job) if isinstance(job, Slab) else hash_stretch(job)
+    if isinstance(job, Slab):
+        return make(job)
+    return hash_stretch(job) if isinstance(job, Stretch) else WholeHashed(hash_file(Path(job.path)))
 
 
 def job_line(job: Job) -> bytes:
@@ -35,6 +45,8 @@ def job_of(line: bytes) -> Job:
     name, fields = json.loads(line)
     if name == "Stretch":
         return Stretch(*fields)
+    if name == "Whole":
+        return Whole(*fields)
     slab = Slab(*fields)
     return replace(slab, kind=TensorType(slab.kind), out_kind=TensorType(slab.out_kind))
 
@@ -53,6 +65,8 @@ def answer_of(line: bytes) -> Answer | Exception:
     name, fields = json.loads(line)
     if name == "Made":
         return Made(*fields)
+    if name == "WholeHashed":
+        return WholeHashed(*fields)
     if name == "Hashed":
         tensor, sha256, pieces = fields
         return Hashed(tensor, sha256, tuple(pieces))
