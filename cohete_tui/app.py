@@ -37,7 +37,7 @@ from cohete_tui.opening_app import OpeningApp
 from cohete_tui.replay_app import Session
 from cohete_tui.screens.start import StartScreen
 from cohete_tui.typed import TypedLines
-from cohete_tui.widgets.paint import PAINT_CSS
+from cohete_tui.widgets.paint import PAINT_CLASSES, PAINT_CSS
 
 if TYPE_CHECKING:
     from cohete.fleet.state import Device
@@ -56,6 +56,7 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
 
     TITLE = "cohete"
     CSS = PAINT_CSS
+    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE)]
     TYPED = APP_COMMANDS
 
@@ -86,6 +87,13 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
         """What is done to every line on its way to the terminal."""
         filters = super().get_line_filters()
         return [*filters, _TO_ASCII] if self.looks.ascii else filters
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Also what is painted changes its colours, though no style of its widget did."""
+        super().refresh_css(animate)
+        for screen in self.screen_stack:
+            for widget in screen.walk_children():
+                widget.refresh()
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as it stands in the footer."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from textual import events
 from textual.geometry import Offset, Region, Size
@@ -18,7 +17,7 @@ from cohete_tui.marks import Marks
 from cohete_tui.ordering import FleetOrder, Group, Row, devices_of
 from cohete_tui.turns import Turns
 from cohete_tui.widgets.drawn import DrawnRows
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter, differences, sideways
+from cohete_tui.widgets.paint import Painter, differences, sideways
 
 
 class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
@@ -34,7 +33,6 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
             super().__init__()
             self.sort = sort
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = """
     FleetCanvas { height: 1fr; width: 1fr; background: $background;
         overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }

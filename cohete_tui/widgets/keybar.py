@@ -7,7 +7,6 @@ stays open for weeks would grow with each screen that is opened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.screen import Screen
@@ -15,7 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cohete_tui.draw import Line, width
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
+from cohete_tui.widgets.paint import Painter
 
 Key = tuple[str, str, str]
 """Its name for Textual, as it stands on a keyboard, and what it does."""
@@ -27,7 +26,6 @@ ALWAYS = 4
 class KeyBar(Widget):
     """A click on a key presses it."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = "KeyBar { height: 1; width: 1fr; background: $panel; }"
 
     def __init__(self) -> None:

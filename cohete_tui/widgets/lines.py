@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from cohete_tui.draw import Line
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
+from cohete_tui.widgets.paint import Painter
 
 
 class LinesPanel(Widget):
     """Shows what `content(cells)` gives; its height follows."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = """
     LinesPanel { height: auto; width: 1fr; border: round $border; padding: 0 1;
         border-title-color: $secondary; }

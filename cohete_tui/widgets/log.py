@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from cohete.device.logs import LogLines
 from cohete_tui.draw import Line
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
+from cohete_tui.widgets.paint import Painter
 
 SIDE_CELLS = 20
 
@@ -18,7 +16,6 @@ SIDE_CELLS = 20
 class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines by place; only what is visible is drawn."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = """
     LogView { height: 1fr; width: 1fr; background: $background; overflow-x: hidden;
         scrollbar-gutter: stable; scrollbar-size-vertical: 1; }

@@ -35,7 +35,8 @@ _RULES = {
 }
 
 PAINT_CLASSES = {f"paint--{name}" for name in _RULES}
-"""A widget that paints lists these as its COMPONENT_CLASSES."""
+"""An application with widgets that paint lists these as its COMPONENT_CLASSES: of a widget they
+would take a node each, and again for every widget of every screen that opens."""
 
 PAINT_CSS = "\n".join(f".paint--{name} {{ {rule}; }}" for name, rule in _RULES.items())
 """For the application's stylesheet."""
@@ -57,10 +58,10 @@ class Painter:
         key = (name, base)
         known = self._styles.get(key)
         if known is None:
-            known = self._widget.rich_style
+            known, app = self._widget.rich_style, self._widget.app
             for part in (base, name):
                 if part:
-                    known += self._widget.get_component_rich_style(f"paint--{part}", partial=True)
+                    known += app.get_component_styles(f"paint--{part}").partial_rich_style
             self._styles[key] = known
         return known
 

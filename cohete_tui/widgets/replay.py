@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.message import Message
@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from cohete_tui.draw import Line, width
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
+from cohete_tui.widgets.paint import Painter
 
 if TYPE_CHECKING:
     from cohete.fleet.player import Player
@@ -29,7 +29,6 @@ class ReplayBar(Widget):
             super().__init__()
             self.at_ms = at_ms
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = "ReplayBar { height: 1; width: 1fr; background: $panel; }"
 
     def __init__(self, player: Player) -> None:

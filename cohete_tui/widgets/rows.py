@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.geometry import Size
@@ -12,7 +11,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from cohete_tui.draw import Line
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
+from cohete_tui.widgets.paint import Painter
 
 Rows = Sequence[tuple[Hashable, Line]]
 
@@ -23,7 +22,6 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     class Opened(Message):
         """The row under the cursor was clicked twice."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = """
     RowList { height: 1fr; width: 1fr; background: $background; overflow-x: hidden;
         scrollbar-gutter: stable; scrollbar-size-vertical: 1; }

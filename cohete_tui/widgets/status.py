@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
 
 from textual.strip import Strip
 from textual.widget import Widget
@@ -14,7 +13,7 @@ from cohete.fleet.store import FleetStore, Totals
 from cohete.fleet.words import percent, watts
 from cohete_tui.draw import MARK, Line, Span, cut, fit, spread, width
 from cohete_tui.ordering import FleetOrder
-from cohete_tui.widgets.paint import PAINT_CLASSES, Painter
+from cohete_tui.widgets.paint import Painter
 
 NAME_MAX = 16
 
@@ -90,7 +89,6 @@ def chips(status: Status, order: FleetOrder) -> Line:
 class FleetHeader(Widget):
     """Fleet name, totals, what is filtered, how it is ordered, and the clock."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     DEFAULT_CSS = "FleetHeader { height: 1; width: 1fr; background: $panel; }"
 
     def __init__(self, order: FleetOrder, status: Callable[[], Status]) -> None:

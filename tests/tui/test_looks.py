@@ -141,6 +141,23 @@ def test_a_theme_with_a_fault_is_explained(text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+async def test_what_is_painted_takes_a_colour_that_changed_alone(tmp_path: Path) -> None:
+    """The track of a bar is no colour of a widget's own: only what it painted has to change."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[colors]\nprimary = '#ff0000'\n[variables]\ntrack = '#123456'\n")
+    looks = Looks(theme="mine", themes=themes.ThemeFolder(tmp_path))
+    app = CoheteApp(Launch(looks=looks), session=StillSession(mixed_store()), timer=False)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert "#123456" in app.export_screenshot()
+        mine.write_text("[colors]\nprimary = '#ff0000'\n[variables]\ntrack = '#654321'\n# later\n")
+        await app._look_for_themes()
+        await settle(pilot)
+        picture = app.export_screenshot()
+        assert "#654321" in picture
+        assert "#123456" not in picture
+
+
 async def test_own_themes_are_taken_and_taken_again_when_they_change(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text("[colors]\nprimary = '#ff0000'\nerror = '#aa0000'\n")
