@@ -45,11 +45,12 @@ def spread(left: Line, right: Line, cells: int) -> Line:
 def cut(line: Line, cells: int) -> Line:
     """The beginning of a line that fits into `cells`."""
     kept: Line = []
+    room = cells
     for text, style in line:
-        room = cells - width(kept)
         if room <= 0:
             break
         kept.append((text if cell_len(text) <= room else fit(text, room), style))
+        room -= cell_len(kept[-1][0])
     return kept
 
 

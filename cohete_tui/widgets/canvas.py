@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rich.segment import Segment
 from textual import events
 from textual.geometry import Offset, Region, Size
 from textual.message import Message
@@ -49,7 +50,7 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
         self._touched = False
         self._turns = Turns()
         self._places: dict[str, int] = {}
-        self._strips = DrawnRows()
+        self._drawn = DrawnRows()
 
     @property
     def cursor(self) -> int:
@@ -124,7 +125,7 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
     def redraw_marks(self) -> None:
         """Draw the rows again whose mark is another than it was drawn with."""
         for row in self._visible_rows():
-            known = self._strips.get(row.id)
+            known = self._drawn.get(row.id)
             if known is not None and known[0][1] != self._look(row):
                 self._redraw(row.id)
 
@@ -135,7 +136,7 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
         if rows and not (self._touched and self.cursor_id in self._places):
             # Until somebody moves it, the cursor stays on top, where trouble is.
             self.cursor_id = next((row.id for row in rows if isinstance(row, Device)), rows[0].id)
-        self._strips.clear()
+        self._drawn.clear()
         layout = self.layout_of_fleet
         layout.arrange(rows, self._cells)
         self.virtual_size = Size(
@@ -162,15 +163,15 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
             lines = layout.heading(order.sort.name, reverse=order.reverse)
             return sideways(self._painter.strip(lines[y], full), cells, at, pinned)
         row = layout.row(y - heading + int(self.scroll_y))
-        strips = [self._strips_of(place)[line] for place, line in row]
-        if not strips:
+        line = [segment for place, nth in row for segment in self._drawn_of(place)[nth]]
+        if not line:
             return self._painter.blank(cells)
-        drawn = Strip.join(strips).adjust_cell_length(full, self._painter.style(""))
-        return sideways(drawn, cells, at, pinned)
+        drawn = Segment.adjust_line_length(line, full, self._painter.style(""))
+        return sideways(Strip(drawn, full), cells, at, pinned)
 
     def notify_style_update(self) -> None:
         self._painter.clear()
-        self._strips.clear()
+        self._drawn.clear()
         super().notify_style_update()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -208,21 +209,21 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
     def _heading_height(self) -> int:
         return len(self.layout_of_fleet.heading("", reverse=False))
 
-    def _strips_of(self, place: int) -> list[Strip]:
+    def _drawn_of(self, place: int) -> list[list[Segment]]:
         row = self.order.rows[place]
         look = self._look(row)
         key = (row.version if isinstance(row, Device) else row.devices, look)
-        known = self._strips.get(row.id)
+        known = self._drawn.get(row.id)
         if known is not None and known[0] == key:
             return known[1]
         layout, cells = self.layout_of_fleet, self.layout_of_fleet.cells(place)
         flat = isinstance(layout, TableLayout) or isinstance(row, Group)
         base = "cursor" if look.focused and flat else ""
         lines = layout.draw(row, self.store.clock.monotonic(), look)
-        strips = [self._painter.strip(line, cells, base) for line in lines]
-        self._strips.make_room(self._visible_rows)
-        self._strips[row.id] = (key, strips)
-        return strips
+        drawn = [self._painter.segments(line, cells, base) for line in lines]
+        self._drawn.make_room(self._visible_rows)
+        self._drawn[row.id] = (key, drawn)
+        return drawn
 
     def _look(self, row: Row) -> Look:
         return Look(self._places.get(row.id) == self.cursor, row.id in self.marks)
@@ -231,13 +232,13 @@ class FleetCanvas(ScrollView, can_focus=True, inherit_bindings=False):
         place = self._places.get(row_id)
         if place is None:
             return
-        before = self._strips.pop(row_id, None)
+        before = self._drawn.pop(row_id, None)
         region = self._region(place).translate(Offset(0, -int(self.scroll_y)))
         if before is None:
             self.refresh(region)
             return
         # Of a pane mostly a few numbers are others: every cell and style that is sent costs.
-        for nth, (old, new) in enumerate(zip(before[1], self._strips_of(place), strict=True)):
+        for nth, (old, new) in enumerate(zip(before[1], self._drawn_of(place), strict=True)):
             for begin, end in differences(old, new):
                 self.refresh(Region(region.x + begin, region.y + nth, end - begin, 1))
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from textual.strip import Strip
+from rich.segment import Segment
 
 from cohete_tui.ordering import Row
 
 LEAST = 128
 
 
-class DrawnRows(dict[str, tuple[tuple[object, ...], list[Strip]]]):
-    """By row: what it was drawn from, and its lines. Of a large fleet not all are kept."""
+class DrawnRows(dict[str, tuple[tuple[object, ...], list[list[Segment]]]]):
+    """By row: what it was drawn from, and its lines. Of a large fleet not all are kept.
+
+    Lines are segments: a strip of each would take more memory than they do, and time.
+    """
 
     def __init__(self) -> None:
         super().__init__()

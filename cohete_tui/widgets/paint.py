@@ -65,10 +65,14 @@ class Painter:
             self._styles[key] = known
         return known
 
-    def strip(self, line: Line, cells: int, base: str = "") -> Strip:
-        """A line as a strip of exactly `cells`."""
+    def segments(self, line: Line, cells: int, base: str = "") -> list[Segment]:
+        """A line as segments of exactly `cells`."""
         segments = [Segment(text, self.style(name, base)) for text, name in merged(line)]
-        return Strip(segments).adjust_cell_length(cells, self.style("", base))
+        return Segment.adjust_line_length(segments, cells, self.style("", base))
+
+    def strip(self, line: Line, cells: int, base: str = "") -> Strip:
+        """The same as a strip."""
+        return Strip(self.segments(line, cells, base), cells)
 
     def blank(self, cells: int) -> Strip:
         """An empty strip."""
@@ -87,14 +91,14 @@ _WORTH_A_JUMP = 12
 """Cells that cost less to send again than to move the terminal's cursor over them."""
 
 
-def differences(old: Strip, new: Strip) -> list[tuple[int, int]]:
-    """Where two strips of the same length differ: cells from, cells to, in order."""
+def differences(old: Sequence[Segment], new: Sequence[Segment]) -> list[tuple[int, int]]:
+    """Where two lines of the same length differ: cells from, cells to, in order."""
     if old == new:
         return []
     before, after = [*old], [*new]
     head = _same(before, after)
     tail = _same(before[head:][::-1], after[head:][::-1])
-    begin, end = _cells(after[:head]), new.cell_length - _cells(after[len(after) - tail :])
+    begin, end = _cells(after[:head]), _cells(after[: len(after) - tail])
     before, after = before[head : len(before) - tail], after[head : len(after) - tail]
     if [segment.cell_length for segment in before] != [segment.cell_length for segment in after]:
         return [(begin, end)]

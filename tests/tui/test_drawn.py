@@ -34,4 +34,4 @@ async def test_paging_through_a_large_fleet_keeps_little() -> None:
         await settle(pilot)
         assert "dev-0" in text_of(app)
         assert isinstance(app.screen, FleetScreen)
-        assert len(app.screen.canvas._strips) <= LEAST
+        assert len(app.screen.canvas._drawn) <= LEAST

@@ -68,7 +68,7 @@ def test_what_changed_makes_the_old_screen_the_new_one(
     spans = [
         (y, begin, end)
         for y, (old, new) in enumerate(zip(before, after, strict=True))
-        for begin, end in differences(old, new)
+        for begin, end in differences([*old], [*new])
     ]
     chops = [dict(zip((0, cut), line.divide([cut, WIDTH]), strict=True)) for line in after]
     update = SparingChops(chops, spans, [[cut, WIDTH]] * HEIGHT)
@@ -96,7 +96,7 @@ def test_differences_are_the_cells_that_changed() -> None:
     bold = Style(bold=True)
     old = Strip([Segment("GPU "), Segment("10%", bold), Segment(" " * 20), Segment("3s")])
     new = Strip([Segment("GPU "), Segment("12%", bold), Segment(" " * 20), Segment("4s")])
-    assert differences(old, old) == []
-    assert differences(old, new) == [(4, 7), (27, 29)]
+    assert differences([*old], [*old]) == []
+    assert differences([*old], [*new]) == [(4, 7), (27, 29)]
     moved = Strip([Segment("GPU "), Segment("7%", bold), Segment(" " * 21), Segment("3s")])
-    assert differences(old, moved) == [(4, 27)]
+    assert differences([*old], [*moved]) == [(4, 27)]
