@@ -32,7 +32,7 @@ from cohete.quantize.manifest import (
 from cohete.quantize.places import check_places, files_of, sole_writer
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
-from cohete.quantize.slabs import SLAB, Made, Slab, TooLarge, digest
+from cohete.quantize.slabs import DIGEST, SLAB, Made, Slab, TooLarge, digest
 from cohete.quantize.tensors import TensorMade, note_of, relative_error, spans_of
 from cohete.quantize.types import TensorType
 
@@ -170,7 +170,7 @@ class Quantizer:
 
     def _key(self) -> str:
         """What a journal must name to be of this plan: sources as they are, types, encoder."""
-        parts: list[object] = [self._encoder]
+        parts: list[object] = [self._encoder, DIGEST]
         for path in self._plan.model.paths:
             stat = path.stat()
             parts.append((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
