@@ -93,6 +93,7 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
         super().refresh_css(animate)
         for screen in self.screen_stack:
             for widget in screen.walk_children():
+                widget.notify_style_update()
                 widget.refresh()
 
     def get_key_display(self, binding: Binding) -> str:

@@ -233,7 +233,7 @@ def report_lines(report: Mapping[str, object], cells: int) -> list[Line]:
         found = read_report(report)
         # Where it is stands above.
         text = as_text(replace(found, file=Path(found.file).name))
-    except ValueError:
+    except (ValueError, ArithmeticError):
         return [[("It was made; its report cannot be read.", "warn")]]
     lines: list[Line] = []
     for line in text.splitlines():

@@ -9,8 +9,8 @@ from typing import TypeVar
 SERIES = ("temperature_c", "power_w", "ram_percent", "gpu_percent", "cpu_percent")
 HISTORY_SAMPLES, HISTORY_S = 900, 900.0
 TREND_WINDOW_S = 60.0
-STEPS = 50
-"""Steps in one degree, watt or percent: 0.02 of it is kept in two bytes."""
+STEPS = 30
+"""In one degree, watt or percent: two bytes have room for 1,000 W so, and tenths are exact."""
 MOST = 32_767 / STEPS
 
 _T = TypeVar("_T")

@@ -15,10 +15,8 @@ from typing import ClassVar
 
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import GgufError, read_model
-from cohete.quantize.types import TensorType
 
 FORMAT = 1
-MODEL_CHARS = 256
 _IS_HEX = re.compile(r"[0-9a-f]{32,64}").fullmatch
 _STRICT = {"extra": "forbid"}
 
@@ -74,7 +72,7 @@ class Manifest:
     tensors: tuple[TensorNote, ...]
 
     def __post_init__(self) -> None:
-        _check_words((self.file, 512), (self.source, 512), (self.model, MODEL_CHARS))
+        _check_words((self.file, 512), (self.source, 512), (self.model, 256))
         _check_words((self.level, 16), (self.encoder, 32))
         _check_digests(self.blake3)
         _check_sizes(self.bytes, self.source_bytes, self.bits_per_weight)
@@ -110,7 +108,7 @@ def read_manifest(path: Path) -> Manifest | None:
     """The manifest of a file; None where there is none, or none that can be understood."""
     try:
         text = manifest_path(path).read_bytes()
-    except OSError:
+    except (OSError, ValueError):
         return None
     # It takes long to load, and is needed only where there is one already.
     from pydantic import TypeAdapter
@@ -176,7 +174,7 @@ def _damage(path: Path, manifest: Manifest) -> str:
     notes = {each.name: each for each in manifest.tensors}
     for tensor in model.tensors:
         note = notes.get(tensor.name)
-        if note is None or TensorType[note.type.upper()] is not tensor.type:
+        if note is None or note.type != tensor.type.label:
             return f"its header speaks of another {tensor.name}"
         stretch = Stretch(0, str(path), tensor.offset, tensor.bytes, 1 << 20)
         if hash_stretch(stretch).sha256 != note.sha256:

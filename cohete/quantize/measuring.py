@@ -63,7 +63,7 @@ def _here(source: Path, made: Path, words: str) -> PerplexityChange:
         source=f"{found.tokens} tokens, context {CONTEXT}",
         before=found.base,
         after=found.found,
-        divergence=found.divergence,
+        divergence=found.divergence if math.isfinite(found.divergence) else None,
         tokens=found.tokens,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -25,7 +26,15 @@ def files_of(path: Path) -> tuple[Path, Path, Path, Path]:
 
 
 def check_places(path: Path, sources: Iterable[Path]) -> None:
-    """That nothing that is written is something that is read. Raises CoheteError."""
+    """That nothing that is written is something that is read, and has a name that can be told.
+
+    Raises CoheteError.
+    """
+    if written(path.name) != path.name:
+        raise CoheteError(
+            "this name is no UTF-8 text", where=written(str(path)),
+            hint="Name another file with --output.",
+        )  # fmt: skip
     kept = {source.resolve() for source in sources}
     for place in (path, *files_of(path)):
         if place.resolve() in kept:
@@ -35,10 +44,15 @@ def check_places(path: Path, sources: Iterable[Path]) -> None:
             )  # fmt: skip
 
 
+def written(name: str) -> str:
+    """A name of a file as text; bytes of it that are none as `\\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 @contextlib.contextmanager
 def sole_writer(path: Path) -> Iterator[None]:
     """Nobody else of this user makes the same file meanwhile. Raises CoheteError."""
-    name = digest(str(path.resolve()).encode())
+    name = digest(os.fsencode(path.resolve()))
     claim = Claim(user_state_path("cohete") / "locks" / name)
     if not claim.take():
         raise CoheteError(

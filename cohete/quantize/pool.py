@@ -35,7 +35,7 @@ class Pool:
     """`with Pool(2, cancel) as pool: for answer in pool.run(jobs): ...`, in any order."""
 
     def __init__(self, workers: int, cancel: threading.Event) -> None:
-        self._count = workers
+        self.workers = workers
         self._cancel = cancel
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -52,7 +52,7 @@ class Pool:
             return
         # Without -P a file in the current folder could stand for a module of ours.
         argv = [sys.executable, "-P", "-m", "cohete.quantize.worker"]
-        for _ in range(1, self._count):
+        for _ in range(1, self.workers):
             # A group of its own: what is typed at the terminal ends who began it, and that
             # ends the worker, which may still be starting.
             self._processes.append(

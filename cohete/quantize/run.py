@@ -23,17 +23,16 @@ from cohete.quantize.hashing import Hashed, Stretch, Whole, WholeHashed
 from cohete.quantize.journal import Finished, Journal
 from cohete.quantize.lanes import NotFinite
 from cohete.quantize.manifest import (
-    MODEL_CHARS,
     Manifest,
     TensorNote,
     read_manifest,
     write_manifest,
 )
-from cohete.quantize.places import check_places, files_of, sole_writer
+from cohete.quantize.places import check_places, files_of, sole_writer, written
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.slabs import DIGEST, SLAB, Made, Slab, TooLarge, digest
-from cohete.quantize.tensors import TensorMade, note_of, relative_error, spans_of
+from cohete.quantize.tensors import TensorMade, no_numbers, note_of, relative_error, spans_of
 from cohete.quantize.types import TensorType
 
 ERROR_BOUND = 0.5
@@ -123,11 +122,7 @@ class Quantizer:
             raise
         except NotFinite as error:
             self._remove()
-            raise CoheteError(
-                f"{error or 'a tensor'} has numbers that are none (NaN or infinite)",
-                where=str(self._plan.model.paths[0]),
-                hint="The model is damaged, or was converted wrongly. Convert it again.",
-            ) from None
+            raise no_numbers(str(error), self._plan.model.paths[0]) from None
         except TooLarge as error:
             self._remove()
             raise CoheteError(
@@ -291,8 +286,11 @@ class Quantizer:
         ]  # fmt: skip
         total = sum(stretch.bytes for stretch in stretches)
         self._done = 0
+        jobs: list[Stretch | Whole] = [*stretches]
+        # It takes longest and goes first, but not before one worker that says nothing meanwhile.
+        jobs.insert(len(jobs) if pool.workers == 1 else 0, Whole(str(self._part)))
         whole = ""
-        for hashed in pool.run([Whole(str(self._part)), *stretches]):
+        for hashed in pool.run(jobs):
             if isinstance(hashed, WholeHashed):
                 whole = hashed.blake3
                 continue
@@ -335,8 +333,8 @@ class Quantizer:
             blake3=blake3,
             level=plan.recipe.level.value,
             encoder=self._encoder,
-            source=plan.model.paths[0].name,
-            model=plan.model.text("general.name")[:MODEL_CHARS],
+            source=written(plan.model.paths[0].name),
+            model=plan.model.text("general.name"),
             source_bytes=plan.model.file_bytes,
             bits_per_weight=plan.bits_per_weight,
             tensors=tuple(note_of(tensor) for tensor in self._tensors),

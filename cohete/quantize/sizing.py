@@ -18,10 +18,11 @@ import numpy as np
 from cohete.errors import CoheteError
 from cohete.quantize.decode import decode
 from cohete.quantize.gguf import Model, Tensor
-from cohete.quantize.lanes import Bytes, rows_of
+from cohete.quantize.lanes import Bytes, is_finite, rows_of
 from cohete.quantize.mixture import EMBEDDING, OUTPUT, Recipe, may_change, type_of
 from cohete.quantize.plan import about, plan_model
 from cohete.quantize.slabs import encoded
+from cohete.quantize.tensors import no_numbers
 from cohete.quantize.types import PLAIN, Level, TensorType
 
 LADDER = (TensorType.Q4_0, TensorType.Q4_1, TensorType.Q5_0, TensorType.Q5_1, TensorType.Q6_K,
@@ -102,6 +103,8 @@ def _ladder(tensor: Tensor, factor: int, *, is_tied: bool, search: bool) -> list
     decides = tensor.name == OUTPUT or (is_tied and tensor.name == EMBEDDING)
     weight = tensor.numbers * (EMBEDDING_WEIGHT if decides else 1.0)
     sample = _sample(tensor)
+    if not is_finite(sample, tensor.type):
+        raise no_numbers(tensor.name, tensor.path)
     steps: list[_Step] = []
     for kind in LADDER:
         if tensor.shape[0] % kind.block or (decides and kind.bits < FLOOR.bits):

@@ -127,7 +127,7 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
     is_checked = slab.out_kind in encode.ENCODERS and not slab.by_search
     if kind in PLAIN and not is_checked and not is_finite(raw, kind):
         raise NotFinite(slab.tensor)
-    if kind is slab.out_kind:
+    if slab.kind is slab.out_kind:
         return raw, 0.0, 0.0, 0
     out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
     at = 0
@@ -161,7 +161,7 @@ def _holds(out: Bytes, kind: TensorType) -> bool:
 def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool) -> Bytes:
     """Plain numbers as `wanted`, flat. Whole blocks only.
 
-    Raises NotFinite where a block is made without search of what is no number.
+    Raises NotFinite for blocks of what is no number; with search they may be made all the same.
     """
     out = np.empty(wanted.size(raw.size // kind.size(1)), np.uint8)
     _encode(raw, kind, wanted, out, by_search=by_search)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from cohete.errors import CoheteError
 from cohete.quantize.manifest import TensorNote
 from cohete.quantize.plan import Output
 from cohete.quantize.slabs import SLAB
@@ -24,6 +26,15 @@ class TensorMade:
     reused: bool = True
     before: TensorNote | None = None
     """The same tensor in the file that was there: what it lost then it has lost now."""
+
+
+def no_numbers(name: str, path: Path) -> CoheteError:
+    """That a tensor cannot be quantized."""
+    return CoheteError(
+        f"{name or 'a tensor'} has numbers that are none (NaN or infinite)",
+        where=str(path),
+        hint="The model is damaged, or was converted wrongly. Convert it again.",
+    )
 
 
 def spans_of(output: Output) -> Iterator[tuple[int, int]]:

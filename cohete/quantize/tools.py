@@ -16,8 +16,8 @@ from pathlib import Path
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import Model, read_model
 from cohete.quantize.hashing import Stretch, hash_file, hash_stretch
-from cohete.quantize.manifest import MODEL_CHARS, Manifest, TensorNote, write_manifest
-from cohete.quantize.places import check_places, sole_writer
+from cohete.quantize.manifest import Manifest, TensorNote, write_manifest
+from cohete.quantize.places import check_places, sole_writer, written
 from cohete.quantize.pool import Cancelled
 from cohete.quantize.run import Outcome, Progress
 from cohete.quantize.types import TensorType
@@ -158,8 +158,8 @@ def _manifest(tool: str, model: Model, made: Model, level: str, path: Path, part
         blake3=hash_file(part),
         level=level,
         encoder=Path(tool).name[:32],
-        source=model.paths[0].name,
-        model=model.text("general.name")[:MODEL_CHARS],
+        source=written(model.paths[0].name),
+        model=model.text("general.name"),
         source_bytes=model.file_bytes,
         bits_per_weight=8 * sum(tensor.bytes for tensor in made.tensors) / numbers,
         tensors=notes,

@@ -16,6 +16,7 @@ from cohete.quantize.mixture import EMBEDDING, Recipe
 from cohete.quantize.perplexity import CONTEXT, Forward, Measured, measure
 from cohete.quantize.plan import plan_model
 from cohete.quantize.quality import published
+from cohete.quantize.report import as_json, read_report, report_of
 from cohete.quantize.run import Quantizer
 from cohete.quantize.sizing import header_bytes_of, sized_for
 from cohete.quantize.tokens import tokenizer_of
@@ -195,3 +196,19 @@ def test_an_embedding_that_decides_is_not_put_below_its_floor() -> None:
     code, _, err = run("quantize", str(MODEL), "--fit", "0.01", "--yes")
     assert code == 2
     assert "it needs at least" in err
+
+
+def test_a_divergence_that_is_no_number_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a token that is never used has a prediction beyond all numbers."""
+    odd = Measured(base=2.0, found=2.1, divergence=float("nan"), tokens=300)
+    monkeypatch.setattr("cohete.quantize.perplexity.measure", lambda *_: odd)
+    change = measured_change(MODEL, MODEL, TEXT)
+    assert (change.how, change.divergence) == ("measured", None)
+    outcome = Quantizer(
+        plan_model(read_model(MODEL), Recipe(Level.Q8_0)), tmp_path / "o.gguf"
+    ).run()
+    report = report_of(outcome, tmp_path / "o.gguf", change)
+    assert json.loads(as_json(report))["perplexity"]["divergence"] is None
+    assert read_report(json.loads(as_json(report))) == report

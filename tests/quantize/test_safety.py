@@ -17,6 +17,7 @@ import pytest
 from cohete.errors import CoheteError
 from cohete.quantize import worker
 from cohete.quantize.gguf import header_bytes, read_model
+from cohete.quantize.manifest import manifest_path, read_manifest, verify
 from cohete.quantize.measuring import measured_change
 from cohete.quantize.mixture import Recipe, parse_rule
 from cohete.quantize.places import files_of, sole_writer
@@ -162,6 +163,64 @@ def test_arguments_that_cannot_be_are_errors_in_words(
     assert err.strip()
     # What takes long is not begun with a text that cannot be read.
     assert list(tmp_path.glob("*q4_0*")) == []
+
+
+@pytest.mark.parametrize("how", [("--level", "q8_0"), ("--fit", "1"), ("--fit", "1", "--dry-run")])
+def test_a_model_with_numbers_that_are_none_is_refused_in_words(
+    tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    source = source_of(tmp_path)
+    bad = next(each for each in read_model(source).tensors if each.name == "blk.0.attn_q.weight")
+    data = bytearray(source.read_bytes())
+    data[bad.offset : bad.offset + 2] = b"\x00\x7e"
+    source.write_bytes(data)
+    code, _, err = run("quantize", str(source), *how, "--yes")
+    assert (code, "Traceback" in err) == (2, False)
+    assert "blk.0.attn_q.weight has numbers that are none" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    source = source_of(tmp_path)
+    odd = source.rename(tmp_path / os.fsdecode(b"m\xff.gguf"))
+    out = tmp_path / "out.gguf"
+    code, _, err = run("quantize", str(odd), "--level", "q4_0", "-o", str(out), "--yes")
+    assert code == 0, err
+    manifest = read_manifest(out)
+    assert manifest is not None
+    assert manifest.source == "m\\xff.gguf"
+    code, _, err = run("quantize", str(out), "--level", "q4_0", "-o", str(odd) + "2", "--yes")
+    assert code == 2
+    assert "this name is no UTF-8 text" in err
+
+
+def test_a_manifest_with_a_type_that_is_none(tmp_path: Path) -> None:
+    source, out = source_of(tmp_path), tmp_path / "out.gguf"
+    assert run("quantize", str(source), "--level", "q4_0", "-o", str(out), "--yes")[0] == 0
+    text = manifest_path(out).read_text()
+    manifest_path(out).write_text(text.replace('"type": "q4_0"', '"type": "q9_9"', 1))
+    data = bytearray(out.read_bytes())
+    data[-1] ^= 1
+    out.write_bytes(data)
+    with pytest.raises(CoheteError, match="it is damaged: its header speaks of another"):
+        verify(out)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"numbers": -1}, {"rms_error": float("nan")}, {"sha256": "x" * 64},
+        {"pieces": [["", ""]]}, {"name": ""}, {"name": "n" * 300}, {"extra": 1}, {"type": 4},
+    ],
+)  # fmt: skip
+def test_a_manifest_that_lies_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+    source, out = source_of(tmp_path), tmp_path / "out.gguf"
+    assert run("quantize", str(source), "--level", "q4_0", "-o", str(out), "--yes")[0] == 0
+    document = json.loads(manifest_path(out).read_text())
+    assert read_manifest(out) is not None
+    document["tensors"][0] |= change
+    manifest_path(out).write_text(json.dumps(document))
+    assert read_manifest(out) is None
 
 
 def test_a_pattern_that_is_none_is_told() -> None:

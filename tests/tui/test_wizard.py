@@ -22,7 +22,7 @@ from cohete_tui.screens.change import ChangeDialog
 from cohete_tui.screens.fleet import FleetScreen
 from cohete_tui.screens.wizard import WizardScreen
 from cohete_tui.sessions import PlannedSession
-from cohete_tui.wizard import Choice, Step
+from cohete_tui.wizard import Choice, Step, report_lines
 from tests.boards import until
 from tests.openssh import openssh
 from tests.quantize.models import MODELS, Small, pairs_of, write
@@ -440,3 +440,15 @@ def test_any_name_gives_yaml_that_loads() -> None:
     assert found["name"] == "a-b-1"
     assert found["source"] == "/m/a: b #1.gguf"
     assert found["devices"] == "all"
+
+
+@pytest.mark.parametrize("change", [{"bytes": 0}, {"bytes": 10**400}, {"seconds": "soon"}])
+def test_a_report_that_cannot_be_read_is_said(change: dict[str, object]) -> None:
+    report: dict[str, object] = {
+        "file": "o.gguf", "source": "m.gguf", "level": "q8_0", "encoder": "reference", "bytes": 10,
+        "source_bytes": 20, "ratio": 2.0, "bits_per_weight": 8.5, "blake3": "0" * 64,
+        "seconds": 1.0, "mb_s": 20.0, "reused_bytes": 5, "resumed_bytes": 0, "tensors": 1,
+        "worst": [], "perplexity": {"how": "not measured"}, "warnings": [],
+    }  # fmt: skip
+    assert "2.00 times smaller" in str(report_lines(report, 80))
+    assert "cannot be read" in str(report_lines(report | change, 80))
