@@ -8,7 +8,7 @@ import os
 import signal
 import termios
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,7 +31,7 @@ from cohete_tui.actions import (
 )
 from cohete_tui.app_commands import APP_COMMANDS
 from cohete_tui.ascii import AsciiFilter
-from cohete_tui.commands import choices, find, one_of, typed_on
+from cohete_tui.commands import Choice, choices, find, one_of, typed_on
 from cohete_tui.launch import Launch
 from cohete_tui.opening_app import OpeningApp
 from cohete_tui.replay_app import Session
@@ -111,6 +111,7 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
         asyncio.get_running_loop().set_task_factory(None)
         self.set_keymap(self.looks.keys)
         await self._look_for_themes()
+        await self._typed.read()
         if self.looks.theme:
             self.use_theme(self.looks.theme)
         if self._timer and self.looks.themes is not None:
@@ -230,18 +231,24 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
         finally:
             self._in_front = True
 
-    @work(exit_on_error=False, exclusive=True, group="command")
-    async def type_command(self, text: str = "") -> None:
+    def type_command(self, text: str = "") -> None:
         """Ask for a command line, beginning with `text`, and run it on the screen beneath."""
         from cohete_tui.screens.command_line import CommandLine
 
         screen = self.screen
         known = choices(_scope_of(screen), typed_on(screen), replay=self.player is not None)
-        line = await self.push_screen_wait(
-            CommandLine(known, screen, await self._typed.read(), text)
-        )
-        if not line:
-            return
+
+        def run(line: str | None) -> None:
+            if line:
+                self._run_typed(line, known, screen)
+
+        # At once: what is typed next belongs to it.
+        self.push_screen(CommandLine(known, screen, self._typed.lines, text), run)
+
+    @work(exit_on_error=False, group="command")
+    async def _run_typed(
+        self, line: str, known: Mapping[str, Choice], screen: Screen[object]
+    ) -> None:
         await self._typed.add(line)
         try:
             choice, argument = find(line, known)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from textual.app import App
 from textual.message import Message
 
 from cohete.errors import CoheteError
 from cohete_tui.actions import ACTIONS, REPLAY_AREA
+from cohete_tui.keys_in_order import KeysInOrder
 from cohete_tui.link import LinkMeter, metered_driver
 from cohete_tui.quantizing import JobState, QuantizeJob
 from cohete_tui.replaying import Recordings
@@ -60,7 +60,7 @@ class Jumped(Message):
     """The recording is at another moment: everything on the screen is another."""
 
 
-class ReplayApp(App[None], inherit_bindings=False):
+class ReplayApp(KeysInOrder, inherit_bindings=False):
     """An application over a session, which may be a recording."""
 
     def __init__(self, session: Session | None, link: LinkMeter, *, served: bool = False) -> None:

@@ -16,19 +16,17 @@ class TypedLines:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._lines: list[str] | None = None
+        self.lines: list[str] = []
+        """Those that were read or added, the newest last."""
 
-    async def read(self) -> list[str]:
-        """All of them, the newest last."""
-        if self._lines is None:
-            self._lines = await asyncio.to_thread(self._load)
-        return list(self._lines)
+    async def read(self) -> None:
+        """Take what was kept."""
+        self.lines = await asyncio.to_thread(self._load)
 
     async def add(self, line: str) -> None:
         """One more."""
-        known = await self.read()
-        self._lines = [*(each for each in known if each != line), line][-MOST:]
-        await asyncio.to_thread(self._save, self._lines)
+        self.lines = [*(each for each in self.lines if each != line), line][-MOST:]
+        await asyncio.to_thread(self._save, self.lines)
 
     def _load(self) -> list[str]:
         if self._path is None:
