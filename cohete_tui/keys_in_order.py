@@ -20,7 +20,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 LONGEST_S = 1.0
-"""What a key did is waited for no longer: whatever happens, the next one counts again."""
+"""What a key did is waited for no longer: whatever happens, those after it are acted upon."""
 
 
 class KeysInOrder(App[None], inherit_bindings=False):
@@ -42,18 +42,16 @@ class KeysInOrder(App[None], inherit_bindings=False):
 
     async def _on_key(self, event: events.Key) -> None:
         """A key nothing on the screen wanted: before Textual looks whether it is bound."""
-        since_s = self._acting_since_s
         if event is self._awaited:
             self._awaited = None
-        elif since_s is not None and monotonic() - since_s < LONGEST_S:
+            self._acts()
+        elif self._acting_since_s is not None:
             event.prevent_default()
             self._held.append(event)
-            return
-        elif since_s is not None:
-            # Who presses it now does not mean any more what was held for so long.
-            self._held.clear()
-            self._awaited = None
-        if self._is_sent_on(event):
+            if monotonic() - self._acting_since_s >= LONGEST_S:
+                self._awaited = None
+                self.call_later(self._go_on)
+        elif self._is_sent_on(event):
             event.prevent_default()
         else:
             self._acts()

@@ -58,10 +58,9 @@ async def test_whatever_happens_the_next_key_counts(monkeypatch: pytest.MonkeyPa
         assert isinstance(screen, FleetScreen)
         # Something that never comes back from what it did.
         monkeypatch.setattr(app, "_climb", lambda *_: None)
-        await pilot.press("j")
-        app.post_message(events.Key("k", "k"))
-        await settle(pilot)
+        await burst(app, pilot, "jjj")
         assert screen.canvas.cursor == 1
+        monkeypatch.undo()
         monkeypatch.setattr(keys_in_order, "LONGEST_S", 0.0)
-        await pilot.press("j")
+        await burst(app, pilot, "k")
         assert screen.canvas.cursor == 2
