@@ -240,6 +240,7 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
 
         def run(line: str | None) -> None:
             if line:
+                self.keys_wait()
                 self._run_typed(line, known, screen)
 
         # At once: what is typed next belongs to it.
@@ -249,7 +250,6 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
     async def _run_typed(
         self, line: str, known: Mapping[str, Choice], screen: Screen[object]
     ) -> None:
-        await self._typed.add(line)
         try:
             choice, argument = find(line, known)
             if choice.command is None:
@@ -260,6 +260,9 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
                 await done
         except CoheteError as error:
             self.show_error(error)
+        finally:
+            self.keys_go_on()
+            await self._typed.add(line)
 
     # Actions, in the order of the registry.
 

@@ -1,95 +1,120 @@
-"""Keys that come faster than screens open, over a slow connection or pasted: each goes where the
-one before it led.
+"""Keys that come faster than screens open, over a slow connection or pasted: one after the other,
+each to what the one before it led to.
 
-Textual sends a key at once to what has the focus. In `:theme light` the letters would still go to
-the fleet behind the line that `:` opens, and be keys there.
+Textual sends every key at once to what has the focus. In `:theme light` the letters would still go
+to the fleet behind the line that `:` opens, and be keys there.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections import deque
-from time import monotonic
-from weakref import WeakKeyDictionary
 
 from textual import events
 from textual.app import App
 from textual.dom import DOMNode
 from textual.driver import Driver
-from textual.screen import Screen
-from textual.widget import Widget
-from textual.widgets import Input
+from textual.screen import ModalScreen, Screen, ScreenResultType
 
 LONGEST_S = 1.0
-"""What a key did is waited for no longer: whatever happens, those after it are acted upon."""
+"""What a key does is waited for no longer: whatever happens, the next one comes."""
+
+
+class Question(ModalScreen[ScreenResultType]):
+    """A dialog whose answer does something: what was typed before it could be read is no answer."""
+
+    asked_at_s = math.inf
+
+    def on_screen_resume(self) -> None:
+        self.call_after_refresh(self._is_asked)
+
+    def _is_asked(self) -> None:
+        self.asked_at_s = min(self.asked_at_s, events.Event().time)
 
 
 class KeysInOrder(App[None], inherit_bindings=False):
-    """One key is acted upon after the other, and letters go into the line that is open by then."""
+    """One key at a time: the next is looked at when the last has done what it does."""
 
     def __init__(self, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class)
-        self._aimed: WeakKeyDictionary[events.Event, Widget] = WeakKeyDictionary()
-        """What had the focus when a key came."""
-        self._held: deque[events.Key] = deque()
-        self._acting_since_s: float | None = None
-        self._awaited: events.Key | None = None
-        """A key that was sent on, and is no letter: it comes back, and acts, before the next."""
+        self._keys: deque[events.Key] = deque()
+        self._turn = 0
+        """The number of the key that is acting; those that waited for another are not heard."""
+        self._is_acting = False
+        self._commands = 0
+        """Typed commands that still run: the next key may be meant for what they show."""
+        self._waited_for: asyncio.TimerHandle | None = None
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded and self.screen_stack:
-            self._aimed[event] = self.focused or self.screen
-        await super().on_event(event)
+            self._keys.append(event)
+            if not self._is_acting:
+                await self._next_key()
+        else:
+            await super().on_event(event)
 
     async def _on_key(self, event: events.Key) -> None:
-        """A key nothing on the screen wanted: before Textual looks whether it is bound."""
-        if event is self._awaited:
-            self._awaited = None
-            self._acts()
-        elif self._acting_since_s is not None:
+        """A key no widget wanted: before Textual looks whether it is bound."""
+        if self._is_too_early(event):
             event.prevent_default()
-            self._held.append(event)
-            if monotonic() - self._acting_since_s >= LONGEST_S:
-                self._awaited = None
-                self.call_later(self._go_on)
-        elif self._is_sent_on(event):
-            event.prevent_default()
-        else:
-            self._acts()
 
-    def _acts(self) -> None:
-        self._acting_since_s = monotonic()
-        self.call_later(self._climb, self.focused, self.screen)
+    def keys_wait(self) -> None:
+        """A command begins to run; `keys_go_on` when it has, at most LONGEST_S."""
+        self._commands += 1
 
-    def _climb(self, node: DOMNode | None, before: Screen[object]) -> None:
-        """What it made a widget say goes up to here: this goes the same way, behind it."""
+    def keys_go_on(self) -> None:
+        """A command has run."""
+        self._commands = max(0, self._commands - 1)
+        if self.screen_stack:
+            self.screen.call_after_refresh(self.call_later, self._acted, self._turn)
+
+    async def _next_key(self) -> None:
+        while self._keys:
+            event = self._keys.popleft()
+            if self._is_too_early(event):
+                continue
+            self._is_acting = True
+            self._turn += 1
+            self._waited_for = asyncio.get_running_loop().call_later(
+                LONGEST_S, self._give_up, self._turn
+            )
+            target, before = self.focused or self.screen, self.screen
+            await super().on_event(event)
+            self._climb(self._turn, target, before, has_acted=False)
+            return
+
+    def _climb(
+        self, turn: int, node: DOMNode | None, before: Screen[object], *, has_acted: bool
+    ) -> None:
+        """A key goes from a widget up to here, and so does what it makes one say: first behind the
+        one, then behind the other."""
         while node is not None and node is not self:
             parent = node.parent
-            if node.call_later(self._climb, parent, before):
+            if node.call_later(self._climb, turn, parent, before, has_acted=has_acted):
                 return
             node = parent
-        if self.screen is before:
-            self.call_later(self._go_on)
+        if turn != self._turn or not self.screen_stack:
+            return
+        if not has_acted:
+            self.call_later(self._climb, turn, self.focused, before, has_acted=True)
+        elif self.screen is before:
+            self.call_later(self._acted, turn)
         else:
-            self.screen.call_after_refresh(self.call_later, self._go_on)
+            self.screen.call_after_refresh(self.call_later, self._acted, turn)
 
-    async def _go_on(self) -> None:
-        """With what came meanwhile."""
-        self._acting_since_s = None
-        while self._held and self._awaited is None:
-            event = self._held.popleft()
-            if not self._is_sent_on(event):
-                self._acts()
-                await super()._on_key(event)
-                return
+    async def _acted(self, turn: int) -> None:
+        if turn != self._turn or not self._is_acting or self._commands:
+            return
+        self._is_acting = False
+        if self._waited_for is not None:
+            self._waited_for.cancel()
+        await self._next_key()
 
-    def _is_sent_on(self, event: events.Key) -> bool:
-        """Whether it was meant for a line that was not open yet, and is now."""
-        aimed, here = self._aimed.pop(event, None), self.focused
-        if aimed is None or aimed is here or not isinstance(here, Input):
-            return False
-        again = events.Key(event.key, event.character)
-        self._aimed[again] = here
-        if not event.is_printable:
-            self._awaited, self._acting_since_s = again, monotonic()
-        here._forward_event(again)  # noqa: SLF001 - as Textual's App does
-        return True
+    def _give_up(self, turn: int) -> None:
+        self._commands = 0
+        self.call_later(self._acted, turn)
+
+    def _is_too_early(self, event: events.Key) -> bool:
+        screen = self.screen if self.screen_stack else None
+        return isinstance(screen, Question) and event.time < screen.asked_at_s

@@ -9,11 +9,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from cohete_tui.keys_in_order import Question
 
-class AskDialog(ModalScreen[str | None]):
+
+class AskDialog(Question[str | None]):
     """Gives what was typed; None where it was left. A secret is shown as dots, and kept nowhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", id="ask.cancel")]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.screen import Screen
 from textual.widgets import Button, Input
 
 from cohete_tui.changing import Looked, change_lines, to_do
+from cohete_tui.keys_in_order import Question
 from cohete_tui.widgets.lines import LinesPanel
+
+T = TypeVar("T")
 
 TYPE_FROM = 5
 """From so many boards on, or where one may reboot, their number is typed."""
@@ -26,7 +29,7 @@ class Agreed:
     reboot: bool
 
 
-class ChangeDialog(ModalScreen[Agreed | None]):
+class ChangeDialog(Question[Agreed | None]):
     """Shows everything a change would run; Cancel has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -111,3 +114,13 @@ class ChangeDialog(ModalScreen[Agreed | None]):
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#list").scroll_relative(y=lines, animate=False)
+
+
+async def agreed_to(screen: Screen[T], intent: str, looked: Looked) -> Agreed | None:
+    """Ask on behalf of a screen; not over what somebody has opened meanwhile."""
+    # Not `is_current`, which also holds beneath a line to type into.
+    if screen.app.screen is not screen:
+        screen.notify(f"Not asked, for you went on to something else: {intent}.", timeout=6,
+                      severity="warning", markup=False)  # fmt: skip
+        return None
+    return await screen.app.push_screen_wait(ChangeDialog(intent, looked))

@@ -9,16 +9,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from cohete.fleet.state import Device
+from cohete_tui.keys_in_order import Question
 
 TYPE_FROM = 5
 """From this many hosts on, their number has to be typed."""
 
 
-class HostKeyDialog(ModalScreen[bool]):
+class HostKeyDialog(Question[bool]):
     """Shows fingerprints; True once a person said that these are the keys of these boards."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

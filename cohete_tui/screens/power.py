@@ -206,7 +206,7 @@ class PowerScreen(ChartedScreen[None]):
 
     @work(exclusive=True, group="change", exit_on_error=False)
     async def _change(self, changes: Changes, action: Action) -> None:
-        from cohete_tui.screens.change import ChangeDialog
+        from cohete_tui.screens.change import agreed_to
         from cohete_tui.screens.running import RunningScreen, look_at_all
 
         devices = self.devices
@@ -215,7 +215,7 @@ class PowerScreen(ChartedScreen[None]):
         looked = await look_at_all(changes, devices, action)
         self._is_looking = False
         self.flush()
-        agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
+        agreed = await agreed_to(self, action.intent, looked)
         if agreed is not None:
             running = RunningScreen(changes, action, devices, looked, reboot=agreed.reboot)
             await self.app.push_screen_wait(running)

@@ -260,7 +260,7 @@ class SetupScreen(CoheteScreen[str]):
 
     async def _run_there(self, action: Action, changes: Changes) -> bool:
         from cohete.provision.disk import ConsentNeeded
-        from cohete_tui.screens.change import ChangeDialog
+        from cohete_tui.screens.change import agreed_to
         from cohete_tui.screens.running import RunningScreen, look_at_all
 
         looked = await look_at_all(changes, [self.device], action)
@@ -275,7 +275,7 @@ class SetupScreen(CoheteScreen[str]):
                 text = "Nothing was done: what you typed does not name this disk and its size."
                 self.notify(text, severity="warning", markup=False)
                 return False
-        agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
+        agreed = await agreed_to(self, action.intent, looked)
         if agreed is None:
             return False
         screen = RunningScreen(changes, action, [self.device], looked, reboot=agreed.reboot)

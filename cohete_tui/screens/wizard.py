@@ -362,7 +362,7 @@ class WizardScreen(FilteredScreen[None]):
     @work(exclusive=True, group="deploy", exit_on_error=False)
     async def _deploy(self, changes: Changes, path: Path) -> None:
         from cohete.cli.deploy import put_of
-        from cohete_tui.screens.change import ChangeDialog
+        from cohete_tui.screens.change import agreed_to
         from cohete_tui.screens.running import RunningScreen, look_at_all
 
         try:
@@ -373,7 +373,7 @@ class WizardScreen(FilteredScreen[None]):
             return
         devices = [device for device in self._devices if device.id in self.choice.boards]
         looked = await look_at_all(changes, devices, action)
-        agreed = await self.app.push_screen_wait(ChangeDialog(action.intent, looked))
+        agreed = await agreed_to(self, action.intent, looked)
         if agreed is not None:
             screen = RunningScreen(changes, action, devices, looked, reboot=False)
             await self.app.push_screen_wait(screen)

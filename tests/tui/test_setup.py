@@ -539,6 +539,7 @@ async def test_a_board_that_takes_no_key_yet_is_logged_into_by_its_password(
         async with app.run_test(size=(80, 24)) as pilot:
             await until(lambda: isinstance(app.screen, AskDialog))
             await until(lambda: f"Password of nvidia@127.0.0.1:{port}" in text_of(app))
+            await settle(pilot)
             await pilot.press(*"nvidia", "enter")
             # It serves nothing: the board is tried again, and asks again.
             await until(lambda: said[:1] == ["nvidia"])
