@@ -156,10 +156,7 @@ class Quantizer:
         self._remove()
         with self._part.open("wb") as file:
             file.write(self._plan.header)
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, need)
-            else:
-                file.truncate(need)
+            file.truncate(need)
         self._journal.begin(self._key())
         return 0
 

@@ -372,7 +372,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_bad(
             raise OSError(number, os.strerror(number))
 
         with monkeypatch.context() as patch:
-            patch.setattr(os, "posix_fallocate", fails)
+            patch.setattr(os, "pwrite", fails)
             with pytest.raises(CoheteError, match=words):
                 made(source, target, Recipe(Level.Q4_0))
         assert not target.exists()
