@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from cohete.clock import ManualClock
 from cohete.fleet.garbage import (
     LOOK_S,
     NEW_BLOCKS,
+    NEW_PART,
     NEW_S,
     PERIOD_S,
     SETTLED_S,
@@ -26,6 +28,11 @@ class Ring:
 
     def __init__(self) -> None:
         self.itself = self
+
+
+def enough() -> int:
+    """So many new ones are looked through, whatever else is there; each is a block at least."""
+    return round(1.1 * max(NEW_BLOCKS, sys.getallocatedblocks() // NEW_PART))
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +78,9 @@ async def test_what_grows_and_stays_is_looked_through_less_often(
     collect = gc.collect
     monkeypatch.setattr(gc, "collect", lambda: looks.append(collect()))
     kept: list[list[Ring]] = []
+    half = enough() // 2
     for _ in range(8):
-        kept.append([Ring() for _ in range(NEW_BLOCKS // 2)])
+        kept.append([Ring() for _ in range(half)])
         await clock.advance(LOOK_S)
     assert 2 <= len(looks) <= 4
     task.cancel()
@@ -88,7 +96,7 @@ async def test_much_that_is_new_does_not_wait() -> None:
     few = weakref.ref(Ring())
     await clock.advance(LOOK_S)
     assert few() is not None
-    for _ in range(NEW_BLOCKS):
+    for _ in range(enough()):
         Ring()
     await clock.advance(LOOK_S)
     assert few() is None
