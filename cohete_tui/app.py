@@ -65,7 +65,6 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
     ) -> None:
         super().__init__(launch, session, timer=timer)
         self.event_log = EventLog()
-        self._in_front = True
         self._typed = TypedLines(None if launch.served else user_state_path("cohete") / "typed")
         self.looks = launch.looks
         self.own_themes = themes.built_in()
@@ -224,12 +223,9 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
             return
         try:
             argv = self._session.shell_argv(device)
-            self._in_front = False
             await run_in_terminal(self, argv, f"A shell on {device.id}; `exit` comes back.")
         except CoheteError as error:
             self.show_error(error)
-        finally:
-            self._in_front = True
 
     def type_command(self, text: str = "") -> None:
         """Ask for a command line, beginning with `text`, and run it on the screen beneath."""
@@ -313,8 +309,6 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
         await self.screen.run_action(name if hasattr(self.screen, _method(name)) else f"app.{name}")
 
     def _on_signal(self, number: int) -> None:
-        if number == signal.SIGINT and not self._in_front:
-            return
         if not _terminal_is_there():
             # Whatever is still written must not block on a terminal that is gone.
             nowhere = os.open(os.devnull, os.O_RDWR)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
@@ -14,18 +17,23 @@ from cohete.errors import CoheteError
 if TYPE_CHECKING:
     from textual.app import App
 
+# Ctrl+C and ctrl+\.
+_FROM_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+
 
 async def run_in_terminal(app: App[None], argv: Sequence[str], title: str) -> int:
     """Run a program in this terminal and come back; its exit status. Raises CoheteError.
 
-    Samples go on arriving meanwhile; nothing is drawn.
+    Samples go on arriving meanwhile; nothing is drawn. What was typed for the program and not
+    read by it goes with it: on the dashboard the same letters would be keys.
     """
     try:
-        with app.batch_update(), app.suspend():
+        with app.batch_update(), app.suspend(), _keyboard_signals_ignored():
             sys.stdout.write(f"\r\n{title}\r\n\r\n")
             sys.stdout.flush()
-            process = await asyncio.create_subprocess_exec(*argv)
-            return await process.wait()
+            status = await _end_of(_begin(argv))
+            _drop_what_was_typed()
+            return status
     except SuspendNotSupported:
         raise CoheteError("a shell needs a terminal of its own") from None
     except OSError as error:
@@ -33,3 +41,43 @@ async def run_in_terminal(app: App[None], argv: Sequence[str], title: str) -> in
             f"cannot run {argv[0]}: {(error.strerror or 'unknown reason').lower()}",
             hint="Is the OpenSSH client installed?",
         ) from None
+
+
+def _begin(argv: Sequence[str]) -> int:
+    # The only way to begin a program that heeds what this process ignores.
+    return os.posix_spawnp(argv[0], list(argv), os.environ, setsigdef=_FROM_THE_KEYBOARD)
+
+
+async def _end_of(pid: int) -> int:
+    waiting = asyncio.create_task(asyncio.to_thread(os.waitpid, pid, 0))
+    try:
+        _, status = await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        # The dashboard ends, and its terminal is no longer there for both.
+        os.kill(pid, signal.SIGHUP)
+        raise
+    return os.waitstatus_to_exitcode(status)
+
+
+@contextlib.contextmanager
+def _keyboard_signals_ignored() -> Iterator[None]:
+    """As system(3) has it: what is pressed is for the program that runs.
+
+    Ignored by the kernel, not by a handler: one that is told late, when the program has ended
+    already, would end the dashboard.
+    """
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _FROM_THE_KEYBOARD}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+            signal.siginterrupt(number, False)
+
+
+def _drop_what_was_typed() -> None:
+    import termios
+
+    if (stdin := sys.__stdin__) is not None:
+        with contextlib.suppress(OSError, ValueError, termios.error):
+            termios.tcflush(stdin.fileno(), termios.TCIFLUSH)

@@ -165,7 +165,11 @@ async def test_a_shell_takes_the_terminal_and_gives_it_back(
     tools = tmp_path / "bin"
     tools.mkdir()
     ssh = tools / "ssh"
-    ssh.write_text('#!/bin/sh\ntrap "echo INT" INT\necho "ARGV $*"\nread a\nread b\n')
+    # It reads the line `a`; `b` is left over.
+    ssh.write_text(
+        '#!/bin/sh\ntrap "echo INT" INT\ntrap "echo STOP" QUIT\necho "ARGV $*"\n'
+        'until [ "$line" ]; do read line; done\n'
+    )
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     async with simulated("nano", folder=tmp_path) as (fleet, _, _):
@@ -178,12 +182,36 @@ async def test_a_shell_takes_the_terminal_and_gives_it_back(
             quiet = len(shown.read())
             shown.press(b"\x03")
             await until(lambda: b"INT" in shown.read()[quiet:])
+            shown.press(b"\x1c")
+            await until(lambda: b"STOP" in shown.read()[quiet:])
             assert b"\x1b[" not in shown.read()[quiet:]
             shown.press(b"a\nb\n")
             await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
             shown.press(b"q")
             await until(shown.ended)
         assert shown.status == 0
+        # Left over, `b` would have grouped the fleet.
+        assert "by tag" not in _CSI.sub(b"", shown.output[quiet:]).decode()
+
+
+async def test_a_dashboard_that_is_ended_takes_its_shell_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    ssh = tools / "ssh"
+    ssh.write_text('#!/bin/sh\ntrap "echo HUP; exit" HUP\necho "ARGV"\nread line\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    async with simulated("nano", folder=tmp_path):
+        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
+            await until(lambda: "● live" in shown.text())
+            shown.press(b"!")
+            await until(lambda: "ARGV" in shown.text())
+            os.kill(shown.pid, signal.SIGTERM)
+            await until(shown.ended, 8)
+            assert shown.status == 143
+            assert "HUP" in shown.text()
 
 
 async def test_a_recording_is_made_by_command_and_played_in_the_terminal(tmp_path: Path) -> None:
