@@ -189,7 +189,7 @@ class HistoryFiles:
         waiting = self._touched(fine, device, begin_ms, end_ms, unit_ms)
         for unit in sorted(waiting - self._touched(coarse, device, begin_ms, end_ms, unit_ms)):
             begin = unit * unit_ms
-            stored = [part.chunk for part in self.read(device, begin, begin + unit_ms - 1, (fine,))]
+            stored = (part.chunk for part in self.read(device, begin, begin + unit_ms - 1, (fine,)))
             points = condensed(stored, begin, begin + unit_ms, step_ms)
             if len(points):
                 self._insert(coarse, begin // DAY_MS, [NewChunk(device, points)])

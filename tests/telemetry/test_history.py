@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cohete.telemetry import condense
 from cohete.telemetry.chunk import Chunk
 from cohete.telemetry.files import DAY_MS, HOUR_MS, MINUTE_MS, HistoryFiles, NewChunk
 from cohete.telemetry.past import Limits
@@ -225,3 +226,33 @@ def test_kill_9_while_writing_leaves_whole_chunks(tmp_path: Path) -> None:
         assert len(found.times_ms) >= (last + 1) * 60
         assert len(found.times_ms) % 60 == 0
     assert not files.troubles
+
+
+def test_points_are_the_same_however_many_samples_are_taken_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = random.Random(5)
+    chunks = []
+    for nth in range(12):
+        times = sorted(rng.sample(range(nth * 50_000, nth * 50_000 + 60_000), 40))
+        columns = {
+            f"c{column}": [rng.choice((None, rng.randrange(100), -7)) for _ in times]
+            for column in range(1 + nth % 3)
+        }
+        chunks.append(Chunk.of(times, columns))
+    found = []
+    for at_once in (1, 70, 1_000_000):
+        monkeypatch.setattr(condense, "AT_ONCE", at_once)
+        points = condense.condensed(iter(chunks), 20_000, 500_000, 7_000)
+        found.append((points.times_ms, points.columns))
+    assert found[0] == found[1] == found[2]
+    times_ms, means = found[0]
+    lows = means["c0<"]
+    within = [
+        value
+        for chunk in chunks
+        for at_ms, value in zip(chunk.times_ms, chunk.columns["c0"], strict=True)
+        if 21_000 <= at_ms < 28_000 and value is not None
+    ]
+    assert lows[times_ms.index(21_000)] == min(within)
+    assert means["c0"][times_ms.index(21_000)] == round(sum(within) / len(within))
