@@ -251,7 +251,7 @@ def seconds_of(candidate: Candidate) -> dict[str, float]:
 
     from cohete.quantize.shapes import parameters
     from cohete.quantize.slabs import encoded
-    from cohete.quantize.types import Level, TensorType
+    from cohete.quantize.types import Encoder, Level, TensorType
 
     sample = (np.random.default_rng(1).standard_normal(1 << 18) * 0.02).astype(np.float16)
     raw = sample.view(np.uint8)
@@ -259,7 +259,7 @@ def seconds_of(candidate: Candidate) -> dict[str, float]:
     found: dict[str, float] = {}
     for level in Level:
         began = time.perf_counter()
-        encoded(raw, TensorType.F16, level.type, by_search=False)
+        encoded(raw, TensorType.F16, level.type, Encoder.REFERENCE)
         took = time.perf_counter() - began
         found[level.value] = took / raw.size * total / (os.cpu_count() or 1)
     return found

@@ -99,7 +99,8 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 @click.option(
     "--text",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Measure perplexity on this text, before and after.",
+    help="Measure perplexity on this text, before and after. With --quality or --fit its first "
+    "half decides how each tensor of a small model is encoded.",
 )
 @click.option(
     "--report",
@@ -193,8 +194,11 @@ def command(
         _say_plan(plan, path, as_json=as_json)
         return
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
+    choice = ""
+    if text is not None and plan.by_search:
+        plan, choice = _chosen(plan, text, as_json=as_json)
     outcome = _run(plan, path, workers, as_json=as_json)
-    _say(outcome, plan.model.paths[0], path, text, report_path, as_json=as_json)
+    _say(outcome, plan.model.paths[0], path, text, report_path, choice, as_json=as_json)
 
 
 def _fitted(
@@ -273,6 +277,24 @@ def _say_plan(plan: Plan, path: Path, *, as_json: bool) -> None:
     )
 
 
+def _chosen(plan: Plan, text: Path, *, as_json: bool) -> tuple[Plan, str]:
+    import time
+
+    from cohete.quantize.choosing import chosen_on
+    from cohete.quantize.run import Progress
+
+    begun = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        left_s = (time.monotonic() - begun) / done * (total - done)
+        (json_progress if as_json else bar_progress)(
+            Progress("choosing", done * plan.input_bytes // total, plan.input_bytes, 0.0, left_s,
+                     "cpu")
+        )  # fmt: skip
+
+    return chosen_on(plan, text, tell)
+
+
 def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> Outcome:
     import signal
 
@@ -308,6 +330,7 @@ def _say(
     path: Path,
     text: Path | None,
     report_path: Path | None,
+    choice: str = "",
     *,
     as_json: bool,
 ) -> None:
@@ -319,8 +342,9 @@ def _say(
     if text is not None:
         from cohete.quantize.measuring import measured_change
 
-        change = measured_change(source, path, text)
-    report = report_of(outcome, path, change)
+        is_chosen = outcome.manifest.encoder.startswith("chosen")
+        change = measured_change(source, path, text, second_half=is_chosen)
+    report = report_of(outcome, path, change, choice)
     if report_path is not None:
         is_json = report_path.suffix == ".json"
         page = json_of(report) if is_json else as_text(report)

@@ -8,26 +8,46 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import GgufError, read_model
 from cohete.quantize.report import PerplexityChange
+
+if TYPE_CHECKING:
+    from cohete.quantize.perplexity import Tokens
 
 TOOL = "llama-perplexity"
 TOOL_LIMIT_S = 3600
 _FINAL = re.compile(r"Final estimate: PPL = (\d{1,9}\.\d{1,9})")
 
 
-def measured_change(source: Path, made: Path, text: Path) -> PerplexityChange:
-    """How much perplexity rose, or why that cannot be told. Raises CoheteError for the text."""
+FAILURES = (
+    GgufError, ValueError, ArithmeticError, LookupError, MemoryError, struct.error,
+)  # fmt: skip
+"""Of a model that cannot be worked out here, perhaps because its header lies: it can be made all
+the same."""
+
+
+def why_not(error: BaseException) -> str:
+    """One of FAILURES for a person."""
+    if isinstance(error, GgufError):
+        return error.what
+    return f"it cannot be worked out: {error or type(error).__name__}"
+
+
+def measured_change(
+    source: Path, made: Path, text: Path, *, second_half: bool = False
+) -> PerplexityChange:
+    """How much perplexity rose, or why that cannot be told. Raises CoheteError for the text.
+
+    `second_half`: of a text whose first half decided how the model was made.
+    """
     words = text_of(text)
     try:
-        return _here(source, made, words)
-    except GgufError as error:
-        why = error.what
-    except (ValueError, ArithmeticError, LookupError, MemoryError, struct.error) as error:
-        # A header that lies: the model was made all the same.
-        why = f"it cannot be worked out: {error or type(error).__name__}"
+        return _here(source, made, words, second_half=second_half)
+    except FAILURES as error:
+        why = why_not(error)
     tool = shutil.which(TOOL)
     if tool is None:
         return PerplexityChange(how="not measured", source=f"{why}; {TOOL} is not installed")
@@ -47,20 +67,26 @@ def text_of(path: Path) -> str:
         raise CoheteError(f"it cannot be read as text: {error}", where=str(path)) from None
 
 
-def _here(source: Path, made: Path, words: str) -> PerplexityChange:
+def tokens_of(source: Path, words: str) -> Tokens:
+    """A text as a model's tokens. Raises one of FAILURES."""
     import numpy as np
 
-    from cohete.quantize.perplexity import CONTEXT, measure
     from cohete.quantize.tokens import MAX_TEXT, tokenizer_of
 
-    tokens = tokenizer_of(read_model(source)).encode(words[:MAX_TEXT])
-    found = measure(source, made, np.array(tokens, np.int64))
+    return np.array(tokenizer_of(read_model(source)).encode(words[:MAX_TEXT]), np.int64)
+
+
+def _here(source: Path, made: Path, words: str, *, second_half: bool) -> PerplexityChange:
+    from cohete.quantize.perplexity import CONTEXT, measure
+
+    tokens = tokens_of(source, words)
+    found = measure(source, made, tokens[len(tokens) // 2 :] if second_half else tokens)
     if not math.isfinite(found.percent):
         raise ValueError("its predictions are no numbers")
     return PerplexityChange(
         how="measured",
         percent=found.percent,
-        source=f"{found.tokens} tokens, context {CONTEXT}",
+        source=f"{found.tokens} tokens{' of the second half' * second_half}, context {CONTEXT}",
         before=found.base,
         after=found.found,
         divergence=found.divergence if math.isfinite(found.divergence) else None,

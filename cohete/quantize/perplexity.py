@@ -62,11 +62,11 @@ class Forward:
         self._interleaved = model.architecture == "llama"
         self._epsilon = _float(model, "attention.layer_norm_rms_epsilon", 1e-5)
         self._base = _float(model, "rope.freq_base", 10_000.0)
-        self._weights = dict(_weights(model))
+        self.weights = dict(_weights(model))
 
     def log_probabilities(self, tokens: Tokens, begin: int = 0) -> Floats:
         """Of every token, at each place from `begin` on: shape (places, vocabulary)."""
-        weights = self._weights
+        weights = self.weights
         x = weights["token_embd.weight"][tokens]
         turn = self._turns(len(tokens))
         for layer in range(self.shape.layers):
@@ -78,14 +78,18 @@ class Forward:
         found: Floats = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return found
 
+    def predictions(self, chunk: Tokens) -> Floats:
+        """Log-probabilities at the places of a chunk that are scored: its second half."""
+        return self.log_probabilities(chunk, len(chunk) // 2)[:-1]
+
     def _norm(self, x: Floats, name: str) -> Floats:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
-        found: Floats = x / scale * self._weights[name]
+        found: Floats = x / scale * self.weights[name]
         return found
 
     def _linear(self, x: Floats, name: str) -> Floats:
-        found = x @ self._weights[f"{name}.weight"].T
-        bias = self._weights.get(f"{name}.bias")
+        found = x @ self.weights[f"{name}.weight"].T
+        bias = self.weights.get(f"{name}.bias")
         return found if bias is None else found + bias
 
     def _attention(self, block: str, x: Floats, turn: tuple[Floats, Floats]) -> Floats:
@@ -94,7 +98,7 @@ class Forward:
         q = self._linear(h, f"{block}attn_q").reshape(count, shape.heads, shape.key)
         k = self._linear(h, f"{block}attn_k").reshape(count, shape.kv_heads, shape.key)
         v = self._linear(h, f"{block}attn_v").reshape(count, shape.kv_heads, shape.value)
-        if f"{block}attn_q_norm.weight" in self._weights:
+        if f"{block}attn_q_norm.weight" in self.weights:
             q = self._norm(q, f"{block}attn_q_norm.weight")
             k = self._norm(k, f"{block}attn_k_norm.weight")
         q, k = self._turned(q, turn), self._turned(k, turn)
@@ -142,10 +146,9 @@ def measure(base: Path, made: Path, tokens: Tokens, context: int = CONTEXT) -> M
     first = one.model.number("tokenizer.ggml.bos_token_id")
     lost = divergence = wrong = 0.0
     scored = 0
-    for chunk in _chunks(tokens, context, first):
+    for chunk in chunks_of(tokens, context, first):
         half = context // 2
-        a = one.log_probabilities(chunk, half)[:-1]
-        b = other.log_probabilities(chunk, half)[:-1]
+        a, b = one.predictions(chunk), other.predictions(chunk)
         wanted, places = chunk[half + 1 :], np.arange(context - half - 1)
         lost -= float(a[places, wanted].sum())
         wrong -= float(b[places, wanted].sum())
@@ -156,7 +159,8 @@ def measure(base: Path, made: Path, tokens: Tokens, context: int = CONTEXT) -> M
     return Measured(math.exp(lost / scored), math.exp(wrong / scored), divergence / scored, scored)
 
 
-def _chunks(tokens: Tokens, context: int, first: int | None) -> Iterator[Tokens]:
+def chunks_of(tokens: Tokens, context: int, first: int | None) -> Iterator[Tokens]:
+    """A text cut into chunks of `context` tokens, each with `first` for its beginning."""
     for at in range(0, len(tokens) - context + 1, context):
         chunk = np.array(tokens[at : at + context], np.int64)
         if first is not None:

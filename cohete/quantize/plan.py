@@ -17,7 +17,7 @@ from cohete.quantize.gguf import (
     scalar_pair,
 )
 from cohete.quantize.mixture import OUTPUT, About, Recipe, may_change, order, type_of, unused
-from cohete.quantize.types import PLAIN, TensorType
+from cohete.quantize.types import PLAIN, SEARCHED, Encoder, TensorType
 
 QUANTIZATION_VERSION = 2
 REQUANTIZED = frozenset(
@@ -34,6 +34,7 @@ class Output:
     source: Tensor
     type: TensorType
     offset: int
+    encoder: Encoder = Encoder.REFERENCE
 
     @property
     def name(self) -> str:
@@ -121,7 +122,12 @@ def plan_model(
     header = header_bytes(
         pairs, [(tensor.name, tensor.shape, kind, offset) for tensor, kind, offset in listed]
     )
-    outputs = tuple(Output(tensor, kind, len(header) + offset) for tensor, kind, offset in listed)
+    encoder = Encoder.SEARCH if by_search else Encoder.REFERENCE
+    outputs = tuple(
+        Output(tensor, kind, len(header) + offset,
+               encoder if kind in SEARCHED else Encoder.REFERENCE)
+        for tensor, kind, offset in listed
+    )  # fmt: skip
     return Plan(model, recipe, by_search, header, outputs)
 
 

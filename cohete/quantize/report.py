@@ -59,9 +59,13 @@ class Report:
     worst: tuple[TensorError, ...]
     perplexity: PerplexityChange
     warnings: tuple[str, ...]
+    choice: str = ""
+    """How encoders were chosen on a text, or why they were not."""
 
 
-def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None = None) -> Report:
+def report_of(
+    outcome: Outcome, path: Path, perplexity: PerplexityChange | None = None, choice: str = ""
+) -> Report:
     """The report of a run; with a measured change of perplexity, else with the published one."""
     manifest = outcome.manifest
     errors = [
@@ -91,6 +95,7 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
         worst=tuple(errors[:WORST]),
         perplexity=change,
         warnings=_warnings(level, change),
+        choice=choice,
     )
 
 
@@ -147,6 +152,8 @@ def as_text(report: Report) -> str:
         lines.append(
             f"perplexity: {perplexity.percent:+.2g} %, {perplexity.how} ({perplexity.source})"
         )
+    if report.choice:
+        lines.append(f"encoders: {report.choice}")
     if report.worst:
         lines.append("lost most, of their own size:")
         lines += [f"  {100 * each.relative_error:5.2f} %  {each.type:5}  {each.name}"

@@ -33,7 +33,7 @@ from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.slabs import DIGEST, SLAB, Made, Slab, TooLarge, digest
 from cohete.quantize.tensors import TensorMade, no_numbers, note_of, relative_error, spans_of
-from cohete.quantize.types import TensorType
+from cohete.quantize.types import SEARCHED, Encoder, TensorType
 
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
@@ -170,7 +170,15 @@ class Quantizer:
 
     @property
     def _encoder(self) -> str:
-        return SEARCH_ENCODER if self._plan.by_search else ENCODER
+        """What it is known by in a manifest: tensors of another one are made anew."""
+        found = {each.encoder for each in self._plan.outputs if each.type in SEARCHED}
+        if found <= {Encoder.REFERENCE}:
+            return ENCODER
+        if found == {Encoder.SEARCH}:
+            return SEARCH_ENCODER
+        told = [search.VERSION, search.NEAR_VERSION,
+                *((each.name, each.encoder) for each in self._plan.outputs)]  # fmt: skip
+        return f"chosen-{digest(json.dumps(told).encode())[:16]}"
 
     def _resume(self) -> int:
         """Take over what a run that was killed has finished, after reading it back."""
@@ -225,7 +233,7 @@ class Quantizer:
             slab = Slab(
                 index, nth, str(source.path), source.offset + source.type.size(at), count,
                 source.type, str(self._part), output.offset + output.type.size(at), output.type,
-                self._plan.by_search,
+                output.encoder,
             )  # fmt: skip
             if old is not None and nth < len(old[0].pieces):
                 was, made = old[0].pieces[nth]

@@ -8,7 +8,7 @@ none is better, the reference's. It needs nothing but the weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +25,15 @@ from cohete.quantize.encode import (
     take,
 )
 from cohete.quantize.lanes import BLOCK, LANES, Bytes, Floats, Lanes, wide
-from cohete.quantize.types import TensorType
+from cohete.quantize.types import Encoder, TensorType
 
 VERSION = 2
 """Part of what a quantized tensor is known by: other candidates give other bytes."""
+NEAR_VERSION = 1
 CANDIDATES = (-0.8, -0.4, 0.0, 0.4, 0.9)
 """What is added to the highest code before the scale is taken from the largest number."""
-_TURNS = 3
+NEAR = (-0.2, 0.2)
+_TURNS, _NEAR_TURNS = 3, 1
 _BEGIN = np.float32(0.98)
 _BEGIN_AT = np.float32(0.01)
 """How much of the range the first turn begins with, and from where."""
@@ -55,7 +57,7 @@ def _quiet() -> np.errstate:
     return np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
 
-def _symmetric(lanes: Lanes, bits: int) -> Parts:
+def _symmetric(lanes: Lanes, bits: int, candidates: Sequence[float] = CANDIDATES) -> Parts:
     """Q4_0 and Q5_0: codes around zero, times one scale."""
     half = np.float32(1 << (bits - 1))
     x = lanes.plain()
@@ -65,7 +67,7 @@ def _symmetric(lanes: Lanes, bits: int) -> Parts:
     best = plain.copy()
     work, codes = np.empty_like(x), np.empty_like(x)
     with _quiet():
-        for more in CANDIDATES:
+        for more in candidates:
             tried = inverse(peak / np.float32(-(float(half) + more)))
             np.multiply(x, wide(tried), out=codes)
             np.rint(codes, out=codes)
@@ -99,7 +101,7 @@ def _symmetric_codes(
     return codes, _sum(work)
 
 
-def _offset(lanes: Lanes, bits: int) -> Parts:
+def _offset(lanes: Lanes, bits: int, turns: int = _TURNS) -> Parts:
     """Q4_1 and Q5_1: codes from zero, times a scale, plus an offset."""
     most = np.float32((1 << bits) - 1)
     x = lanes.plain()
@@ -110,7 +112,7 @@ def _offset(lanes: Lanes, bits: int) -> Parts:
     m: Floats = low + (high - low) * _BEGIN_AT
     codes, work = np.empty_like(x), np.empty_like(x)
     with _quiet():
-        for _ in range(_TURNS):
+        for _ in range(turns):
             np.subtract(x, wide(m), out=codes)
             codes *= wide(inverse(d))
             np.rint(codes, out=codes)
@@ -165,27 +167,22 @@ def _packed(codes: Bytes, bits: int, *scales: Floats) -> Parts:
     return *heads, fifths(codes), nibbles(codes)
 
 
-def q4_0(lanes: Lanes) -> Parts:
-    return _symmetric(lanes, 4)
-
-
-def q5_0(lanes: Lanes) -> Parts:
-    return _symmetric(lanes, 5)
-
-
-def q4_1(lanes: Lanes) -> Parts:
-    return _offset(lanes, 4)
-
-
-def q5_1(lanes: Lanes) -> Parts:
-    return _offset(lanes, 5)
-
-
-ENCODERS: dict[TensorType, Callable[[Lanes], Parts]] = {
-    **encode.ENCODERS,
-    TensorType.Q4_0: q4_0,
-    TensorType.Q4_1: q4_1,
-    TensorType.Q5_0: q5_0,
-    TensorType.Q5_1: q5_1,
+ENCODERS: Mapping[Encoder, Mapping[TensorType, Callable[[Lanes], Parts]]] = {
+    Encoder.REFERENCE: encode.ENCODERS,
+    Encoder.SEARCH: {
+        **encode.ENCODERS,
+        TensorType.Q4_0: lambda lanes: _symmetric(lanes, 4),
+        TensorType.Q5_0: lambda lanes: _symmetric(lanes, 5),
+        TensorType.Q4_1: lambda lanes: _offset(lanes, 4),
+        TensorType.Q5_1: lambda lanes: _offset(lanes, 5),
+    },
+    Encoder.NEAR: {
+        **encode.ENCODERS,
+        TensorType.Q4_0: lambda lanes: _symmetric(lanes, 4, NEAR),
+        TensorType.Q5_0: lambda lanes: _symmetric(lanes, 5, NEAR),
+        TensorType.Q4_1: lambda lanes: _offset(lanes, 4, _NEAR_TURNS),
+        TensorType.Q5_1: lambda lanes: _offset(lanes, 5, _NEAR_TURNS),
+    },
 }
-"""The same shapes as `encode.ENCODERS`; Q8_0 has nothing to gain."""
+"""The same shapes as `encode.ENCODERS`; Q8_0 has nothing to gain. A search that goes less far has
+somewhat more error, and another one: of use where what counts can be measured (`choosing`)."""

@@ -23,7 +23,7 @@ from cohete.quantize.mixture import EMBEDDING, OUTPUT, Recipe, may_change, type_
 from cohete.quantize.plan import about, plan_model
 from cohete.quantize.slabs import encoded
 from cohete.quantize.tensors import no_numbers
-from cohete.quantize.types import PLAIN, Level, TensorType
+from cohete.quantize.types import PLAIN, Encoder, Level, TensorType
 
 LADDER = (TensorType.Q4_0, TensorType.Q4_1, TensorType.Q5_0, TensorType.Q5_1, TensorType.Q6_K,
           TensorType.Q8_0, TensorType.F16)  # fmt: skip
@@ -192,5 +192,10 @@ def _lost(sample: Bytes, kind: TensorType, wanted: TensorType, *, search: bool) 
     squares = float(np.dot(numbers, numbers))
     if squares == 0:
         return 0.0
-    lost = decode(encoded(sample, kind, wanted, by_search=search), wanted) - numbers
+    lost = (
+        decode(
+            encoded(sample, kind, wanted, Encoder.SEARCH if search else Encoder.REFERENCE), wanted
+        )
+        - numbers
+    )
     return float(np.dot(lost, lost)) / squares

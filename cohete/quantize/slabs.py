@@ -13,9 +13,9 @@ from xxhash import xxh3_128_hexdigest
 
 from cohete.quantize import encode, search
 from cohete.quantize.decode import decode
-from cohete.quantize.lanes import Bytes, NotFinite, columns_of, is_finite, lanes_of, rows_of
+from cohete.quantize.lanes import Bytes, Floats, NotFinite, columns_of, is_finite, lanes_of, rows_of
 from cohete.quantize.q6k import SUPER, q6_k
-from cohete.quantize.types import PLAIN, TensorType
+from cohete.quantize.types import PLAIN, Encoder, TensorType
 
 SLAB = 1 << 21
 """Numbers of a piece: 4 MiB of F16."""
@@ -58,7 +58,7 @@ class Slab:
     out: str
     out_offset: int
     out_kind: TensorType
-    by_search: bool = False
+    encoder: Encoder = Encoder.REFERENCE
     old: str = ""
     old_offset: int = 0
     old_source: str = ""
@@ -124,7 +124,7 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
     if kind not in PLAIN and kind is not slab.out_kind:
         raw, kind = decode(raw, kind).view(np.uint8), TensorType.F32
     # The encoders of blocks find what is no number by themselves, at less than a look of its own.
-    is_checked = slab.out_kind in encode.ENCODERS and not slab.by_search
+    is_checked = slab.out_kind in encode.ENCODERS and slab.encoder is Encoder.REFERENCE
     if kind in PLAIN and not is_checked and not is_finite(raw, kind):
         raise NotFinite(slab.tensor)
     if slab.kind is slab.out_kind:
@@ -135,7 +135,7 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
     for chunk in _chunks(raw, kind, at_once):
         size = slab.out_kind.size(chunk.size // kind.size(1))
         try:
-            _encode(chunk, kind, slab.out_kind, out[at : at + size], by_search=slab.by_search)
+            _encode(chunk, kind, slab.out_kind, out[at : at + size], slab.encoder)
         except NotFinite:
             raise NotFinite(slab.tensor) from None
         at += size
@@ -158,19 +158,17 @@ def _holds(out: Bytes, kind: TensorType) -> bool:
     )
 
 
-def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, *, by_search: bool) -> Bytes:
+def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, encoder: Encoder) -> Bytes:
     """Plain numbers as `wanted`, flat. Whole blocks only.
 
     Raises NotFinite for blocks of what is no number; with search they may be made all the same.
     """
     out = np.empty(wanted.size(raw.size // kind.size(1)), np.uint8)
-    _encode(raw, kind, wanted, out, by_search=by_search)
+    _encode(raw, kind, wanted, out, encoder)
     return out
 
 
-def _encode(
-    raw: Bytes, kind: TensorType, wanted: TensorType, out: Bytes, *, by_search: bool
-) -> None:
+def _encode(raw: Bytes, kind: TensorType, wanted: TensorType, out: Bytes, encoder: Encoder) -> None:
     if wanted is TensorType.F16:
         out[:] = encode.f16(raw, kind)
     elif wanted is TensorType.F32:
@@ -178,8 +176,18 @@ def _encode(
     elif wanted is TensorType.Q6_K:
         out[:] = q6_k(columns_of(raw, kind, SUPER)).reshape(-1)
     else:
-        encoders = search.ENCODERS if by_search else encode.ENCODERS
-        encode.join(encoders[wanted](lanes_of(raw, kind)), out)
+        encode.join(search.ENCODERS[encoder][wanted](lanes_of(raw, kind)), out)
+
+
+def lossy(raw: Bytes, kind: TensorType, wanted: TensorType, encoder: Encoder) -> Floats:
+    """Plain numbers as they come back out of `wanted`, flat. Raises NotFinite."""
+    if not is_finite(raw, kind):
+        raise NotFinite
+    parts = [
+        decode(encoded(chunk, kind, wanted, encoder), wanted)
+        for chunk in _chunks(raw, kind, _SUPER_CHUNK)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _chunks(raw: Bytes, kind: TensorType, numbers: int) -> Iterator[Bytes]:

@@ -89,8 +89,19 @@ _LAYOUT: dict[TensorType, tuple[int, int]] = {
     TensorType.TQ2_0: (256, 66),
 }  # fmt: skip
 
+SEARCHED = frozenset({TensorType.Q4_0, TensorType.Q4_1, TensorType.Q5_0, TensorType.Q5_1})
+"""What can be encoded in more than one way."""
+
 PLAIN = frozenset({TensorType.F32, TensorType.F16, TensorType.BF16})
 """What can be quantized."""
+
+
+class Encoder(StrEnum):
+    """How the scales of a block are found, where its type leaves a choice."""
+
+    REFERENCE = "reference"
+    SEARCH = "search"
+    NEAR = "search-near"
 
 
 class Level(StrEnum):

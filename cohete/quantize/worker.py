@@ -22,7 +22,7 @@ from cohete.quantize.hashing import (
 )
 from cohete.quantize.lanes import NotFinite
 from cohete.quantize.slabs import Made, Slab, TooLarge, make
-from cohete.quantize.types import TensorType
+from cohete.quantize.types import Encoder, TensorType
 
 Job = Slab | Stretch | Whole
 Answer = Made | Hashed | WholeHashed
@@ -48,7 +48,10 @@ def job_of(line: bytes) -> Job:
     if name == "Whole":
         return Whole(*fields)
     slab = Slab(*fields)
-    return replace(slab, kind=TensorType(slab.kind), out_kind=TensorType(slab.out_kind))
+    return replace(
+        slab, kind=TensorType(slab.kind), out_kind=TensorType(slab.out_kind),
+        encoder=Encoder(slab.encoder),
+    )  # fmt: skip
 
 
 def answer_line(answer: Answer | Exception) -> bytes:

@@ -13,7 +13,7 @@ from cohete.quantize import encode, lanes, search
 from cohete.quantize.decode import DECODED, decode
 from cohete.quantize.q6k import q6_k
 from cohete.quantize.slabs import encoded
-from cohete.quantize.types import PLAIN, TensorType
+from cohete.quantize.types import PLAIN, SEARCHED, Encoder, TensorType
 
 LEGACY = tuple(encode.ENCODERS)
 KINDS = (TensorType.F32, TensorType.F16, TensorType.BF16)
@@ -51,11 +51,11 @@ def test_what_is_no_number_is_found_wherever_it_is(
 ) -> None:
     numbers = data.draw(st.lists(_NUMBER, min_size=64, max_size=64))
     raw = raw_of(np.array(numbers, np.float32), source).copy()
-    encoded(raw, source, kind, by_search=False)
+    encoded(raw, source, kind, Encoder.REFERENCE)
     words = raw.view(np.uint32 if source is TensorType.F32 else np.uint16)
     words[data.draw(st.integers(0, 63))] = data.draw(st.sampled_from(_NO_NUMBERS[source]))
     with pytest.raises(lanes.NotFinite):
-        encoded(raw, source, kind, by_search=False)
+        encoded(raw, source, kind, Encoder.REFERENCE)
 
 
 @given(st.lists(_NUMBER, min_size=64, max_size=64), st.sampled_from(LEGACY), st.sampled_from(KINDS))
@@ -67,7 +67,7 @@ def test_as_the_published_package_does(
     # It takes the sign of a zero from where llama.cpp does not; the golden hashes have llama.cpp's.
     x[x == 0] = 0.0
     raw = raw_of(x, source)
-    assert np.array_equal(encoded(raw, source, kind, by_search=False), oracle(x, kind))
+    assert np.array_equal(encoded(raw, source, kind, Encoder.REFERENCE), oracle(x, kind))
 
 
 @given(
@@ -83,7 +83,7 @@ def test_zeros_keep_the_sign_of_the_first(
         high, low = number if number > high else high, number if number < low else low
     head = np.array([(high - low) / (15 if kind is TensorType.Q4_1 else 31), low], np.float16)
     raw = raw_of(np.array(numbers, np.float32), source)
-    assert bytes(encoded(raw, source, kind, by_search=False)[:4]) == head.tobytes()
+    assert bytes(encoded(raw, source, kind, Encoder.REFERENCE)[:4]) == head.tobytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -126,24 +126,31 @@ def test_any_bytes_are_read_back_as_published(kind: TensorType) -> None:
     assert np.array_equal(found, wanted.astype(np.float32), equal_nan=True)
 
 
-def lost(x: Floats, kind: TensorType, *, by_search: bool) -> Floats:
+def lost(x: Floats, kind: TensorType, encoder: Encoder = Encoder.REFERENCE) -> Floats:
     raw = raw_of(x, TensorType.F32)
-    back = decode(encoded(raw, TensorType.F32, kind, by_search=by_search), kind)
+    back = decode(encoded(raw, TensorType.F32, kind, encoder), kind)
     found: Floats = ((back - x) ** 2).reshape(-1, kind.block).sum(axis=1)
     return found
 
 
-@given(st.lists(_NUMBER, min_size=32, max_size=32), st.sampled_from(tuple(search.ENCODERS)))
-def test_a_search_never_loses_more(numbers: list[float], kind: TensorType) -> None:
+@given(
+    st.lists(_NUMBER, min_size=32, max_size=32),
+    st.sampled_from(sorted(search.ENCODERS[Encoder.SEARCH])),
+    st.sampled_from((Encoder.SEARCH, Encoder.NEAR)),
+)
+def test_a_search_never_loses_more(
+    numbers: list[float], kind: TensorType, encoder: Encoder
+) -> None:
     x = np.array(numbers, np.float32)
-    plain, searched = lost(x, kind, by_search=False), lost(x, kind, by_search=True)
+    plain, searched = lost(x, kind), lost(x, kind, encoder)
     assert (searched <= plain * np.float32(1.0001) + np.float32(1e-30)).all()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in search.ENCODERS if kind is not TensorType.Q8_0])
+@pytest.mark.parametrize("kind", sorted(SEARCHED))
 @pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("encoder", [Encoder.SEARCH, Encoder.NEAR])
 def test_a_search_never_loses_more_of_few_levels_or_next_to_nothing(
-    kind: TensorType, source: TensorType
+    kind: TensorType, source: TensorType, encoder: Encoder
 ) -> None:
     """As of weights that were quantized before, and where a scale hardly fits into 16 bits."""
     random = np.random.RandomState(6)
@@ -154,8 +161,8 @@ def test_a_search_never_loses_more_of_few_levels_or_next_to_nothing(
         raw = raw_of(x.astype(np.float32).reshape(-1), source)
         numbers = lanes.rows_of(raw, source)
         plain, found = (
-            (decode(encoded(raw.copy(), source, kind, by_search=by_search), kind) - numbers) ** 2
-            for by_search in (False, True)
+            (decode(encoded(raw.copy(), source, kind, each), kind) - numbers) ** 2
+            for each in (Encoder.REFERENCE, encoder)
         )
         worse = found.reshape(-1, 32).sum(axis=1) > 1.001 * plain.reshape(-1, 32).sum(axis=1)
         assert not worse.any()
@@ -165,7 +172,7 @@ def test_a_search_never_loses_more_of_few_levels_or_next_to_nothing(
 def test_numbers_too_small_for_any_scale_become_nothing(kind: TensorType) -> None:
     x = np.full(64, 1e-38, np.float32)
     x[::3] *= -1
-    found = encoded(raw_of(x, TensorType.F32), TensorType.F32, kind, by_search=False)
+    found = encoded(raw_of(x, TensorType.F32), TensorType.F32, kind, Encoder.REFERENCE)
     codes = found.reshape(2, -1)[:, 4 if kind in (TensorType.Q4_1, TensorType.Q5_1) else 2 :]
     assert not codes.any()
     assert not decode(found, kind).any()
@@ -178,15 +185,15 @@ def test_numbers_too_small_for_any_scale_become_nothing(kind: TensorType) -> Non
 )  # fmt: skip
 def test_a_search_loses_less_of_weights(kind: TensorType, gain: float) -> None:
     x = (np.random.RandomState(1).standard_normal(1 << 16) * 0.02).astype(np.float32)
-    plain = np.sqrt(lost(x, kind, by_search=False).mean())
-    assert np.sqrt(lost(x, kind, by_search=True).mean()) < (1 - gain) * plain
+    plain = np.sqrt(lost(x, kind).mean())
+    assert np.sqrt(lost(x, kind, Encoder.SEARCH).mean()) < (1 - gain) * plain
 
 
 def test_levels_lose_less_with_more_bits() -> None:
     x = (np.random.RandomState(2).standard_normal(1 << 15) * 0.02).astype(np.float32)
     order = (TensorType.Q8_0, TensorType.Q6_K, TensorType.Q5_1, TensorType.Q5_0, TensorType.Q4_1,
              TensorType.Q4_0)  # fmt: skip
-    errors = [float(lost(x, kind, by_search=False).sum()) for kind in order]
+    errors = [float(lost(x, kind).sum()) for kind in order]
     assert errors == sorted(errors)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cohete.errors import CoheteError
+from cohete.quantize import choosing
 from cohete.quantize.gguf import GgufError, read_model
 from cohete.quantize.measuring import measured_change
 from cohete.quantize.mixture import EMBEDDING, Recipe
@@ -20,7 +21,7 @@ from cohete.quantize.report import as_json, read_report, report_of
 from cohete.quantize.run import Quantizer
 from cohete.quantize.sizing import header_bytes_of, sized_for
 from cohete.quantize.tokens import tokenizer_of
-from cohete.quantize.types import Level, TensorType
+from cohete.quantize.types import Encoder, Level, TensorType
 from tests.cli.test_commands import run
 from tests.conftest import CORPUS
 from tests.quantize.models import MODELS, write
@@ -212,3 +213,79 @@ def test_a_divergence_that_is_no_number_is_not_known(
     report = report_of(outcome, tmp_path / "o.gguf", change)
     assert json.loads(as_json(report))["perplexity"]["divergence"] is None
     assert read_report(json.loads(as_json(report))) == report
+
+
+def test_encoders_chosen_on_one_half_of_a_text_predict_better_on_the_other(tmp_path: Path) -> None:
+    text = np.asarray(np.load(TOKENS), np.int64)
+    half = len(text) // 2
+    plan = plan_model(read_model(MODEL), Recipe(Level.Q4_0), by_search=True)
+    told: list[tuple[int, int]] = []
+    choice = choosing.choose(plan, text[:half], lambda done, total: told.append((done, total)))
+    tensors = [each.name for each in plan.outputs if each.type is TensorType.Q4_0]
+    assert sorted(choice.encoders) == sorted(tensors)
+    assert len(set(choice.encoders.values())) > 1
+    assert choice.after < choice.before
+    total = 2 + 2 * len(tensors)
+    assert told == [(done, total) for done in range(1, total + 1)]
+    paths = [tmp_path / f"{nth}.gguf" for nth in range(3)]
+    plain = plan_model(read_model(MODEL), Recipe(Level.Q4_0))
+    made = [Quantizer(each, path).run() for each, path in
+            zip((plain, plan, choosing.chosen(plan, choice)), paths, strict=True)]  # fmt: skip
+    other = text[half : half + SCORED]
+    reference, searched, best = (measure(MODEL, path, other).divergence for path in paths)
+    assert best < min(reference, searched)
+    # What was tried is what was made.
+    tried = np.asarray(text[:half], np.int64)[: choosing.MOST_CHUNKS * CONTEXT]
+    assert choosing.choose(plan, tried).after == pytest.approx(
+        measure(MODEL, paths[2], tried).divergence, rel=0.3
+    )
+    encoders = [each.manifest.encoder for each in made]
+    assert encoders[:2] == ["reference-2", "search-2"]
+    assert encoders[2].startswith("chosen-")
+
+
+def test_a_chosen_file_is_made_again_only_where_the_choice_changed(tmp_path: Path) -> None:
+    plan = plan_model(read_model(MODEL), Recipe(Level.Q4_1), by_search=True)
+    names = [each.name for each in plan.outputs if each.type is TensorType.Q4_1]
+    path = tmp_path / "q.gguf"
+
+    def make(encoders: dict[str, Encoder]) -> tuple[bytes, int]:
+        choice = choosing.Choice(encoders, 1, 1, 1)
+        outcome = Quantizer(choosing.chosen(plan, choice), path).run()
+        return path.read_bytes(), outcome.reused_bytes
+
+    all_near = dict.fromkeys(names, Encoder.NEAR)
+    near, _ = make(all_near)
+    again, reused = make(all_near)
+    assert again == near
+    assert reused > 0
+    mixed, reused = make({**all_near, names[0]: Encoder.REFERENCE})
+    assert mixed != near
+    assert reused == 0
+
+
+def test_why_encoders_are_not_chosen_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("a few words " * 20)
+    plan = plan_model(read_model(MODEL), Recipe(Level.Q4_0), by_search=True)
+    same, why = choosing.chosen_on(plan, short)
+    assert same is plan
+    assert why == (
+        "not chosen on the text: it cannot be worked out: a text of at least 1024 tokens is needed"
+    )
+    monkeypatch.setattr("cohete.quantize.perplexity.MAX_NUMBERS", 1000)
+    same, why = choosing.chosen_on(plan, TEXT)
+    assert same is plan
+    assert why.startswith("not chosen on the text: it has more than")
+
+
+def test_the_command_chooses_on_a_text_and_measures_on_the_rest_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "q.gguf"
+    code, out, err = run("quantize", str(MODEL), "--level", "q5_0", "--quality",
+               "--text", str(TEXT),
+               "-o", str(path), "-y")  # fmt: skip
+    assert code == 0, err
+    assert "of the second half" in out
+    assert "encoders: chosen on the first half of the text: " in out
