@@ -4,7 +4,8 @@
 tied embeddings, TOKENS a .npy file of tokens it was not trained on. One small model says little:
 which numbers share a block decides more than the encoder. Its channels can be put in any order
 without changing what it computes, which gives as many models as wanted. Prints KL divergence from
-the model itself: of llama-quantize's encoder, and of the search as a ratio to it.
+the model itself: of llama-quantize's encoder; of the search, and of encoders chosen on another part
+of the tokens (`--quality --text`), as ratios to it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cohete.quantize.choosing import choose, chosen
 from cohete.quantize.gguf import Model, Tensor, read_model
 from cohete.quantize.mixture import Recipe
-from cohete.quantize.perplexity import CONTEXT, measure
+from cohete.quantize.perplexity import CONTEXT, Tokens, measure
 from cohete.quantize.plan import plan_model
 from cohete.quantize.run import Quantizer
 from cohete.quantize.types import Level, TensorType
@@ -70,18 +72,27 @@ def reordered(source: Path, model: Model, seed: int, out: Path) -> None:
     out.write_bytes(data)
 
 
-def divergence(model: Path, level: Level, tokens: npt.NDArray[np.int64], *, search: bool) -> float:
-    """Of a level of it from itself, in nats."""
+def divergences(model: Path, level: Level, scored: Tokens, other: Tokens) -> tuple[float, ...]:
+    """Of a level of it from itself, in nats: by reference, by search, chosen on `other` tokens."""
+    plain, searched = (
+        plan_model(read_model(model), Recipe(level), by_search=each) for each in (False, True)
+    )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.gguf"
-        Quantizer(plan_model(read_model(model), Recipe(level), by_search=search), out).run()
-        return measure(model, out, tokens).divergence
+        found = []
+        for plan in (plain, searched, chosen(searched, choose(searched, other))):
+            Quantizer(plan, out).run()
+            found.append(measure(model, out, scored).divergence)
+    return tuple(found)
 
 
 def main() -> None:
     source, tokens = Path(sys.argv[1]), np.load(sys.argv[2])
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 80
-    scored = np.asarray(tokens[: CHUNKS * CONTEXT], np.int64)
+    scored, other = (
+        np.asarray(tokens[begin : begin + CHUNKS * CONTEXT], np.int64)
+        for begin in (0, CHUNKS * CONTEXT)
+    )
     model = read_model(source)
     with tempfile.TemporaryDirectory() as folder:
         models = [Path(folder) / f"{seed}.gguf" for seed in range(count)]
@@ -90,16 +101,15 @@ def main() -> None:
         same = measure(source, models[0], scored).divergence
         print(f"{count} orders; the first is {same:.1e} nats from {source.name}")
         for level in (Level.Q4_0, Level.Q4_1, Level.Q5_0, Level.Q5_1):
-            plain, found = (
-                np.array([divergence(path, level, scored, search=search) for path in models])
-                for search in (False, True)
-            )
-            ratios = found / plain
-            print(
-                f"{level}: reference {plain.mean():.5f}; search {found.mean() / plain.mean():.2f} "
-                f"times that on the mean, {np.median(ratios):.2f} at the median "
-                f"({ratios.min():.2f} to {ratios.max():.2f}), lower for {(ratios < 1).sum()}"
-            )
+            found = np.array([divergences(path, level, scored, other) for path in models])
+            print(f"{level}: reference {found[:, 0].mean():.5f}")
+            for nth, name in ((1, "search"), (2, "chosen")):
+                ratios = found[:, nth] / found[:, 0]
+                print(
+                    f"  {name} {found[:, nth].mean() / found[:, 0].mean():.2f} times that on the "
+                    f"mean, {np.median(ratios):.2f} at the median ({ratios.min():.2f} to "
+                    f"{ratios.max():.2f}), lower for {(ratios < 1).sum()}", flush=True,
+                )  # fmt: skip
 
 
 if __name__ == "__main__":

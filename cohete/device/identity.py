@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 
 from cohete import hardware
@@ -87,6 +87,21 @@ class Facts:
         if self.is_super and self.module.super_tops is not None:
             return self.module.super_tops
         return self.module.tops
+
+
+def sharing(facts: Facts, before: Facts | None) -> Facts:
+    """The same facts; what of them has not changed is the very object it was.
+
+    They are read with every connection, and a view that is held keeps those of before.
+    """
+    if before is None:
+        return facts
+    same = {
+        each.name: known
+        for each in fields(facts)
+        if (known := getattr(before, each.name)) == getattr(facts, each.name)
+    }
+    return replace(facts, **same)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cohete.clock import Clock, FrozenClock
 from cohete.config.spec import DeviceSpec
-from cohete.device.identity import Facts
+from cohete.device.identity import Facts, sharing
 from cohete.device.missing import explain
 from cohete.errors import AuthRefused, CoheteError, HostKeyChanged, HostKeyUnknown
 from cohete.fleet.state import Device, Event, Refusal, State
@@ -184,7 +184,7 @@ class FleetStore:
     def apply_facts(self, device: Device, facts: Facts) -> None:
         """Facts were read."""
         before = device.facts
-        device.facts = facts
+        device.facts = sharing(facts, before)
         device.facts_at = self.clock.monotonic()
         if (
             before

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 
 from cohete.device.identity import (
     Backend,
+    Facts,
     PowerMode,
     compute_hint,
     facts_from,
     parse_power_mode,
+    sharing,
 )
+from cohete.device.rooms import Room
 from cohete.links.commands import MARK, PROBES, probe_script, split_sections
 
 SECTIONS = {
@@ -105,3 +108,22 @@ def test_one_script_reads_everything() -> None:
     assert script.count(MARK) == len(PROBES)
     output = f"motd\n\n{MARK} model\nX\n\n{MARK} hostname\ny\n".encode()
     assert split_sections(output) == {"model": b"X", "hostname": b"y"}
+
+
+def test_facts_that_are_read_again_share_what_has_not_changed() -> None:
+    def read(uptime_s: float) -> Facts:
+        return Facts(
+            model="".join(["Jetson ", "Nano"]),
+            power_mode=PowerMode("MAXN", 0),
+            uptime_s=uptime_s,
+            rooms=(Room("/dev/mmcblk0p1", "/", 100, 10),),
+        )
+
+    before, after = read(1.0), read(2.0)
+    kept = sharing(after, before)
+    assert kept == after
+    assert kept.uptime_s == 2.0
+    assert kept.power_mode is before.power_mode
+    assert kept.model is before.model
+    assert kept.rooms is before.rooms
+    assert sharing(after, None) is after
