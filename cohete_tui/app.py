@@ -36,6 +36,7 @@ from cohete_tui.launch import Launch
 from cohete_tui.opening_app import OpeningApp
 from cohete_tui.replay_app import Session
 from cohete_tui.screens.start import StartScreen
+from cohete_tui.sparing import FORGET_S, forget_cut_segments
 from cohete_tui.typed import TypedLines
 from cohete_tui.widgets.paint import PAINT_CLASSES, PAINT_CSS
 
@@ -113,8 +114,10 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
         await self._typed.read()
         if self.looks.theme:
             self.use_theme(self.looks.theme)
-        if self._timer and self.looks.themes is not None:
-            self.set_interval(THEMES_S, self._look_for_themes)
+        if self._timer:
+            self.set_interval(FORGET_S, forget_cut_segments)
+            if self.looks.themes is not None:
+                self.set_interval(THEMES_S, self._look_for_themes)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)

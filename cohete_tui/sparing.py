@@ -21,6 +21,7 @@ from textual.screen import Screen, ScreenResultType
 from textual.style import Style as ContentStyle
 
 _RESET = "\x1b[0m"
+FORGET_S = 60.0
 
 
 def _keep_no_widget_for_its_colours() -> None:
@@ -104,6 +105,12 @@ def _codes(style: Style, colours: ColorSystem) -> tuple[str, str, str]:
 def _pen(console: Console) -> Pen:
     names = {"standard": ColorSystem.STANDARD, "256": ColorSystem.EIGHT_BIT}
     return Pen(names.get(console.color_system or "", ColorSystem.TRUECOLOR))
+
+
+def forget_cut_segments() -> None:
+    """Rich keeps 16,384 segments it has cut, with what came of them, some 12 MB: on a live screen
+    nearly all of them are numbers of a moment ago."""
+    Segment._split_cells.cache_clear()  # noqa: SLF001 - it has no public way
 
 
 class SparingChops(ChopsUpdate):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cohete.config.spec import DeviceSpec
@@ -176,6 +176,9 @@ class Device:
 
     def tried(self, attempt: Try) -> None:
         """Keep an attempt to connect; of old ones only the last."""
+        if self.tries and self.tries[-1].error == attempt.error:
+            # A board that is away says the same for days.
+            attempt = replace(attempt, error=self.tries[-1].error)
         self.tries = (*self.tries[1 - TRIES_KEPT :], attempt)
 
     def came_alive(self, now_s: float) -> None:

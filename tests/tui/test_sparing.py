@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyte
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -12,8 +13,12 @@ from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
+from cohete_tui.app import CoheteApp
+from cohete_tui.launch import Launch
 from cohete_tui.sparing import SparingChops, SparingLayout
 from cohete_tui.widgets.paint import differences
+from tests.boards import until
+from tests.tui.support import StillSession, mixed_store
 
 WIDTH, HEIGHT = 24, 4
 CONSOLE = Console(color_system="truecolor", force_terminal=True, legacy_windows=False)
@@ -100,3 +105,11 @@ def test_differences_are_the_cells_that_changed() -> None:
     assert differences([*old], [*new]) == [(4, 7), (27, 29)]
     moved = Strip([Segment("GPU "), Segment("7%", bold), Segment(" " * 21), Segment("3s")])
     assert differences([*old], [*moved]) == [(4, 27)]
+
+
+async def test_what_was_cut_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cohete_tui.app.FORGET_S", 0.01)
+    app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=True)
+    async with app.run_test():
+        Segment("wide …" * 3).split_cells(5)
+        await until(lambda: not Segment._split_cells.cache_info().currsize)
