@@ -194,11 +194,12 @@ def command(
         _say_plan(plan, path, as_json=as_json)
         return
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
-    choice = ""
+    asked, choice = plan, ""
     if text is not None and plan.by_search:
         plan, choice = _chosen(plan, text, as_json=as_json)
     outcome = _run(plan, path, workers, as_json=as_json)
-    _say(outcome, plan.model.paths[0], path, text, report_path, choice, as_json=as_json)
+    _say(outcome, plan.model.paths[0], path, text, report_path, choice,
+         half_used=plan is not asked, as_json=as_json)  # fmt: skip
 
 
 def _fitted(
@@ -332,6 +333,7 @@ def _say(
     report_path: Path | None,
     choice: str = "",
     *,
+    half_used: bool = False,
     as_json: bool,
 ) -> None:
     from cohete.errors import CoheteError
@@ -342,8 +344,7 @@ def _say(
     if text is not None:
         from cohete.quantize.measuring import measured_change
 
-        is_chosen = outcome.manifest.encoder.startswith("chosen")
-        change = measured_change(source, path, text, second_half=is_chosen)
+        change = measured_change(source, path, text, second_half=half_used)
     report = report_of(outcome, path, change, choice)
     if report_path is not None:
         is_json = report_path.suffix == ".json"

@@ -17,6 +17,8 @@ from cohete.errors import CoheteError
 from cohete.quantize.gguf import GgufError, read_model
 
 FORMAT = 1
+CHOSEN = "chosen"
+"""The encoder of a file whose tensors have different ones."""
 _IS_HEX = re.compile(r"[0-9a-f]{32,64}").fullmatch
 _STRICT = {"extra": "forbid"}
 
@@ -40,9 +42,12 @@ class TensorNote:
     relative_error: float | None = None
     """The same by their own root mean square."""
     pieces: tuple[tuple[str, str], ...] = ()
+    encoder: str = ""
+    """That of the whole file where nothing is said."""
 
     def __post_init__(self) -> None:
         _check_words((self.name, 256), (self.type, 16), (self.source_type, 16))
+        _check_words((self.encoder, 32))
         _check_digests(self.sha256, *(each for piece in self.pieces for each in piece))
         _check_sizes(self.numbers, self.rms_error, self.relative_error)
         if not self.name:

@@ -23,6 +23,7 @@ from cohete.quantize.hashing import Hashed, Stretch, Whole, WholeHashed
 from cohete.quantize.journal import Finished, Journal
 from cohete.quantize.lanes import NotFinite
 from cohete.quantize.manifest import (
+    CHOSEN,
     Manifest,
     TensorNote,
     read_manifest,
@@ -38,8 +39,12 @@ from cohete.quantize.types import SEARCHED, Encoder, TensorType
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
 _TOLD_EVERY_S = 0.25
-ENCODER = "reference-2"
-SEARCH_ENCODER = f"search-{search.VERSION}"
+ENCODERS = {
+    Encoder.REFERENCE: "reference-2",
+    Encoder.SEARCH: f"search-{search.VERSION}",
+    Encoder.NEAR: f"search-near-{search.NEAR_VERSION}",
+}
+"""As they are called in manifests: what another version made is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,7 @@ class Quantizer:
 
     def _key(self) -> str:
         """What a journal must name to be of this plan: sources as they are, types, encoder."""
-        parts: list[object] = [self._encoder, DIGEST]
+        parts: list[object] = [[ENCODERS[each.encoder] for each in self._plan.outputs], DIGEST]
         for path in self._plan.model.paths:
             stat = path.stat()
             parts.append((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
@@ -170,15 +175,9 @@ class Quantizer:
 
     @property
     def _encoder(self) -> str:
-        """What it is known by in a manifest: tensors of another one are made anew."""
+        """Of the tensors that leave a choice, for the manifest."""
         found = {each.encoder for each in self._plan.outputs if each.type in SEARCHED}
-        if found <= {Encoder.REFERENCE}:
-            return ENCODER
-        if found == {Encoder.SEARCH}:
-            return SEARCH_ENCODER
-        told = [search.VERSION, search.NEAR_VERSION,
-                *((each.name, each.encoder) for each in self._plan.outputs)]  # fmt: skip
-        return f"chosen-{digest(json.dumps(told).encode())[:16]}"
+        return CHOSEN if len(found) > 1 else ENCODERS[found.pop() if found else Encoder.REFERENCE]
 
     def _resume(self) -> int:
         """Take over what a run that was killed has finished, after reading it back."""
@@ -245,7 +244,7 @@ class Quantizer:
 
     def _before(self, output: Output, before: Manifest | None) -> tuple[TensorNote, int] | None:
         """The same tensor in the file that is there already, made in the same way; its offset."""
-        if before is None or before.encoder != self._encoder:
+        if before is None:
             return None
         if self._old_places is None:
             try:
@@ -256,8 +255,11 @@ class Quantizer:
                 self._old_places = {each.name: each.offset for each in old.tensors}
         note = next((each for each in before.tensors if each.name == output.name), None)
         offset = self._old_places.get(output.name)
-        same = note is not None and (note.type, note.source_type, note.numbers) == (
+        same = note is not None and (
+            note.type, note.source_type, note.numbers, note.encoder or before.encoder
+        ) == (
             output.type.label, output.source.type.label, output.source.numbers,
+            ENCODERS[output.encoder],
         )  # fmt: skip
         return (note, offset) if same and note is not None and offset is not None else None
 
@@ -342,7 +344,9 @@ class Quantizer:
             model=plan.model.text("general.name"),
             source_bytes=plan.model.file_bytes,
             bits_per_weight=plan.bits_per_weight,
-            tensors=tuple(note_of(tensor) for tensor in self._tensors),
+            tensors=tuple(
+                note_of(tensor, ENCODERS[tensor.output.encoder]) for tensor in self._tensors
+            ),
         )
         if self._cancel.is_set():
             raise Cancelled

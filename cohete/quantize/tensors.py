@@ -51,7 +51,7 @@ def relative_error(tensor: TensorMade) -> float | None:
     return math.sqrt(tensor.error / tensor.squares)
 
 
-def note_of(tensor: TensorMade) -> TensorNote:
+def note_of(tensor: TensorMade, encoder: str) -> TensorNote:
     """Its line in the manifest."""
     output = tensor.output
     rms = math.sqrt(tensor.error / tensor.measured) if tensor.measured else None
@@ -66,5 +66,6 @@ def note_of(tensor: TensorMade) -> TensorNote:
         sha256=tensor.sha256,
         rms_error=rms,
         relative_error=relative,
+        encoder=encoder,
         pieces=tuple(tensor.pieces[nth] for nth in range(len(tensor.pieces))),
     )

@@ -241,7 +241,9 @@ def test_encoders_chosen_on_one_half_of_a_text_predict_better_on_the_other(tmp_p
     )
     encoders = [each.manifest.encoder for each in made]
     assert encoders[:2] == ["reference-2", "search-2"]
-    assert encoders[2].startswith("chosen-")
+    assert encoders[2] == "chosen"
+    noted = {each.name: each.encoder for each in made[2].manifest.tensors}
+    assert noted[tensors[0]].startswith(choice.encoders[tensors[0]])
 
 
 def test_a_chosen_file_is_made_again_only_where_the_choice_changed(tmp_path: Path) -> None:
@@ -258,10 +260,11 @@ def test_a_chosen_file_is_made_again_only_where_the_choice_changed(tmp_path: Pat
     near, _ = make(all_near)
     again, reused = make(all_near)
     assert again == near
-    assert reused > 0
+    assert reused == sum(each.bytes for each in plan.outputs)
+    changed = plan.outputs[[each.name for each in plan.outputs].index(names[0])]
     mixed, reused = make({**all_near, names[0]: Encoder.REFERENCE})
     assert mixed != near
-    assert reused == 0
+    assert reused == sum(each.bytes for each in plan.outputs) - changed.bytes
 
 
 def test_why_encoders_are_not_chosen_is_said(
