@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cohete.quantize.choosing import choose, chosen
+from cohete.quantize.choosing import MOST_CHUNKS, choose, chosen
 from cohete.quantize.gguf import Model, Tensor, read_model
 from cohete.quantize.mixture import Recipe
 from cohete.quantize.perplexity import CONTEXT, Tokens, measure
@@ -89,9 +89,8 @@ def divergences(model: Path, level: Level, scored: Tokens, other: Tokens) -> tup
 def main() -> None:
     source, tokens = Path(sys.argv[1]), np.load(sys.argv[2])
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 80
-    scored, other = (
-        np.asarray(tokens[begin : begin + CHUNKS * CONTEXT], np.int64)
-        for begin in (0, CHUNKS * CONTEXT)
+    scored, other = np.split(
+        np.asarray(tokens[: (CHUNKS + MOST_CHUNKS) * CONTEXT], np.int64), [CHUNKS * CONTEXT]
     )
     model = read_model(source)
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,7 @@ from cohete.quantize.plan import Output, Plan
 from cohete.quantize.slabs import lossy
 from cohete.quantize.types import SEARCHED, Encoder, TensorType
 
-LEAST_CHUNKS, MOST_CHUNKS = 4, 20
+LEAST_CHUNKS, MOST_CHUNKS = 4, 40
 """Of the text: with fewer, luck would decide."""
 WORK = 8e12
 """Multiplications that it may take: some minutes."""

@@ -117,7 +117,9 @@ class Forward:
         h = self._norm(x, f"{block}ffn_norm.weight")
         gate = self._linear(h, f"{block}ffn_gate")
         up = self._linear(h, f"{block}ffn_up")
-        return self._linear(gate / (1 + np.exp(-gate)) * up, f"{block}ffn_down")
+        with np.errstate(over="ignore"):
+            gate = gate / (1 + np.exp(-gate))
+        return self._linear(gate * up, f"{block}ffn_down")
 
     def _turns(self, count: int) -> tuple[Floats, Floats]:
         """Cosines and sines of the rotary embedding: shape (places, half a head)."""
