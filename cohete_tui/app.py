@@ -219,14 +219,17 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
     @work(exit_on_error=False)
     async def open_shell(self, device: Device) -> None:
         """A shell on a device in this terminal; the dashboard comes back when it ends."""
-        from cohete_tui.shell import run_in_terminal
+        from cohete_tui.shell import SSH_FAILED, run_in_terminal
 
         assert self._session is not None
         if self.is_refused_here("A shell"):
             return
         try:
             argv = self._session.shell_argv(device)
-            await run_in_terminal(self, argv, f"A shell on {device.id}; `exit` comes back.")
+            await run_in_terminal(
+                self, argv, f"A shell on {device.id}; `exit` comes back.",
+                is_failure=lambda status: status == SSH_FAILED,
+            )  # fmt: skip
         except CoheteError as error:
             self.show_error(error)
 

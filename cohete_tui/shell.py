@@ -7,7 +7,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
@@ -21,17 +23,35 @@ if TYPE_CHECKING:
 _FROM_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 
 
-async def run_in_terminal(app: App[None], argv: Sequence[str], title: str) -> int:
+SSH_FAILED = 255
+"""What ssh ends with where it failed itself; else it is what the last command over there did."""
+
+
+AT_ONCE_S = 2.0
+"""Nobody did anything in a shell that failed so soon."""
+
+
+async def run_in_terminal(
+    app: App[None], argv: Sequence[str], title: str, *, is_failure: Callable[[int], bool] = bool
+) -> int:
     """Run a program in this terminal and come back; its exit status. Raises CoheteError.
 
-    Samples go on arriving meanwhile; nothing is drawn. What was typed for the program and not
-    read by it goes with it: on the dashboard the same letters would be keys.
+    Samples go on arriving meanwhile; nothing is drawn. What a program said that failed can be read
+    before the dashboard covers it. What was typed for the program and not read by it goes with it:
+    on the dashboard the same letters would be keys.
     """
     try:
         with app.batch_update(), app.suspend(), _keyboard_signals_ignored():
             sys.stdout.write(f"\r\n{title}\r\n\r\n")
             sys.stdout.flush()
+            begun_s = time.monotonic()
             status = await _end_of(_begin(argv))
+            if is_failure(status) or (status and time.monotonic() - begun_s < AT_ONCE_S):
+                _drop_what_was_typed()
+                name = Path(argv[0]).name
+                sys.stdout.write(f"\r\n{name} ended with status {status}. Enter comes back.\r\n")
+                sys.stdout.flush()
+                await _end_of(_begin(("sh", "-c", "read _")))
             _drop_what_was_typed()
             return status
     except SuspendNotSupported:

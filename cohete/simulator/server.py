@@ -156,9 +156,9 @@ class SimHost:
         command = process.command
         if command is None:
             process.stdout.write(
-                b"A simulated board: run a command, as in `ssh ... tegrastats`.\r\n"
+                b"A simulated board: it has no shell. Run a command, as in `ssh ... tegrastats`.\r\n"
             )
-            process.exit(0)
+            process.exit(1)
             return
         self.commands.append(command)
         stdin = Pipe()

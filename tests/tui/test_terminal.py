@@ -194,6 +194,28 @@ async def test_a_shell_takes_the_terminal_and_gives_it_back(
         assert "by tag" not in _CSI.sub(b"", shown.output[quiet:]).decode()
 
 
+async def test_what_a_shell_said_that_failed_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    ssh = tools / "ssh"
+    ssh.write_text("#!/bin/sh\necho no such key >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    async with simulated("nano", folder=tmp_path):
+        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
+            await until(lambda: "● live" in shown.text())
+            shown.press(b"!")
+            await until(lambda: "ssh ended with status 255. Enter comes back." in shown.text())
+            assert "no such key" in shown.text()
+            quiet = len(shown.read())
+            shown.press(b"\n")
+            await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
+            shown.press(b"q")
+            await until(shown.ended)
+
+
 async def test_a_dashboard_that_is_ended_takes_its_shell_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
