@@ -156,7 +156,7 @@ class SimHost:
         command = process.command
         if command is None:
             process.stdout.write(
-                b"A simulated board: it has no shell. Run a command, as in `ssh ... tegrastats`.\r\n"
+                b"A simulated board: it has no shell. Try `ssh ... tegrastats`.\r\n"
             )
             process.exit(1)
             return
