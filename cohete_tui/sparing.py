@@ -110,7 +110,10 @@ def _pen(console: Console) -> Pen:
 def forget_cut_segments() -> None:
     """Rich keeps 16,384 segments it has cut, with what came of them, some 12 MB: on a live screen
     nearly all of them are numbers of a moment ago."""
-    Segment._split_cells.cache_clear()  # noqa: SLF001 - it has no public way
+    # It has no public way; a Rich without it keeps none.
+    clear = getattr(getattr(Segment, "_split_cells", None), "cache_clear", None)
+    if clear is not None:
+        clear()
 
 
 class SparingChops(ChopsUpdate):

@@ -162,11 +162,12 @@ def command(
     ways = [each is not None for each in (level, fit_mb, fit_device)]
     if model is None or sum(ways) != 1:
         raise click.UsageError("say which MODEL, and one of --level, --fit and --fit-device")
+    words = None
     if text is not None:
         from cohete.quantize.measuring import text_of
 
-        # Before hours of work, not after them.
-        text_of(text)
+        # Before hours of work, not after them, and once: it may be a pipe.
+        words = text_of(text)
     if model.is_dir():
         model = converted(model, tool, dry_run=dry_run)
     found = read_model(model)
@@ -179,7 +180,7 @@ def command(
             return
         ask_by_tool(path, level, replace=replace, yes=yes)
         outcome = run_tool(found, level, path, tool, imatrix, as_json=as_json)
-        _say(outcome, model, path, text, report_path, as_json=as_json)
+        _say(outcome, model, path, words, report_path, as_json=as_json)
         return
     if level is not None:
         recipe = Recipe(Level(level), pure, leave_output, tuple(map(parse_rule, rules)))
@@ -194,12 +195,9 @@ def command(
         _say_plan(plan, path, as_json=as_json)
         return
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
-    asked, choice = plan, ""
-    if text is not None and plan.by_search:
-        plan, choice = _chosen(plan, text, as_json=as_json)
-    outcome = _run(plan, path, workers, as_json=as_json)
-    _say(outcome, plan.model.paths[0], path, text, report_path, choice,
-         half_used=plan is not asked, as_json=as_json)  # fmt: skip
+    made, outcome, choice = _run(plan, path, workers, words, as_json=as_json)
+    _say(outcome, plan.model.paths[0], path, words, report_path, choice,
+         half_used=made is not plan, as_json=as_json)  # fmt: skip
 
 
 def _fitted(
@@ -278,25 +276,31 @@ def _say_plan(plan: Plan, path: Path, *, as_json: bool) -> None:
     )
 
 
-def _chosen(plan: Plan, text: Path, *, as_json: bool) -> tuple[Plan, str]:
+def _chosen(plan: Plan, words: str, cancel: threading.Event, *, as_json: bool) -> tuple[Plan, str]:
     import time
 
     from cohete.quantize.choosing import chosen_on
+    from cohete.quantize.pool import Cancelled
     from cohete.quantize.run import Progress
 
     begun = time.monotonic()
 
     def tell(done: int, total: int) -> None:
+        if cancel.is_set():
+            raise Cancelled
         left_s = (time.monotonic() - begun) / done * (total - done)
         (json_progress if as_json else bar_progress)(
             Progress("choosing", done * plan.input_bytes // total, plan.input_bytes, 0.0, left_s,
                      "cpu")
         )  # fmt: skip
 
-    return chosen_on(plan, text, tell)
+    return chosen_on(plan, words, tell)
 
 
-def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> Outcome:
+def _run(
+    plan: Plan, path: Path, workers: int | None, words: str | None, *, as_json: bool
+) -> tuple[Plan, Outcome, str]:
+    """The plan as it was carried out, what came of it, and how encoders were chosen."""
     import signal
 
     from cohete.errors import CoheteError
@@ -304,14 +308,18 @@ def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> Outco
 
     cancel = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+    choice = ""
     try:
+        if words is not None and plan.by_search:
+            plan, choice = _chosen(plan, words, cancel, as_json=as_json)
         pool = Pool(workers or workers_for(plan), cancel)
         pool.start()
         # It takes as long as a worker takes to start.
         from cohete.quantize.run import Quantizer
 
         progress = json_progress if as_json else bar_progress
-        return Quantizer(plan, path, progress=progress, cancel=cancel).run(pool)
+        outcome = Quantizer(plan, path, progress=progress, cancel=cancel).run(pool)
+        return plan, outcome, choice
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:
@@ -329,7 +337,7 @@ def _say(
     outcome: Outcome,
     source: Path,
     path: Path,
-    text: Path | None,
+    words: str | None,
     report_path: Path | None,
     choice: str = "",
     *,
@@ -341,10 +349,10 @@ def _say(
     from cohete.quantize.report import as_text, report_of
 
     change = None
-    if text is not None:
+    if words is not None:
         from cohete.quantize.measuring import measured_change
 
-        change = measured_change(source, path, text, second_half=half_used)
+        change = measured_change(source, path, words, second_half=half_used)
     report = report_of(outcome, path, change, choice)
     if report_path is not None:
         is_json = report_path.suffix == ".json"

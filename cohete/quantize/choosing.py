@@ -12,21 +12,22 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from cohete.quantize.lanes import Floats
-from cohete.quantize.measuring import FAILURES, text_of, tokens_of, why_not
-from cohete.quantize.perplexity import CONTEXT, Forward, Tokens, chunks_of
+from cohete.quantize.measuring import FAILURES, tokens_of, why_not
+from cohete.quantize.perplexity import CONTEXT, Forward, Tokens, chunks_of, divergence_of
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.slabs import lossy
-from cohete.quantize.types import SEARCHED, Encoder, TensorType
+from cohete.quantize.types import Encoder, TensorType
 
 LEAST_CHUNKS, MOST_CHUNKS = 4, 40
 """Of the text: with fewer, luck would decide."""
 WORK = 8e12
 """Multiplications that it may take: some minutes."""
+CALLS = 5e8
+"""As many more for each chunk, which small models spend on calling numpy."""
 ROOM_BYTES = 1 << 28
 """For the predictions of the source."""
 
@@ -51,11 +52,12 @@ class Choice:
 
 
 def chosen_on(
-    plan: Plan, text: Path, tell: Callable[[int, int], None] = lambda done, total: None
+    plan: Plan, words: str, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[Plan, str]:
     """The plan with the encoders that are best on the first half of a text, and how they were
-    chosen; as it is, and why, where that cannot be told. Raises CoheteError for the text."""
-    words = text_of(text)
+    chosen; the very plan, and why, where there is no choice or it cannot be told."""
+    if not any(each.has_choice for each in plan.outputs):
+        return plan, ""
     try:
         tokens = tokens_of(plan.model.paths[0], words)
         choice = choose(plan, tokens[: len(tokens) // 2], tell)
@@ -111,7 +113,7 @@ class _Trials:
         self._tell = tell
         self._outputs = [each for each in plan.outputs if each.type.is_quantized
                          and not each.is_copied]  # fmt: skip
-        self.open = [each for each in self._outputs if each.type in SEARCHED]
+        self.open = [each for each in self._outputs if each.has_choice]
         self._total = 2 + len(self.open) * (len(Encoder) - 1)
         self._done = 0
         first = source.model.number("tokenizer.ggml.bos_token_id")
@@ -127,7 +129,9 @@ class _Trials:
     def _affordable(self) -> int:
         numbers = sum(weights.size for weights in self._source.weights.values())
         vocabulary = len(self._source.weights["token_embd.weight"])
-        by_work = WORK / (numbers * CONTEXT * self._total)
+        by_work = WORK / ((numbers * CONTEXT + CALLS) * self._total)
+        if by_work < 1:
+            raise ValueError("to try each of its tensors would take too long")
         by_room = ROOM_BYTES / (4 * vocabulary * CONTEXT / 2)
         return int(min(max(by_work, LEAST_CHUNKS), max(by_room, LEAST_CHUNKS), MOST_CHUNKS))
 
@@ -148,7 +152,7 @@ class _Trials:
         lost = 0.0
         for chunk, wanted in zip(self._chunks, self._wanted, strict=True):
             found = self._tried.predictions(chunk)
-            lost += float((np.exp(wanted) * (wanted - found)).sum())
+            lost += divergence_of(wanted, found)
         self._done += 1
         self._tell(self._done, self._total)
         if not math.isfinite(lost):

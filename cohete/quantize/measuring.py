@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +38,12 @@ def why_not(error: BaseException) -> str:
 
 
 def measured_change(
-    source: Path, made: Path, text: Path, *, second_half: bool = False
+    source: Path, made: Path, words: str, *, second_half: bool = False
 ) -> PerplexityChange:
-    """How much perplexity rose, or why that cannot be told. Raises CoheteError for the text.
+    """How much perplexity rose on a text, or why that cannot be told.
 
     `second_half`: of a text whose first half decided how the model was made.
     """
-    words = text_of(text)
     try:
         return _here(source, made, words, second_half=second_half)
     except FAILURES as error:
@@ -51,7 +51,12 @@ def measured_change(
     tool = shutil.which(TOOL)
     if tool is None:
         return PerplexityChange(how="not measured", source=f"{why}; {TOOL} is not installed")
-    before, after = (_by_tool(tool, path, text) for path in (source, made))
+    if second_half:
+        words = words[len(words) // 2 :]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as text:
+        text.write(words)
+        text.flush()
+        before, after = (_by_tool(tool, path, Path(text.name)) for path in (source, made))
     if not before or after is None:
         return PerplexityChange(how="not measured", source=f"{why}; {TOOL} gave no estimate")
     return PerplexityChange(
@@ -68,12 +73,15 @@ def text_of(path: Path) -> str:
 
 
 def tokens_of(source: Path, words: str) -> Tokens:
-    """A text as a model's tokens. Raises one of FAILURES."""
+    """A text as the tokens of a model that can be worked out here. Raises one of FAILURES."""
     import numpy as np
 
+    from cohete.quantize.perplexity import shape_here
     from cohete.quantize.tokens import MAX_TEXT, tokenizer_of
 
-    return np.array(tokenizer_of(read_model(source)).encode(words[:MAX_TEXT]), np.int64)
+    model = read_model(source)
+    shape_here(model)
+    return np.array(tokenizer_of(model).encode(words[:MAX_TEXT]), np.int64)
 
 
 def _here(source: Path, made: Path, words: str, *, second_half: bool) -> PerplexityChange:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cohete.memory.footprint import ModelShape
 from cohete.quantize.decode import DECODED, decode
 from cohete.quantize.gguf import GgufError, Model, read_model
 from cohete.quantize.lanes import Floats
@@ -43,21 +44,34 @@ class Measured:
         return 100 * (self.found / self.base - 1)
 
 
+def shape_here(model: Model) -> ModelShape:
+    """The shape of a model that can be worked out here.
+
+    Raises GgufError where it is none of FAMILIES, too large, or not of the shape its header tells.
+    """
+    where = str(model.paths[0])
+    rows = {tensor.name: tensor.shape[-1] for tensor in model.tensors}
+    if model.architecture not in FAMILIES or "blk.0.ffn_gate_inp.weight" in rows:
+        raise GgufError(f"{model.architecture or 'its architecture'} is not among "
+                        f"{', '.join(sorted(FAMILIES))}", where=where)  # fmt: skip
+    if sum(tensor.numbers for tensor in model.tensors) > MAX_NUMBERS:
+        raise GgufError(f"it has more than {MAX_NUMBERS // 1_000_000} million numbers",
+                        where=where)  # fmt: skip
+    shape = shape_of(model)
+    wanted = {"attn_q": shape.heads * shape.key, "attn_k": shape.kv_heads * shape.key,
+              "attn_v": shape.kv_heads * shape.value}  # fmt: skip
+    for name, count in wanted.items():
+        if rows.get(f"blk.0.{name}.weight") != count:
+            raise GgufError(f"{name} is not of the shape that its header tells", where=where)
+    return shape
+
+
 class Forward:
-    """A model in memory as float32. Raises GgufError where it is none of FAMILIES, or too large."""
+    """A model in memory as float32. Raises GgufError as `shape_here` does."""
 
     def __init__(self, path: Path) -> None:
         model = read_model(path)
-        where = str(path)
-        if model.architecture not in FAMILIES or "blk.0.ffn_gate_inp.weight" in {
-            tensor.name for tensor in model.tensors
-        }:
-            raise GgufError(f"{model.architecture or 'its architecture'} is not among "
-                            f"{', '.join(sorted(FAMILIES))}", where=where)  # fmt: skip
-        if sum(tensor.numbers for tensor in model.tensors) > MAX_NUMBERS:
-            raise GgufError(f"it has more than {MAX_NUMBERS // 1_000_000} million numbers",
-                            where=where)  # fmt: skip
-        self.shape = shape_of(model)
+        self.shape = shape_here(model)
         self.model = model
         self._interleaved = model.architecture == "llama"
         self._epsilon = _float(model, "attention.layer_norm_rms_epsilon", 1e-5)
@@ -79,8 +93,12 @@ class Forward:
         return found
 
     def predictions(self, chunk: Tokens) -> Floats:
-        """Log-probabilities at the places of a chunk that are scored: its second half."""
-        return self.log_probabilities(chunk, len(chunk) // 2)[:-1]
+        """Log-probabilities at the places of a chunk that are scored: its second half.
+
+        Of an odd model they may be no numbers.
+        """
+        with np.errstate(all="ignore"):
+            return self.log_probabilities(chunk, len(chunk) // 2)[:-1]
 
     def _norm(self, x: Floats, name: str) -> Floats:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
@@ -117,9 +135,7 @@ class Forward:
         h = self._norm(x, f"{block}ffn_norm.weight")
         gate = self._linear(h, f"{block}ffn_gate")
         up = self._linear(h, f"{block}ffn_up")
-        with np.errstate(over="ignore"):
-            gate = gate / (1 + np.exp(-gate))
-        return self._linear(gate * up, f"{block}ffn_down")
+        return self._linear(gate / (1 + np.exp(-gate)) * up, f"{block}ffn_down")
 
     def _turns(self, count: int) -> tuple[Floats, Floats]:
         """Cosines and sines of the rotary embedding: shape (places, half a head)."""
@@ -154,11 +170,17 @@ def measure(base: Path, made: Path, tokens: Tokens, context: int = CONTEXT) -> M
         wanted, places = chunk[half + 1 :], np.arange(context - half - 1)
         lost -= float(a[places, wanted].sum())
         wrong -= float(b[places, wanted].sum())
-        divergence += float((np.exp(a) * (a - b)).sum())
+        divergence += divergence_of(a, b)
         scored += len(places)
     if not scored:
         raise ValueError(f"a text of at least {context} tokens is needed")
     return Measured(math.exp(lost / scored), math.exp(wrong / scored), divergence / scored, scored)
+
+
+def divergence_of(wanted: Floats, found: Floats) -> float:
+    """KL divergence over all places, in nats; NaN where predictions are no numbers."""
+    with np.errstate(all="ignore"):
+        return float((np.exp(wanted) * (wanted - found)).sum())
 
 
 def chunks_of(tokens: Tokens, context: int, first: int | None) -> Iterator[Tokens]:
@@ -175,7 +197,11 @@ def _weights(model: Model) -> Iterator[tuple[str, Floats]]:
         if tensor.type not in DECODED:
             raise GgufError(f"{tensor.name} is {tensor.type.label}, which is not read here",
                             where=str(tensor.path))  # fmt: skip
-        raw = np.fromfile(tensor.path, np.uint8, tensor.bytes, offset=tensor.offset)
+        try:
+            raw = np.fromfile(tensor.path, np.uint8, tensor.bytes, offset=tensor.offset)
+        except OSError as error:
+            raise GgufError(f"it cannot be read: {error.strerror}",
+                            where=str(tensor.path)) from None  # fmt: skip
         yield tensor.name, decode(raw, tensor.type).reshape(tensor.shape[::-1])
 
 

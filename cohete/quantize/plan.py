@@ -50,6 +50,11 @@ class Output:
         """Whether it stays as it is."""
         return self.type is self.source.type
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether there is more than one way to encode it."""
+        return self.type in SEARCHED and not self.is_copied
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -125,7 +130,7 @@ def plan_model(
     encoder = Encoder.SEARCH if by_search else Encoder.REFERENCE
     outputs = tuple(
         Output(tensor, kind, len(header) + offset,
-               encoder if kind in SEARCHED else Encoder.REFERENCE)
+               encoder if kind in SEARCHED and kind is not tensor.type else Encoder.REFERENCE)
         for tensor, kind, offset in listed
     )  # fmt: skip
     return Plan(model, recipe, by_search, header, outputs)

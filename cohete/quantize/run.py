@@ -34,7 +34,7 @@ from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.slabs import DIGEST, SLAB, Made, Slab, TooLarge, digest
 from cohete.quantize.tensors import TensorMade, no_numbers, note_of, relative_error, spans_of
-from cohete.quantize.types import SEARCHED, Encoder, TensorType
+from cohete.quantize.types import Encoder, TensorType
 
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
@@ -176,8 +176,13 @@ class Quantizer:
     @property
     def _encoder(self) -> str:
         """Of the tensors that leave a choice, for the manifest."""
-        found = {each.encoder for each in self._plan.outputs if each.type in SEARCHED}
+        found = {each.encoder for each in self._plan.outputs if each.has_choice}
         return CHOSEN if len(found) > 1 else ENCODERS[found.pop() if found else Encoder.REFERENCE]
+
+    def _noted(self, output: Output) -> str:
+        """The encoder in the line of a tensor: only where it is not that of the file."""
+        name = ENCODERS[output.encoder]
+        return "" if name == self._encoder else name
 
     def _resume(self) -> int:
         """Take over what a run that was killed has finished, after reading it back."""
@@ -344,9 +349,7 @@ class Quantizer:
             model=plan.model.text("general.name"),
             source_bytes=plan.model.file_bytes,
             bits_per_weight=plan.bits_per_weight,
-            tensors=tuple(
-                note_of(tensor, ENCODERS[tensor.output.encoder]) for tensor in self._tensors
-            ),
+            tensors=tuple(note_of(tensor, self._noted(tensor.output)) for tensor in self._tensors),
         )
         if self._cancel.is_set():
             raise Cancelled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 
 from cohete.errors import CoheteError
 from cohete.quantize import choosing
-from cohete.quantize.gguf import GgufError, read_model
-from cohete.quantize.measuring import measured_change
+from cohete.quantize.gguf import GgufError, read_model, scalar_pair
+from cohete.quantize.measuring import measured_change, text_of
 from cohete.quantize.mixture import EMBEDDING, Recipe
-from cohete.quantize.perplexity import CONTEXT, Forward, Measured, measure
+from cohete.quantize.perplexity import CONTEXT, Forward, Measured, measure, shape_here
 from cohete.quantize.plan import plan_model
 from cohete.quantize.quality import published
 from cohete.quantize.report import as_json, read_report, report_of
@@ -129,15 +130,15 @@ def test_figures_have_their_source_and_are_no_measurement() -> None:
 def test_what_cannot_be_measured_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(MODELS["tied-f16"], tmp_path / "m.gguf")
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    change = measured_change(path, path, TEXT)
+    change = measured_change(path, path, text_of(TEXT))
     assert change.how == "not measured"
     assert "its tokenizer (none) needs rules" in change.source
     assert "llama-perplexity is not installed" in change.source
     short = tmp_path / "short.txt"
     short.write_text("in the evening")
-    assert "at least 256 tokens" in measured_change(MODEL, MODEL, short).source
+    assert "at least 256 tokens" in measured_change(MODEL, MODEL, text_of(short)).source
     with pytest.raises(CoheteError, match="cannot be read as text"):
-        measured_change(MODEL, MODEL, tmp_path / "none.txt")
+        measured_change(MODEL, MODEL, text_of(tmp_path / "none.txt"))
     monkeypatch.setattr("cohete.quantize.perplexity.MAX_NUMBERS", 1000)
     with pytest.raises(GgufError, match="more than"):
         Forward(MODEL)
@@ -154,11 +155,11 @@ def test_an_installed_tool_is_asked_where_numpy_cannot(
     )
     tool.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda _: str(tool))
-    change = measured_change(path, tmp_path / "q.gguf", TEXT)
+    change = measured_change(path, tmp_path / "q.gguf", text_of(TEXT))
     assert (change.how, change.source) == ("measured", "llama-perplexity")
     assert change.percent == pytest.approx(5.0)
     tool.write_text("#!/bin/sh\nexit 1\n")
-    assert "gave no estimate" in measured_change(path, path, TEXT).source
+    assert "gave no estimate" in measured_change(path, path, text_of(TEXT)).source
 
 
 @pytest.mark.parametrize("share", [0.33, 0.36, 0.40, 0.55, 1.1])
@@ -205,7 +206,7 @@ def test_a_divergence_that_is_no_number_is_not_known(
     """As where a token that is never used has a prediction beyond all numbers."""
     odd = Measured(base=2.0, found=2.1, divergence=float("nan"), tokens=300)
     monkeypatch.setattr("cohete.quantize.perplexity.measure", lambda *_: odd)
-    change = measured_change(MODEL, MODEL, TEXT)
+    change = measured_change(MODEL, MODEL, text_of(TEXT))
     assert (change.how, change.divergence) == ("measured", None)
     outcome = Quantizer(
         plan_model(read_model(MODEL), Recipe(Level.Q8_0)), tmp_path / "o.gguf"
@@ -278,13 +279,13 @@ def test_why_encoders_are_not_chosen_is_said(
     short = tmp_path / "short.txt"
     short.write_text("a few words " * 20)
     plan = plan_model(read_model(MODEL), Recipe(Level.Q4_0), by_search=True)
-    same, why = choosing.chosen_on(plan, short)
+    same, why = choosing.chosen_on(plan, text_of(short))
     assert same is plan
     assert why == (
         "not chosen on the text: it cannot be worked out: a text of at least 1024 tokens is needed"
     )
     monkeypatch.setattr("cohete.quantize.perplexity.MAX_NUMBERS", 1000)
-    same, why = choosing.chosen_on(plan, TEXT)
+    same, why = choosing.chosen_on(plan, text_of(TEXT))
     assert same is plan
     assert why.startswith("not chosen on the text: it has more than")
 
@@ -297,3 +298,29 @@ def test_the_command_chooses_on_a_text_and_measures_on_the_rest_of_it(tmp_path: 
     assert code == 0, err
     assert "of the second half" in out
     assert "encoders: chosen on the first half of the text: " in out
+
+
+def test_where_there_is_no_choice_the_whole_text_measures(tmp_path: Path) -> None:
+    plan = plan_model(read_model(MODEL), Recipe(Level.Q8_0), by_search=True)
+    assert choosing.chosen_on(plan, text_of(TEXT)) == (plan, "")
+    first = tmp_path / "q.gguf"
+    Quantizer(plan_model(read_model(MODEL), Recipe(Level.Q4_0)), first).run()
+    again = plan_model(read_model(first), Recipe(Level.Q4_0), by_search=True, again=True)
+    # What is only copied was made by no search.
+    assert {each.encoder for each in again.outputs} == {Encoder.REFERENCE}
+    assert choosing.chosen_on(again, text_of(TEXT))[1] == ""
+
+
+def test_too_many_trials_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "WORK", 1e9)
+    plan = plan_model(read_model(MODEL), Recipe(Level.Q4_0), by_search=True)
+    assert choosing.chosen_on(plan, text_of(TEXT))[1].endswith(
+        "to try each of its tensors would take too long"
+    )
+
+
+def test_a_header_that_lies_about_heads_is_not_worked_out() -> None:
+    model = read_model(MODEL)
+    pairs = {**model.pairs, "llama.attention.key_length": scalar_pair(1 << 30)}
+    with pytest.raises(GgufError, match="attn_q is not of the shape"):
+        shape_here(replace(model, pairs=pairs))

@@ -18,7 +18,7 @@ from cohete.errors import CoheteError
 from cohete.quantize import worker
 from cohete.quantize.gguf import header_bytes, read_model
 from cohete.quantize.manifest import manifest_path, read_manifest, verify
-from cohete.quantize.measuring import measured_change
+from cohete.quantize.measuring import measured_change, text_of
 from cohete.quantize.mixture import Recipe, parse_rule
 from cohete.quantize.places import files_of, sole_writer
 from cohete.quantize.plan import plan_model
@@ -121,7 +121,7 @@ def test_headers_that_lie_are_no_reason_to_lose_a_report(tmp_path: Path) -> None
     ]
     for nth, pairs in enumerate(lies):
         path = write(MODELS["tied-f16"], tmp_path / f"{nth}.gguf", pairs)
-        change = measured_change(path, path, text)
+        change = measured_change(path, path, text_of(text))
         assert change.how == "not measured", nth
         assert "\x1b" not in change.source
 

@@ -194,6 +194,53 @@ async def test_a_shell_takes_the_terminal_and_gives_it_back(
         assert "by tag" not in _CSI.sub(b"", shown.output[quiet:]).decode()
 
 
+def _ignored(pid: int) -> str:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line for line in status.splitlines() if line.startswith("SigIgn"))
+
+
+async def test_a_shell_asked_for_twice_is_one_and_leaves_no_signal_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    ssh = tools / "ssh"
+    ssh.write_text("#!/bin/sh\ngrep SigIgn /proc/self/status\necho ARGV\nread line\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    async with simulated("nano", folder=tmp_path):
+        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
+            await until(lambda: "● live" in shown.text())
+            before = _ignored(shown.pid)
+            shown.press(b"!!")
+            await until(lambda: "ARGV" in shown.text())
+            ignored = re.search(r"SigIgn:\s([0-9a-f]+)\s", shown.text())
+            # Of those above 31 the C library has some of its own.
+            assert ignored is not None
+            assert not int(ignored[1], 16) & 0x7FFFFFFF
+            quiet = len(shown.read())
+            shown.press(b"\n")
+            await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
+            assert shown.text().count("ARGV") == 1
+            assert _ignored(shown.pid) == before
+            os.kill(shown.pid, signal.SIGINT)
+            await until(shown.ended, 8)
+            assert shown.status == 130
+
+
+async def test_a_shell_that_is_not_installed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with simulated("nano", folder=tmp_path):
+        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
+            await until(lambda: "● live" in shown.text())
+            shown.press(b"!")
+            await until(lambda: "cannot run ssh: no such file" in shown.text())
+            shown.press(b"q")
+            await until(shown.ended, 8)
+
+
 async def test_what_a_shell_said_that_failed_can_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
