@@ -3,9 +3,9 @@
 `python -m benchmarks.quality MODEL TOKENS [COUNT]`: MODEL is a small llama-shaped F16 file with
 tied embeddings, TOKENS a .npy file of tokens it was not trained on. One small model says little:
 which numbers share a block decides more than the encoder. Its channels can be put in any order
-without changing what it computes, which gives as many models as wanted. Prints KL divergence from
-the model itself: of llama-quantize's encoder; of the search, and of encoders chosen on another part
-of the tokens (`--quality --text`), as ratios to it.
+without changing what it computes, which gives as many models as wanted (COUNT, 80). Prints KL
+divergence from the model itself on the second half of the tokens: of llama-quantize's encoder; of
+the search, and of encoders chosen on the first half (`--quality --text`), as ratios to it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cohete.quantize.choosing import MOST_CHUNKS, choose, chosen
+from cohete.quantize.choosing import choose, chosen
 from cohete.quantize.gguf import Model, Tensor, read_model
 from cohete.quantize.mixture import Recipe
-from cohete.quantize.perplexity import CONTEXT, Tokens, measure
+from cohete.quantize.perplexity import Tokens, measure
 from cohete.quantize.plan import plan_model
 from cohete.quantize.run import Quantizer
 from cohete.quantize.types import Level, TensorType
 
-CHUNKS = 20
 READERS = ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up", "token_embd")
 WRITERS = ("attn_output", "ffn_down")
 Array = npt.NDArray[np.generic]
@@ -89,9 +88,7 @@ def divergences(model: Path, level: Level, scored: Tokens, other: Tokens) -> tup
 def main() -> None:
     source, tokens = Path(sys.argv[1]), np.load(sys.argv[2])
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 80
-    scored, other = np.split(
-        np.asarray(tokens[: (CHUNKS + MOST_CHUNKS) * CONTEXT], np.int64), [CHUNKS * CONTEXT]
-    )
+    other, scored = np.array_split(np.asarray(tokens, np.int64), 2)
     model = read_model(source)
     with tempfile.TemporaryDirectory() as folder:
         models = [Path(folder) / f"{seed}.gguf" for seed in range(count)]
