@@ -20,8 +20,9 @@ def bar_progress(progress: Progress) -> None:
         return
     share = progress.done_bytes / max(1, progress.total_bytes)
     eta = f"{progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
+    rate = f"{progress.mb_s:.0f} MB/s  " if progress.mb_s else ""
     click.echo(
-        f"\r{progress.step}  {100 * share:3.0f} %  {progress.mb_s:.0f} MB/s  {eta}, "
+        f"\r{progress.step}  {100 * share:3.0f} %  {rate}{eta}, "
         f"waits for {progress.bound}   ", nl=False, err=True,
     )  # fmt: skip
 
