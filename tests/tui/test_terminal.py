@@ -13,7 +13,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,24 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
         if not shown.ended():
             os.kill(shown.pid, signal.SIGKILL)
             os.waitpid(shown.pid, 0)
+
+
+def instead_of_ssh(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = folder / "bin"
+    tools.mkdir()
+    ssh = tools / "ssh"
+    ssh.write_text(script)
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+
+@contextlib.asynccontextmanager
+async def live(folder: Path) -> AsyncIterator[Terminal]:
+    """The dashboard with one simulated board that is live."""
+    async with simulated("nano", folder=folder):
+        with terminal("--config", str(folder / "cohete.yaml")) as shown:
+            await until(lambda: "● live" in shown.text())
+            yield shown
 
 
 async def test_nothing_a_device_prints_reaches_the_terminal_raw(tmp_path: Path) -> None:
@@ -162,16 +180,13 @@ async def test_a_broken_configuration_is_said_before_anything_is_drawn(tmp_path:
 async def test_a_shell_takes_the_terminal_and_gives_it_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    ssh = tools / "ssh"
     # It reads the line `a`; `b` is left over.
-    ssh.write_text(
+    instead_of_ssh(
         '#!/bin/sh\ntrap "echo INT" INT\ntrap "echo STOP" QUIT\necho "ARGV $*"\n'
-        'until [ "$line" ]; do read line; done\n'
+        'until [ "$line" ]; do read line; done\n',
+        tmp_path,
+        monkeypatch,
     )
-    ssh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     async with simulated("nano", folder=tmp_path) as (fleet, _, _):
         port = next(iter(fleet.hosts.values())).port
         with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
@@ -202,85 +217,66 @@ def _ignored(pid: int) -> str:
 async def test_a_shell_asked_for_twice_is_one_and_leaves_no_signal_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    ssh = tools / "ssh"
-    ssh.write_text("#!/bin/sh\ngrep SigIgn /proc/self/status\necho ARGV\nread line\n")
-    ssh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    async with simulated("nano", folder=tmp_path):
-        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
-            await until(lambda: "● live" in shown.text())
-            before = _ignored(shown.pid)
-            shown.press(b"!!")
-            await until(lambda: "ARGV" in shown.text())
-            ignored = re.search(r"SigIgn:\s([0-9a-f]+)\s", shown.text())
-            # Of those above 31 the C library has some of its own.
-            assert ignored is not None
-            assert not int(ignored[1], 16) & 0x7FFFFFFF
-            quiet = len(shown.read())
-            shown.press(b"\n")
-            await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
-            assert shown.text().count("ARGV") == 1
-            assert _ignored(shown.pid) == before
-            os.kill(shown.pid, signal.SIGINT)
-            await until(shown.ended, 8)
-            assert shown.status == 130
+    instead_of_ssh(
+        "#!/bin/sh\ngrep SigIgn /proc/self/status\necho ARGV\nread line\n", tmp_path, monkeypatch
+    )
+    async with live(tmp_path) as shown:
+        before = _ignored(shown.pid)
+        shown.press(b"!!")
+        await until(lambda: "ARGV" in shown.text())
+        ignored = re.search(r"SigIgn:\s([0-9a-f]+)\s", shown.text())
+        # Of those above 31 the C library has some of its own.
+        assert ignored is not None
+        assert not int(ignored[1], 16) & 0x7FFFFFFF
+        quiet = len(shown.read())
+        shown.press(b"\n")
+        await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
+        assert shown.text().count("ARGV") == 1
+        assert _ignored(shown.pid) == before
+        os.kill(shown.pid, signal.SIGINT)
+        await until(shown.ended, 8)
+        assert shown.status == 130
 
 
 async def test_a_shell_that_is_not_installed_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    async with simulated("nano", folder=tmp_path):
-        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
-            await until(lambda: "● live" in shown.text())
-            shown.press(b"!")
-            await until(lambda: "cannot run ssh: no such file" in shown.text())
-            shown.press(b"q")
-            await until(shown.ended, 8)
+    async with live(tmp_path) as shown:
+        shown.press(b"!")
+        await until(lambda: "cannot run ssh: no such file" in shown.text())
+        shown.press(b"q")
+        await until(shown.ended, 8)
 
 
 async def test_what_a_shell_said_that_failed_can_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    ssh = tools / "ssh"
-    ssh.write_text("#!/bin/sh\necho no such key >&2\nexit 255\n")
-    ssh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    async with simulated("nano", folder=tmp_path):
-        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
-            await until(lambda: "● live" in shown.text())
-            shown.press(b"!")
-            await until(lambda: "ssh ended with status 255. Enter comes back." in shown.text())
-            assert "no such key" in shown.text()
-            quiet = len(shown.read())
-            shown.press(b"\n")
-            await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
-            shown.press(b"q")
-            await until(shown.ended)
+    instead_of_ssh("#!/bin/sh\necho no such key >&2\nexit 255\n", tmp_path, monkeypatch)
+    async with live(tmp_path) as shown:
+        shown.press(b"!")
+        await until(lambda: "ssh ended with status 255. Enter comes back." in shown.text())
+        assert "no such key" in shown.text()
+        quiet = len(shown.read())
+        shown.press(b"\n")
+        await until(lambda: "Nano 4GB" in _CSI.sub(b"", shown.read()[quiet:]).decode())
+        shown.press(b"q")
+        await until(shown.ended)
 
 
 async def test_a_dashboard_that_is_ended_takes_its_shell_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    ssh = tools / "ssh"
-    ssh.write_text('#!/bin/sh\ntrap "echo HUP; exit" HUP\necho "ARGV"\nread line\n')
-    ssh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    async with simulated("nano", folder=tmp_path):
-        with terminal("--config", str(tmp_path / "cohete.yaml")) as shown:
-            await until(lambda: "● live" in shown.text())
-            shown.press(b"!")
-            await until(lambda: "ARGV" in shown.text())
-            os.kill(shown.pid, signal.SIGTERM)
-            await until(shown.ended, 8)
-            assert shown.status == 143
-            assert "HUP" in shown.text()
+    instead_of_ssh(
+        '#!/bin/sh\ntrap "echo HUP; exit" HUP\necho "ARGV"\nread line\n', tmp_path, monkeypatch
+    )
+    async with live(tmp_path) as shown:
+        shown.press(b"!")
+        await until(lambda: "ARGV" in shown.text())
+        os.kill(shown.pid, signal.SIGTERM)
+        await until(shown.ended, 8)
+        assert shown.status == 143
+        assert "HUP" in shown.text()
 
 
 async def test_a_recording_is_made_by_command_and_played_in_the_terminal(tmp_path: Path) -> None:
