@@ -268,6 +268,8 @@ class HistoryFiles:
         database = sqlite3.connect(path, timeout=5, check_same_thread=False)
         try:
             database.execute("PRAGMA page_size = 16384")
+            # A quarter of what it takes by itself, in each of the files that are open.
+            database.execute("PRAGMA cache_size = -512")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("PRAGMA wal_autocheckpoint = 64")
