@@ -47,8 +47,10 @@ class Choice:
         """For a person."""
         counts = Counter(self.encoders.values())
         told = ", ".join(f"{counts[each]} {each}" for each in Encoder if counts[each])
-        return (f"chosen on the first half of the text: {told}; KL divergence there "
-                f"{self.before:.2g}, now {self.after:.2g}")  # fmt: skip
+        return (
+            f"chosen on the first half of the text ({self.tokens} tokens scored): {told}; "
+            f"KL divergence there {self.before:.2g}, now {self.after:.2g}"
+        )
 
 
 def chosen_on(

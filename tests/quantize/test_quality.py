@@ -297,7 +297,7 @@ def test_the_command_chooses_on_a_text_and_measures_on_the_rest_of_it(tmp_path: 
                "-o", str(path), "-y")  # fmt: skip
     assert code == 0, err
     assert "of the second half" in out
-    assert "encoders: chosen on the first half of the text: " in out
+    assert "encoders: chosen on the first half of the text (5080 tokens scored): " in out
 
 
 def test_where_there_is_no_choice_the_whole_text_measures(tmp_path: Path) -> None:
