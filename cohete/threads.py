@@ -23,6 +23,10 @@ class OneThread:
         """What the job returns or raises."""
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, job))
 
+    async def ask(self, job: Callable[[], T]) -> T:
+        """The same for what changes nothing: given up before its turn, it is not done."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+
     def close(self, *, wait: bool = False) -> None:
         """No more jobs; those that were given are finished."""
         self._executor.shutdown(wait=wait)

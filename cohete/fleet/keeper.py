@@ -11,7 +11,6 @@ import contextlib
 import math
 from array import array
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -78,10 +77,9 @@ class HistoryKeeper:
         self._slot: dict[int, int] = {}
         self._rolled: dict[int, int] = {}
         self._to_roll: dict[str, None] = {}
+        # It ends with this object: what is on disk is read also by one that keeps nothing.
         self._thread = OneThread("history")
-        # A thread that has read once keeps megabytes of its own: one is enough. It ends with this
-        # object, for what is on disk is read also by one that keeps nothing.
-        self._reader = ThreadPoolExecutor(1, "history reader")
+        self._reading = asyncio.Lock()
 
     async def run(self) -> None:
         """Until cancelled; then what is held is written."""
@@ -120,7 +118,7 @@ class HistoryKeeper:
             await self._with_files(lambda files: files.sweep(now_ms))
 
     async def past(self, device_id: str, from_ms: int, to_ms: int, step_ms: int) -> Past:
-        """What is on disk of a device, read beside the writing, whoever writes.
+        """What is on disk of a device, read between what is written, whoever writes.
 
         A reading that is given up before its turn is not made.
         """
@@ -132,14 +130,16 @@ class HistoryKeeper:
             with contextlib.closing(HistoryFiles(self._folder, self._limits)) as files:
                 return past(files, device_id, from_ms, to_ms, step_ms, BASIC)
 
-        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
+        # A thread keeps megabytes of its own once it has read: that of the writing does both. It
+        # is handed one reading at a time: a minute to be written is not behind a screen of charts.
+        async with self._reading:
+            return await self._thread.ask(read)
 
     async def _last_words(self) -> None:
         await self._write(None)
         if self._files is not None:
             await self._thread.run(self._files.close)
         self._claim.drop()
-        self._thread.close()
 
     def _collect(self, samples: list[Sample]) -> None:
         clock = self._store.clock
