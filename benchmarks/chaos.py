@@ -34,6 +34,8 @@ WITHIN = {"\r": "-----0"}
 """On the screen of a device: out to a day, which is read from disk, and back."""
 
 BEFORE_MINUTES = 120
+USUAL = (48_000, 9_000, 4_000, 200, 45, 600, 300, 20)
+"""What the boards measured then, in the order and the units of BASIC."""
 SETTLE_S = 60.0
 FILL_MINUTES = 15.0
 SAMPLE_S = 15.0
@@ -90,11 +92,12 @@ def remember(folder: Path, names: list[str]) -> None:
     for minute in range(BEFORE_MINUTES):
         at_ms = begin_ms + minute * MINUTE_MS + 1000 * np.arange(60)
         known = np.ones((len(BASIC), 60), np.bool_)
-        walks = rng.integers(-30, 31, (len(names), len(BASIC), 60)).cumsum(axis=2) + 4_000
+        noise = rng.normal(1, 0.1, (len(names), len(BASIC), 60))
+        values = np.rint(noise * np.array(USUAL)[:, None]).astype(np.int64)
         files.add(
             [
-                NewChunk(name, Chunk(at_ms, BASIC, walk, known))
-                for name, walk in zip(names, walks, strict=True)
+                NewChunk(name, Chunk(at_ms, BASIC, each, known))
+                for name, each in zip(names, values, strict=True)
             ]
         )
     files.close()

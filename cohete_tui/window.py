@@ -33,6 +33,10 @@ class Window:
         """Whether it reaches further back than memory does."""
         return self.back_s + self.span_s > MEMORY_S
 
+    def holds(self, seconds: float) -> bool:
+        """Whether this moment, in seconds before now (negative), is in the stretch."""
+        return -self.back_s - self.span_s <= seconds <= -self.back_s
+
     def zoom(self, step: int) -> Window:
         """A shorter or a longer stretch with the same end."""
         at = min(range(len(SPANS_S)), key=lambda nth: abs(SPANS_S[nth] - self.span_s))

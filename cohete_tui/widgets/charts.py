@@ -29,8 +29,8 @@ def role_of(nth: int) -> str:
 class Chart:
     """What a chart shows: series by legend and name, unit, decimals, and its value axis.
 
-    `limits` fix the axis; without them it fits the values but spans at least `span`, so that
-    noise does not look like news.
+    The axis spans at least `limits`; without them it fits the values but spans at least `span`, so
+    that noise does not look like news.
     """
 
     title: str
@@ -109,7 +109,7 @@ class HistoryChart(PlotextPlot):
             value = points.at(name, at_s, window.span_s / 20 + 5)
             text = UNKNOWN if value is None else f"{value:.{chart.decimals}f}{chart.unit}"
             read.append(f"{label} {text}" if several else text)
-            if len(kept) > 1:
+            if any(window.holds(points.seconds[at]) for at in kept[1:]):
                 drawn += [values[at] for at in kept]
                 plot.plot(
                     [points.seconds[at] for at in kept],
@@ -130,7 +130,11 @@ class HistoryChart(PlotextPlot):
             for value, role in shown.levels.get(chart.title, ())
             if not drawn or min(drawn) - LEVEL_ROOM <= value <= max(drawn) + LEVEL_ROOM
         ]
-        low, high = chart.limits or _axis([*drawn, *(value for value, _ in levels)], chart.span)
+        if chart.limits is None:
+            low, high = _axis([*drawn, *(value for value, _ in levels)], chart.span)
+        else:
+            # A board may print anything, and plotext fails where nothing of a line is inside.
+            low, high = min(*chart.limits, *drawn), max(*chart.limits, *drawn)
         for value, role in levels:
             plot.hline(value, self._colour(role))
         plot.ylim(low, high)
