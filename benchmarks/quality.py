@@ -4,8 +4,8 @@
 tied embeddings, TOKENS a .npy file of tokens it was not trained on. One small model says little:
 which numbers share a block decides more than the encoder. Its channels can be put in any order
 without changing what it computes, which gives as many models as wanted (COUNT, 80). Prints KL
-divergence from the model itself on the second half of the tokens: of llama-quantize's encoder; of
-the search, and of encoders chosen on the first half (`--quality --text`), as ratios to it.
+divergence from the model itself on the tokens: of llama-quantize's encoder; of the search alone, as
+it is for models that are too large to try it out, and of `--quality`, as ratios to it.
 """
 
 from __future__ import annotations
@@ -71,35 +71,34 @@ def reordered(source: Path, model: Model, seed: int, out: Path) -> None:
     out.write_bytes(data)
 
 
-def divergences(model: Path, level: Level, scored: Tokens, other: Tokens) -> tuple[float, ...]:
-    """Of a level of it from itself, in nats: by reference, by search, chosen on `other` tokens."""
+def divergences(model: Path, level: Level, tokens: Tokens) -> tuple[float, ...]:
+    """Of a level of it from itself, in nats: by reference, by search, with encoders tried out."""
     plain, searched = (
         plan_model(read_model(model), Recipe(level), by_search=each) for each in (False, True)
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.gguf"
         found = []
-        for plan in (plain, searched, chosen(searched, choose(searched, other))):
+        for plan in (plain, searched, chosen(searched, choose(searched))):
             Quantizer(plan, out).run()
-            found.append(measure(model, out, scored).divergence)
+            found.append(measure(model, out, tokens).divergence)
     return tuple(found)
 
 
 def main() -> None:
-    source, tokens = Path(sys.argv[1]), np.load(sys.argv[2])
+    source, tokens = Path(sys.argv[1]), np.asarray(np.load(sys.argv[2]), np.int64)
     count = int(sys.argv[3]) if len(sys.argv) > 3 else 80
-    other, scored = np.array_split(np.asarray(tokens, np.int64), 2)
     model = read_model(source)
     with tempfile.TemporaryDirectory() as folder:
         models = [Path(folder) / f"{seed}.gguf" for seed in range(count)]
         for seed, path in enumerate(models):
             reordered(source, model, seed, path)
-        same = measure(source, models[0], scored).divergence
+        same = measure(source, models[0], tokens).divergence
         print(f"{count} orders; the first is {same:.1e} nats from {source.name}")
         for level in (Level.Q4_0, Level.Q4_1, Level.Q5_0, Level.Q5_1):
-            found = np.array([divergences(path, level, scored, other) for path in models])
+            found = np.array([divergences(path, level, tokens) for path in models])
             print(f"{level}: reference {found[:, 0].mean():.5f}")
-            for nth, name in ((1, "search"), (2, "chosen")):
+            for nth, name in ((1, "search alone"), (2, "--quality")):
                 ratios = found[:, nth] / found[:, 0]
                 print(
                     f"  {name} {found[:, nth].mean() / found[:, 0].mean():.2f} times that on the "

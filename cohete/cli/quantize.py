@@ -79,7 +79,8 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 @click.option(
     "--quality",
     is_flag=True,
-    help="Search for the best scales: same format and size, less error, slower.",
+    help="Search for the best scales: same format and size, less error, slower. Of a small model "
+    "each tensor is tried out.",
 )
 @click.option("--pure", is_flag=True, help="The level for every tensor; no mixture.")
 @click.option("--leave-output", is_flag=True, help="Keep output.weight as it is.")
@@ -99,8 +100,7 @@ _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
 @click.option(
     "--text",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Measure perplexity on this text, before and after. With --quality or --fit its first "
-    "half decides how each tensor of a small model is encoded.",
+    help="Measure perplexity on this text, before and after.",
 )
 @click.option(
     "--report",
@@ -195,9 +195,8 @@ def command(
         _say_plan(plan, path, as_json=as_json)
         return
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
-    made, outcome, choice = _run(plan, path, workers, words, as_json=as_json)
-    _say(outcome, plan.model.paths[0], path, words, report_path, choice,
-         half_used=made is not plan, as_json=as_json)  # fmt: skip
+    outcome, choice = _run(plan, path, workers, as_json=as_json)
+    _say(outcome, plan.model.paths[0], path, words, report_path, choice, as_json=as_json)
 
 
 def _fitted(
@@ -276,10 +275,12 @@ def _say_plan(plan: Plan, path: Path, *, as_json: bool) -> None:
     )
 
 
-def _chosen(plan: Plan, words: str, cancel: threading.Event, *, as_json: bool) -> tuple[Plan, str]:
+def _tried_out(
+    plan: Plan, threads: int, cancel: threading.Event, *, as_json: bool
+) -> tuple[Plan, str]:
     import time
 
-    from cohete.quantize.choosing import chosen_on
+    from cohete.quantize.choosing import try_out
     from cohete.quantize.pool import Cancelled
     from cohete.quantize.run import Progress
 
@@ -294,13 +295,11 @@ def _chosen(plan: Plan, words: str, cancel: threading.Event, *, as_json: bool) -
                      "cpu")
         )  # fmt: skip
 
-    return chosen_on(plan, words, tell)
+    return try_out(plan, threads, tell)
 
 
-def _run(
-    plan: Plan, path: Path, workers: int | None, words: str | None, *, as_json: bool
-) -> tuple[Plan, Outcome, str]:
-    """The plan as it was carried out, what came of it, and how encoders were chosen."""
+def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> tuple[Outcome, str]:
+    """What came of the plan, and how encoders were chosen."""
     import signal
 
     from cohete.errors import CoheteError
@@ -310,8 +309,9 @@ def _run(
     previous = signal.signal(signal.SIGTERM, lambda *_: cancel.set())
     choice = ""
     try:
-        if words is not None and plan.by_search:
-            plan, choice = _chosen(plan, words, cancel, as_json=as_json)
+        if plan.by_search:
+            threads = workers or os.cpu_count() or 1
+            plan, choice = _tried_out(plan, threads, cancel, as_json=as_json)
         pool = Pool(workers or workers_for(plan), cancel)
         pool.start()
         # It takes as long as a worker takes to start.
@@ -319,7 +319,7 @@ def _run(
 
         progress = json_progress if as_json else bar_progress
         outcome = Quantizer(plan, path, progress=progress, cancel=cancel).run(pool)
-        return plan, outcome, choice
+        return outcome, choice
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:
@@ -341,7 +341,6 @@ def _say(
     report_path: Path | None,
     choice: str = "",
     *,
-    half_used: bool = False,
     as_json: bool,
 ) -> None:
     from cohete.errors import CoheteError
@@ -352,7 +351,7 @@ def _say(
     if words is not None:
         from cohete.quantize.measuring import measured_change
 
-        change = measured_change(source, path, words, second_half=half_used)
+        change = measured_change(source, path, words)
     report = report_of(outcome, path, change, choice)
     if report_path is not None:
         is_json = report_path.suffix == ".json"

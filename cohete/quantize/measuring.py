@@ -9,14 +9,10 @@ import struct
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import GgufError, read_model
 from cohete.quantize.report import PerplexityChange
-
-if TYPE_CHECKING:
-    from cohete.quantize.perplexity import Tokens
 
 TOOL = "llama-perplexity"
 TOOL_LIMIT_S = 3600
@@ -37,22 +33,15 @@ def why_not(error: BaseException) -> str:
     return f"it cannot be worked out: {error or type(error).__name__}"
 
 
-def measured_change(
-    source: Path, made: Path, words: str, *, second_half: bool = False
-) -> PerplexityChange:
-    """How much perplexity rose on a text, or why that cannot be told.
-
-    `second_half`: of a text whose first half decided how the model was made.
-    """
+def measured_change(source: Path, made: Path, words: str) -> PerplexityChange:
+    """How much perplexity rose on a text, or why that cannot be told."""
     try:
-        return _here(source, made, words, second_half=second_half)
+        return _here(source, made, words)
     except FAILURES as error:
         why = why_not(error)
     tool = shutil.which(TOOL)
     if tool is None:
         return PerplexityChange(how="not measured", source=f"{why}; {TOOL} is not installed")
-    if second_half:
-        words = words[len(words) // 2 :]
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as text:
         text.write(words)
         text.flush()
@@ -72,29 +61,22 @@ def text_of(path: Path) -> str:
         raise CoheteError(f"it cannot be read as text: {error}", where=str(path)) from None
 
 
-def tokens_of(source: Path, words: str) -> Tokens:
-    """A text as the tokens of a model that can be worked out here. Raises one of FAILURES."""
+def _here(source: Path, made: Path, words: str) -> PerplexityChange:
     import numpy as np
 
-    from cohete.quantize.perplexity import shape_here
+    from cohete.quantize.perplexity import CONTEXT, measure, shape_here
     from cohete.quantize.tokens import MAX_TEXT, tokenizer_of
 
     model = read_model(source)
     shape_here(model)
-    return np.array(tokenizer_of(model).encode(words[:MAX_TEXT]), np.int64)
-
-
-def _here(source: Path, made: Path, words: str, *, second_half: bool) -> PerplexityChange:
-    from cohete.quantize.perplexity import CONTEXT, measure
-
-    tokens = tokens_of(source, words)
-    found = measure(source, made, tokens[len(tokens) // 2 :] if second_half else tokens)
+    tokens = np.array(tokenizer_of(model).encode(words[:MAX_TEXT]), np.int64)
+    found = measure(source, made, tokens)
     if not math.isfinite(found.percent):
         raise ValueError("its predictions are no numbers")
     return PerplexityChange(
         how="measured",
         percent=found.percent,
-        source=f"{found.tokens} tokens{' of the second half' * second_half}, context {CONTEXT}",
+        source=f"{found.tokens} tokens, context {CONTEXT}",
         before=found.base,
         after=found.found,
         divergence=found.divergence if math.isfinite(found.divergence) else None,

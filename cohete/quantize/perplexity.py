@@ -66,6 +66,23 @@ def shape_here(model: Model) -> ModelShape:
     return shape
 
 
+class Past:
+    """Keys and values of the tokens so far, for `chunks` texts of at most `places` tokens."""
+
+    def __init__(self, shape: ModelShape, chunks: int, places: int) -> None:
+        self.count = 0
+        heads = (shape.layers, chunks, shape.kv_heads, places)
+        self._keys = np.empty((*heads, shape.key), np.float32)
+        self._values = np.empty((*heads, shape.value), np.float32)
+
+    def going_on(self, layer: int, keys: Floats, values: Floats) -> tuple[Floats, Floats]:
+        """Those of a layer with these behind them."""
+        end = self.count + keys.shape[-2]
+        self._keys[layer, :, :, self.count : end] = keys
+        self._values[layer, :, :, self.count : end] = values
+        return self._keys[layer, :, :, :end], self._values[layer, :, :, :end]
+
+
 class Forward:
     """A model in memory as float32. Raises GgufError as `shape_here` does."""
 
@@ -78,27 +95,30 @@ class Forward:
         self._base = _float(model, "rope.freq_base", 10_000.0)
         self.weights = dict(_weights(model))
 
-    def log_probabilities(self, tokens: Tokens, begin: int = 0) -> Floats:
-        """Of every token, at each place from `begin` on: shape (places, vocabulary)."""
+    def log_probabilities(self, tokens: Tokens, begin: int = 0, past: Past | None = None) -> Floats:
+        """Of every token, at each place from `begin` on: shape (..., places, vocabulary).
+
+        `tokens`: (..., places). With a past they go on from it, and are kept there.
+        """
         weights = self.weights
         x = weights["token_embd.weight"][tokens]
-        turn = self._turns(len(tokens))
+        before = past.count if past is not None else 0
+        turn = self._turns(before, tokens.shape[-1])
         for layer in range(self.shape.layers):
-            x = x + self._attention(f"blk.{layer}.", x, turn)
+            x = x + self._attention(layer, x, turn, past)
             x = x + self._feed_forward(f"blk.{layer}.", x)
+        if past is not None:
+            past.count += tokens.shape[-1]
         head = weights.get("output.weight", weights["token_embd.weight"])
-        logits = self._norm(x[begin:], "output_norm.weight") @ head.T
-        logits -= logits.max(axis=1, keepdims=True)
-        found: Floats = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        logits = self._norm(x[..., begin:, :], "output_norm.weight") @ head.T
+        logits -= logits.max(axis=-1, keepdims=True)
+        found: Floats = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         return found
 
-    def predictions(self, chunk: Tokens) -> Floats:
-        """Log-probabilities at the places of a chunk that are scored: its second half.
-
-        Of an odd model they may be no numbers.
-        """
+    def predictions(self, chunk: Tokens, begin: int = 0) -> Floats:
+        """Log-probabilities from a place on; of an odd model they may be no numbers."""
         with np.errstate(all="ignore"):
-            return self.log_probabilities(chunk, len(chunk) // 2)[:-1]
+            return self.log_probabilities(chunk, begin)
 
     def _norm(self, x: Floats, name: str) -> Floats:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
@@ -110,25 +130,35 @@ class Forward:
         bias = self.weights.get(f"{name}.bias")
         return found if bias is None else found + bias
 
-    def _attention(self, block: str, x: Floats, turn: tuple[Floats, Floats]) -> Floats:
-        shape, count = self.shape, len(x)
+    def _attention(
+        self, layer: int, x: Floats, turn: tuple[Floats, Floats], past: Past | None
+    ) -> Floats:
+        shape, block = self.shape, f"blk.{layer}."
+        lead = x.shape[:-1]
         h = self._norm(x, f"{block}attn_norm.weight")
-        q = self._linear(h, f"{block}attn_q").reshape(count, shape.heads, shape.key)
-        k = self._linear(h, f"{block}attn_k").reshape(count, shape.kv_heads, shape.key)
-        v = self._linear(h, f"{block}attn_v").reshape(count, shape.kv_heads, shape.value)
+        q = self._linear(h, f"{block}attn_q").reshape(*lead, shape.heads, shape.key)
+        k = self._linear(h, f"{block}attn_k").reshape(*lead, shape.kv_heads, shape.key)
+        v = self._linear(h, f"{block}attn_v").reshape(*lead, shape.kv_heads, shape.value)
         if f"{block}attn_q_norm.weight" in self.weights:
             q = self._norm(q, f"{block}attn_q_norm.weight")
             k = self._norm(k, f"{block}attn_k_norm.weight")
         q, k = self._turned(q, turn), self._turned(k, turn)
+        k, v = k.swapaxes(-2, -3), v.swapaxes(-2, -3)
+        if past is not None:
+            k, v = past.going_on(layer, k, v)
+        # A head of keys and values serves a group of heads in a row.
         group = shape.heads // shape.kv_heads
-        k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
-        scores = q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)
+        q = q.swapaxes(-2, -3).reshape(*lead[:-1], shape.kv_heads, group, lead[-1], shape.key)
+        scores = q @ k[..., None, :, :].swapaxes(-1, -2)
         scores /= np.float32(math.sqrt(shape.key))
-        scores += np.triu(np.full((count, count), -np.inf, np.float32), 1)
-        scores -= scores.max(axis=2, keepdims=True)
+        places, known = scores.shape[-2:]
+        later = np.full((places, known), -np.inf, np.float32)
+        scores += np.triu(later, 1 + known - places)
+        scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
-        scores /= scores.sum(axis=2, keepdims=True)
-        mixed = (scores @ v.transpose(1, 0, 2)).transpose(1, 0, 2).reshape(count, -1)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        mixed = (scores @ v[..., None, :, :]).reshape(*lead[:-1], shape.heads, *lead[-1:], -1)
+        mixed = mixed.swapaxes(-2, -3).reshape(*lead, -1)
         return self._linear(np.ascontiguousarray(mixed, np.float32), f"{block}attn_output")
 
     def _feed_forward(self, block: str, x: Floats) -> Floats:
@@ -137,11 +167,11 @@ class Forward:
         up = self._linear(h, f"{block}ffn_up")
         return self._linear(gate / (1 + np.exp(-gate)) * up, f"{block}ffn_down")
 
-    def _turns(self, count: int) -> tuple[Floats, Floats]:
+    def _turns(self, begin: int, count: int) -> tuple[Floats, Floats]:
         """Cosines and sines of the rotary embedding: shape (places, half a head)."""
         half = self.shape.key // 2
         speed = self._base ** (-np.arange(half, dtype=np.float64) / half)
-        angle = np.arange(count, dtype=np.float64)[:, None] * speed
+        angle = np.arange(begin, begin + count, dtype=np.float64)[:, None] * speed
         return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
 
     def _turned(self, x: Floats, turn: tuple[Floats, Floats]) -> Floats:
@@ -166,7 +196,8 @@ def measure(base: Path, made: Path, tokens: Tokens, context: int = CONTEXT) -> M
     scored = 0
     for chunk in chunks_of(tokens, context, first):
         half = context // 2
-        a, b = one.predictions(chunk), other.predictions(chunk)
+        # Of a text the first half is only read.
+        a, b = one.predictions(chunk, half)[:-1], other.predictions(chunk, half)[:-1]
         wanted, places = chunk[half + 1 :], np.arange(context - half - 1)
         lost -= float(a[places, wanted].sum())
         wrong -= float(b[places, wanted].sum())

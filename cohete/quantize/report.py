@@ -60,7 +60,7 @@ class Report:
     perplexity: PerplexityChange
     warnings: tuple[str, ...]
     choice: str = ""
-    """How encoders were chosen on a text, or why they were not."""
+    """How encoders were chosen, or why they were not."""
 
 
 def report_of(
