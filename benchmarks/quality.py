@@ -79,7 +79,7 @@ def divergences(model: Path, level: Level, tokens: Tokens) -> tuple[float, ...]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.gguf"
         found = []
-        for plan in (plain, searched, chosen(searched, choose(searched))):
+        for plan in (plain, searched, chosen(searched, choose(searched).encoders)):
             Quantizer(plan, out).run()
             found.append(measure(model, out, tokens).divergence)
     return tuple(found)

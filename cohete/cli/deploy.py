@@ -137,12 +137,13 @@ def _made(
     model: Model, folder: Path, plan: FleetPlan, options: Options, context: int
 ) -> Path | None:
     """The file to copy: the source, or what is made of it. None where it is only told."""
+    from cohete.cli.quantize import carry_out, fitted
+    from cohete.cli.tooling import refuse_foreign
     from cohete.errors import ConfigError
     from cohete.quantize.fitting import candidate_of_model
     from cohete.quantize.gguf import read_model
     from cohete.quantize.mixture import Recipe
     from cohete.quantize.plan import plan_model
-    from cohete.quantize.run import Quantizer
     from cohete.quantize.types import Level
 
     source = (folder / Path(model.source).expanduser()).resolve()
@@ -155,25 +156,26 @@ def _made(
     candidate = candidate_of_model(found)
     if not candidate.is_plain:
         return source
-    level = model.quantization or _best_for(model.name, source, plan, context)
-    if level == "f16":
-        return source
-    if level not in Level.__members__.values():
-        raise ConfigError(
-            f"{model.name}: {level} cannot be made here",
-            hint=f"Levels: {', '.join(Level)}; for others, llama-quantize makes the file.",
-        )
-    target = source.with_name(f"{model.name}-{level}.gguf")
-    work = plan_model(found, Recipe(Level(level)))
+    if model.fit_mb is not None:
+        target = source.with_name(f"{model.name}-{model.fit_mb:g}mb.gguf")
+        work = fitted(found, model.fit_mb * 1e6)
+    else:
+        level = model.quantization or _best_for(model.name, source, plan, context)
+        if level == "f16":
+            return source
+        if level not in Level.__members__.values():
+            raise ConfigError(
+                f"{model.name}: {level} cannot be made here",
+                hint=f"Levels: {', '.join(Level)}; for others, llama-quantize makes the file.",
+            )
+        searched = "-searched" if model.quality else ""
+        target = source.with_name(f"{model.name}-{level}{searched}.gguf")
+        work = plan_model(found, Recipe(Level(level)), by_search=model.quality)
     if options.dry_run:
         click.echo(f"{model.name}: would be made as {target.name}, {work.file_bytes / 1e6:.1f} MB")
         return None
-    from cohete.cli.quantize import workers_for
-    from cohete.cli.tooling import refuse_foreign
-
     refuse_foreign(target, replace=False)
-
-    outcome = Quantizer(work, target).run(workers_for(work))
+    outcome = carry_out(work, target)
     is_new = outcome.reused_bytes < sum(output.bytes for output in work.outputs)
     if is_new and not options.as_json:
         click.echo(f"{model.name}: made as {target.name}, {work.file_bytes / 1e6:.1f} MB")

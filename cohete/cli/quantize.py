@@ -189,22 +189,22 @@ def command(
         raise click.UsageError("--fit chooses the types by itself")
     else:
         budget = fit_mb * 1e6 if fit_mb is not None else None
-        plan = _fitted(found, budget, fit_device, context, config_path)
+        plan = fitted(found, budget, fit_device, context, config_path)
     path = output or _beside(model, level or f"{plan.file_bytes / 1e6:.0f}mb")
     if dry_run:
         _say_plan(plan, path, as_json=as_json)
         return
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
-    outcome, choice = _run(plan, path, workers, as_json=as_json)
-    _say(outcome, plan.model.paths[0], path, words, report_path, choice, as_json=as_json)
+    outcome = carry_out(plan, path, workers, as_json=as_json)
+    _say(outcome, plan.model.paths[0], path, words, report_path, as_json=as_json)
 
 
-def _fitted(
+def fitted(
     model: Model,
     budget: float | None,
-    device: str | None,
-    context: int,
-    config_path: str | None,
+    device: str | None = None,
+    context: int = 0,
+    config_path: str | None = None,
 ) -> Plan:
     """A plan of at most so many bytes, or of as many as a board leaves for weights."""
     from cohete.cli.fit import room_on
@@ -276,11 +276,13 @@ def _say_plan(plan: Plan, path: Path, *, as_json: bool) -> None:
 
 
 def _tried_out(
-    plan: Plan, threads: int, cancel: threading.Event, *, as_json: bool
-) -> tuple[Plan, str]:
+    plan: Plan, path: Path, threads: int, cancel: threading.Event, *, as_json: bool
+) -> Plan:
+    """The plan with encoders that were tried out, told meanwhile. Raises Cancelled."""
     import time
 
     from cohete.quantize.choosing import try_out
+    from cohete.quantize.manifest import read_manifest
     from cohete.quantize.pool import Cancelled
     from cohete.quantize.run import Progress
 
@@ -295,11 +297,13 @@ def _tried_out(
                      "cpu")
         )  # fmt: skip
 
-    return try_out(plan, threads, tell)
+    return try_out(plan, read_manifest(path), threads, tell)
 
 
-def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> tuple[Outcome, str]:
-    """What came of the plan, and how encoders were chosen."""
+def carry_out(
+    plan: Plan, path: Path, workers: int | None = None, *, as_json: bool = False
+) -> Outcome:
+    """Make it, told meanwhile. Raises CoheteError where it fails or is cancelled."""
     import signal
 
     from cohete.errors import CoheteError
@@ -307,19 +311,17 @@ def _run(plan: Plan, path: Path, workers: int | None, *, as_json: bool) -> tuple
 
     cancel = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: cancel.set())
-    choice = ""
     try:
         if plan.by_search:
             threads = workers or os.cpu_count() or 1
-            plan, choice = _tried_out(plan, threads, cancel, as_json=as_json)
+            plan = _tried_out(plan, path, threads, cancel, as_json=as_json)
         pool = Pool(workers or workers_for(plan), cancel)
         pool.start()
         # It takes as long as a worker takes to start.
         from cohete.quantize.run import Quantizer
 
         progress = json_progress if as_json else bar_progress
-        outcome = Quantizer(plan, path, progress=progress, cancel=cancel).run(pool)
-        return outcome, choice
+        return Quantizer(plan, path, progress=progress, cancel=cancel).run(pool)
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:
@@ -339,7 +341,6 @@ def _say(
     path: Path,
     words: str | None,
     report_path: Path | None,
-    choice: str = "",
     *,
     as_json: bool,
 ) -> None:
@@ -352,7 +353,7 @@ def _say(
         from cohete.quantize.measuring import measured_change
 
         change = measured_change(source, path, words)
-    report = report_of(outcome, path, change, choice)
+    report = report_of(outcome, path, change)
     if report_path is not None:
         is_json = report_path.suffix == ".json"
         page = json_of(report) if is_json else as_text(report)

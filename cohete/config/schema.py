@@ -141,9 +141,19 @@ class Model(Strict):
     name: Name
     source: Annotated[str, Field(min_length=1, max_length=1024)]
     quantization: Quantization | None = None
+    quality: bool = Field(default=False, description="Search for the best scales; slower.")
+    fit_mb: Annotated[float, Field(gt=0, le=1e7)] | None = Field(
+        default=None, description="Instead of a level: the best file of at most so many MB."
+    )
     devices: str | list[str] = Field(
         default="all", description='"all", a device, a group, or a list of them.'
     )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Model:
+        if self.fit_mb is not None and self.quantization is not None:
+            raise ValueError("fit_mb takes the place of quantization: leave one of them out")
+        return self
 
 
 class Inference(Strict):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -17,12 +18,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cohete.quantize.gguf import GgufError
 from cohete.quantize.lanes import Floats
+from cohete.quantize.manifest import Manifest
 from cohete.quantize.measuring import FAILURES, why_not
-from cohete.quantize.owntext import own_text
-from cohete.quantize.perplexity import CONTEXT, Forward, divergence_of
+from cohete.quantize.owntext import SEED, own_text
+from cohete.quantize.perplexity import CONTEXT, Forward, divergence_of, shape_here
 from cohete.quantize.plan import Output, Plan
-from cohete.quantize.slabs import lossy
+from cohete.quantize.run import ENCODERS
+from cohete.quantize.slabs import digest, lossy
 from cohete.quantize.types import Encoder, TensorType
 
 LEAST_CHUNKS, MOST_CHUNKS = 4, 32
@@ -33,6 +37,7 @@ CALLS = 5e8
 """As many more for each chunk, which small models spend on calling numpy."""
 ROOM_BYTES = 1 << 28
 """For the predictions of the source."""
+MOST_WORDS = 400
 
 Tell = Callable[[int, int], None]
 
@@ -59,26 +64,63 @@ class Choice:
 
 
 def try_out(
-    plan: Plan, threads: int = 1, tell: Tell = lambda done, total: None
-) -> tuple[Plan, str]:
-    """The plan with the encoders that turn out best, and how they were chosen; the very plan, and
-    why, where there is no choice or it cannot be told."""
+    plan: Plan,
+    made: Manifest | None = None,
+    threads: int = 1,
+    tell: Tell = lambda done, total: None,
+) -> Plan:
+    """The plan with the encoders that turn out best, and a word on how they were chosen; with those
+    of before, and why, where there is no choice or it cannot be told.
+
+    `made`: of the file that is there already. What it was decided by may be the same.
+    """
     if not any(each.has_choice for each in plan.outputs):
-        return plan, ""
+        return plan
     try:
-        choice = choose(plan, threads, tell)
+        shape_here(plan.model)
+        decided_by = _decided_by(plan)
+        if made is not None and made.choice_of == decided_by:
+            encoders, words = _noted_in(made, plan), made.choice
+        else:
+            begun = time.monotonic()
+            choice = choose(plan, threads, tell)
+            took_s = time.monotonic() - begun
+            encoders, words = choice.encoders, f"{choice.words} (took {took_s:.1f} s)"
     except FAILURES as error:
-        return plan, f"searched for each tensor, none tried out: {why_not(error)}"
-    return chosen(plan, choice), choice.words
+        why = f"searched for each tensor, none tried out: {why_not(error)}"
+        return replace(plan, choice=why[:MOST_WORDS])
+    return replace(chosen(plan, encoders), choice=words, choice_of=decided_by)
 
 
-def chosen(plan: Plan, choice: Choice) -> Plan:
+def chosen(plan: Plan, encoders: Mapping[str, Encoder]) -> Plan:
     """The plan with these encoders."""
     outputs = tuple(
-        replace(each, encoder=choice.encoders.get(each.name, each.encoder))
-        for each in plan.outputs
-    )  # fmt: skip
+        replace(each, encoder=encoders.get(each.name, each.encoder)) for each in plan.outputs
+    )
     return replace(plan, outputs=outputs)
+
+
+def _decided_by(plan: Plan) -> str:
+    """A digest of the source, of what it becomes, and of how that is tried out."""
+    limits = [CONTEXT, SEED, MOST_CHUNKS, WORK, CALLS, ROOM_BYTES]
+    parts = [*map(str, limits), *ENCODERS.values(), digest(plan.header)]
+    for output in plan.outputs:
+        source = output.source
+        try:
+            with source.path.open("rb") as file:
+                file.seek(source.offset)
+                parts.append(digest(file.read(source.bytes)))
+        except OSError as error:
+            raise GgufError(f"it cannot be read: {error.strerror}",
+                            where=str(source.path)) from None  # fmt: skip
+    return digest(" ".join(parts).encode())
+
+
+def _noted_in(made: Manifest, plan: Plan) -> Mapping[str, Encoder]:
+    """The encoders of a file. Raises LookupError where its manifest does not fit itself."""
+    by_name = {name: encoder for encoder, name in ENCODERS.items()}
+    noted = {each.name: each.encoder or made.encoder for each in made.tensors}
+    return {each.name: by_name[noted[each.name]] for each in plan.outputs if each.has_choice}
 
 
 def choose(plan: Plan, threads: int = 1, tell: Tell = lambda done, total: None) -> Choice:

@@ -74,12 +74,16 @@ class Manifest:
     """What the model calls itself."""
     source_bytes: int
     bits_per_weight: float
+    choice: str = ""
+    """How encoders were chosen, or why they were not."""
+    choice_of: str = ""
+    """Digest of all that decided it."""
     tensors: tuple[TensorNote, ...]
 
     def __post_init__(self) -> None:
-        _check_words((self.file, 512), (self.source, 512), (self.model, 256))
+        _check_words((self.file, 512), (self.source, 512), (self.model, 256), (self.choice, 512))
         _check_words((self.level, 16), (self.encoder, 32))
-        _check_digests(self.blake3)
+        _check_digests(self.blake3, *filter(None, [self.choice_of]))
         _check_sizes(self.bytes, self.source_bytes, self.bits_per_weight)
 
 

@@ -65,6 +65,10 @@ class Plan:
     by_search: bool
     header: bytes = field(repr=False)
     outputs: tuple[Output, ...] = field(repr=False)
+    choice: str = ""
+    """How the encoders were chosen, for a person."""
+    choice_of: str = ""
+    """Digest of all that decided it; empty where nothing was tried out."""
 
     @property
     def file_bytes(self) -> int:

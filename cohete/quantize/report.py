@@ -63,9 +63,7 @@ class Report:
     """How encoders were chosen, or why they were not."""
 
 
-def report_of(
-    outcome: Outcome, path: Path, perplexity: PerplexityChange | None = None, choice: str = ""
-) -> Report:
+def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None = None) -> Report:
     """The report of a run; with a measured change of perplexity, else with the published one."""
     manifest = outcome.manifest
     errors = [
@@ -95,7 +93,7 @@ def report_of(
         worst=tuple(errors[:WORST]),
         perplexity=change,
         warnings=_warnings(level, change),
-        choice=choice,
+        choice=manifest.choice,
     )
 
 

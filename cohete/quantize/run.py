@@ -349,6 +349,8 @@ class Quantizer:
             model=plan.model.text("general.name"),
             source_bytes=plan.model.file_bytes,
             bits_per_weight=plan.bits_per_weight,
+            choice=written(plan.choice),
+            choice_of=plan.choice_of,
             tensors=tuple(note_of(tensor, self._noted(tensor.output)) for tensor in self._tensors),
         )
         if self._cancel.is_set():

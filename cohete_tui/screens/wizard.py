@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,7 @@ class WizardScreen(FilteredScreen[None]):
     WizardScreen { background: $background; }
     WizardScreen #about { height: auto; max-height: 14; }
     WizardScreen.-empty RowList { display: none; }
+    WizardScreen.-empty #about { max-height: 100%; }
     """
 
     def __init__(
@@ -177,9 +179,9 @@ class WizardScreen(FilteredScreen[None]):
         lines: list[Line] = []
         if self._is_there:
             lines.append([("It exists: what has not changed is taken from it.", "dim")])
-        search = "searched for, slower" if choice.by_search else "as llama-quantize's, to the byte"
-        lines.append([(f"Scales: {search}.", "")])
-        lines += [[(part, "")] for part in wrap(f"$ cohete {' '.join(choice.argv)}", cells, 4)]
+        scales = wizard.SEARCHED if choice.by_search else wizard.AS_REFERENCE
+        lines += [[(part, "")] for part in wrap(scales, cells, 3)]
+        lines += [[(part, "")] for part in wrap(f"$ cohete {shlex.join(choice.argv)}", cells, 9)]
         return lines
 
     @property

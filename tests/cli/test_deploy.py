@@ -11,7 +11,7 @@ import yaml
 from cohete.control.change import Change
 from cohete.control.files import PutFile
 from cohete.errors import ChangeRefused
-from cohete.quantize.manifest import verify
+from cohete.quantize.manifest import read_manifest, verify
 from tests.cli.test_commands import run
 from tests.openssh import Sshd, openssh
 from tests.quantize.models import MODELS, pairs_of, write
@@ -48,6 +48,9 @@ def test_models_of_a_configuration_are_made_and_copied_and_not_twice(tmp_path: P
         path = config(tmp_path, server, [
             {"name": "small", "source": "files/tied-f16.gguf", "quantization": "q5_0"},
             {"name": "best", "source": "files/untied-bf16.gguf", "devices": "lab"},
+            {"name": "fine", "source": "files/tied-f16.gguf", "quantization": "q4_0",
+             "quality": True},
+            {"name": "sized", "source": "files/tied-f16.gguf", "fit_mb": 0.8},
         ])  # fmt: skip
         argv = ("deploy", "--config", path, "--to", str(there))
         code, out, err = run(*argv, "--dry-run")
@@ -59,8 +62,14 @@ def test_models_of_a_configuration_are_made_and_copied_and_not_twice(tmp_path: P
         assert "small: made as small-q5_0.gguf" in out
         # Nothing was said of a level, and so small a model fits as it is.
         assert sorted(each.name for each in there.glob("*.gguf")) == [
-            "small-q5_0.gguf", "untied-bf16.gguf",
+            "fine-q4_0-searched.gguf", "sized-0.8mb.gguf", "small-q5_0.gguf", "untied-bf16.gguf",
         ]  # fmt: skip
+        files = tmp_path / "files"
+        assert 500_000 < (files / "sized-0.8mb.gguf").stat().st_size <= 800_000
+        fine = read_manifest(files / "fine-q4_0-searched.gguf")
+        assert fine is not None
+        assert fine.encoder != "reference-2"
+        assert "that the model wrote by itself" in fine.choice
         made = tmp_path / "files" / "small-q5_0.gguf"
         verify(made)
         assert (there / made.name).read_bytes() == made.read_bytes()

@@ -105,6 +105,8 @@ def test_static_discovery_in_both_ways_of_writing() -> None:
         ("fleet: {devices: [{id: a, thermal_policy: hot}]}", 1, 43, "'hot'", "conservative"),
         ("fleet: {groups: {g: {devices: [b]}}}", 1, 32, "'b'", ""),
         ("models: [{name: m, source: s, devices: al}]", 1, 40, "'al'", "Did you mean 'all'?"),
+        ("models: [{name: m, source: s, quantization: q4_0, fit_mb: 9}]", 1, 10,
+         "fit_mb takes the place of quantization", ""),
         ("models: [{name: m, source: s, quantization: q9}]", 1, 45, "'q9' is not one of", ""),
         ("thermal: {a: {threshold_c: 50, cooldown_c: 60, check_interval_ms: 500}}", 1, 14,
          "must be below", ""),

@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from cohete.errors import CoheteError
 from cohete.quantize import choosing
 from cohete.quantize.gguf import GgufError, read_model, scalar_pair
+from cohete.quantize.manifest import read_manifest
 from cohete.quantize.measuring import measured_change, text_of
 from cohete.quantize.mixture import EMBEDDING, Recipe
 from cohete.quantize.owntext import own_text
@@ -26,10 +28,10 @@ from cohete.quantize.perplexity import (
     measure,
     shape_here,
 )
-from cohete.quantize.plan import plan_model
+from cohete.quantize.plan import Plan, plan_model
 from cohete.quantize.quality import published
 from cohete.quantize.report import as_json, read_report, report_of
-from cohete.quantize.run import Quantizer
+from cohete.quantize.run import Outcome, Quantizer
 from cohete.quantize.sizing import header_bytes_of, sized_for
 from cohete.quantize.tokens import tokenizer_of
 from cohete.quantize.types import Encoder, Level, TensorType
@@ -226,23 +228,23 @@ def test_a_divergence_that_is_no_number_is_not_known(
     assert read_report(json.loads(as_json(report))) == report
 
 
-def test_encoders_that_were_tried_out_predict_better(tmp_path: Path) -> None:
-    text = np.asarray(np.load(TOKENS), np.int64)[:SCORED]
-    plan = plan_model(read_model(MODEL), Recipe(Level.Q4_0), by_search=True)
+@pytest.mark.parametrize("level", [Level.Q4_0, Level.Q4_1, Level.Q5_0, Level.Q5_1])
+def test_encoders_that_were_tried_out_predict_better(tmp_path: Path, level: Level) -> None:
+    plan = plan_model(read_model(MODEL), Recipe(level), by_search=True)
     told: list[tuple[int, int]] = []
     choice = choosing.choose(plan, 2, lambda done, total: told.append((done, total)))
-    tensors = [each.name for each in plan.outputs if each.type is TensorType.Q4_0]
+    tensors = [each.name for each in plan.outputs if each.type is level.type]
     assert sorted(choice.encoders) == sorted(tensors)
     assert len(set(choice.encoders.values())) > 1
     assert choice.after < choice.before
     total = 2 + 2 * len(tensors)
     assert told == [(done, total) for done in range(1, total + 1)]
     paths = [tmp_path / f"{nth}.gguf" for nth in range(3)]
-    plain = plan_model(read_model(MODEL), Recipe(Level.Q4_0))
-    made = [Quantizer(each, path).run() for each, path in
-            zip((plain, plan, choosing.chosen(plan, choice)), paths, strict=True)]  # fmt: skip
-    reference, searched, best = (measure(MODEL, path, text).divergence for path in paths)
-    assert best < min(reference, searched)
+    plain = plan_model(read_model(MODEL), Recipe(level))
+    plans = (plain, plan, choosing.chosen(plan, choice.encoders))
+    made = [Quantizer(each, path).run() for each, path in zip(plans, paths, strict=True)]
+    reference, _, best = (measure(MODEL, path, tokens()).divergence for path in paths)
+    assert best < reference
     # What was tried is what is made.
     one, other = Forward(MODEL), Forward(paths[2])
     written = own_text(one, choosing.MOST_CHUNKS, CONTEXT)
@@ -292,8 +294,7 @@ def test_a_chosen_file_is_made_again_only_where_the_choice_changed(tmp_path: Pat
     path = tmp_path / "q.gguf"
 
     def make(encoders: dict[str, Encoder]) -> tuple[bytes, int]:
-        choice = choosing.Choice(encoders, 1, 1, 1)
-        outcome = Quantizer(choosing.chosen(plan, choice), path).run()
+        outcome = Quantizer(choosing.chosen(plan, encoders), path).run()
         return path.read_bytes(), outcome.reused_bytes
 
     all_near = dict.fromkeys(names, Encoder.NEAR)
@@ -307,6 +308,46 @@ def test_a_chosen_file_is_made_again_only_where_the_choice_changed(tmp_path: Pat
     assert reused == sum(each.bytes for each in plan.outputs) - changed.bytes
 
 
+def test_what_was_tried_out_once_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "MOST_CHUNKS", 4)
+    source = Path(shutil.copy(MODEL, tmp_path / "m-f16.gguf"))
+    source.chmod(0o600)
+    path = tmp_path / "q.gguf"
+    tried: list[Plan] = []
+    choose = choosing.choose
+
+    def counted(plan: Plan, *rest: Any) -> choosing.Choice:
+        tried.append(plan)
+        return choose(plan, *rest)
+
+    monkeypatch.setattr(choosing, "choose", counted)
+
+    def make(level: Level = Level.Q4_0) -> Outcome:
+        plan = plan_model(read_model(source), Recipe(level), by_search=True)
+        return Quantizer(choosing.try_out(plan, read_manifest(path)), path).run()
+
+    first = make()
+    again = make()
+    assert len(tried) == 1
+    assert (again.manifest.tensors, again.manifest.choice) == (
+        first.manifest.tensors, first.manifest.choice
+    )  # fmt: skip
+    assert again.reused_bytes == sum(each.bytes for each in tried[0].outputs)
+    assert "tokens that the model wrote by itself" in report_of(again, path).choice
+    # Another level, another source, another search: it is decided anew.
+    make(Level.Q5_0)
+    make()
+    assert len(tried) == 3
+    with source.open("r+b") as file:
+        file.seek(tried[0].outputs[0].source.offset)
+        file.write(b"\0\0")
+    make()
+    assert len(tried) == 4
+    monkeypatch.setattr(choosing, "WORK", choosing.WORK / 2)
+    make()
+    assert len(tried) == 5
+
+
 def test_why_nothing_is_tried_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_model(read_model(MODEL), Recipe(Level.Q4_0), by_search=True)
     for name, limit, why in (
@@ -316,10 +357,11 @@ def test_why_nothing_is_tried_out_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     ):
         with monkeypatch.context() as patch:
             patch.setattr(f"cohete.quantize.{name}", limit)
-            same, told = choosing.try_out(plan)
-        assert same is plan
-        assert told.startswith("searched for each tensor, none tried out: ")
-        assert why in told
+            same = choosing.try_out(plan)
+        assert same.outputs == plan.outputs
+        assert same.choice_of == ""
+        assert same.choice.startswith("searched for each tensor, none tried out: ")
+        assert why in same.choice
 
 
 def test_the_command_says_how_it_chose_and_measures_on_the_text(tmp_path: Path) -> None:
@@ -333,13 +375,13 @@ def test_the_command_says_how_it_chose_and_measures_on_the_text(tmp_path: Path) 
 
 def test_where_there_is_no_choice_nothing_is_tried_out(tmp_path: Path) -> None:
     plan = plan_model(read_model(MODEL), Recipe(Level.Q8_0), by_search=True)
-    assert choosing.try_out(plan) == (plan, "")
+    assert choosing.try_out(plan) is plan
     first = tmp_path / "q.gguf"
     Quantizer(plan_model(read_model(MODEL), Recipe(Level.Q4_0)), first).run()
     again = plan_model(read_model(first), Recipe(Level.Q4_0), by_search=True, again=True)
     # What is only copied was made by no search.
     assert {each.encoder for each in again.outputs} == {Encoder.REFERENCE}
-    assert choosing.try_out(again)[1] == ""
+    assert choosing.try_out(again) is again
 
 
 def test_a_header_that_lies_about_heads_is_not_worked_out() -> None:

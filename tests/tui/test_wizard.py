@@ -105,6 +105,31 @@ async def test_from_a_model_to_a_checked_file(tmp_path: Path) -> None:
         assert isinstance(app.screen, FleetScreen)
 
 
+async def test_scales_are_searched_for_where_somebody_wants_it(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    async with opened(tmp_path, (80, 24), typed=str(source), boards=("cam-01",)) as (
+        pilot, app, screen,
+    ):  # fmt: skip
+        await at(screen, Step.BOARD, pilot)
+        await pilot.press("enter")
+        await at(screen, Step.LEVEL, pilot)
+        await pilot.press("G", "enter")
+        await at(screen, Step.MAKE, pilot)
+        assert screen.choice.level == "q4_0"
+        await pilot.press("x")
+        await until(lambda: "searched.gguf" in words_of(app))
+        text = words_of(app)
+        assert "Scales: searched for, at half the speed." in text
+        assert "takes seconds to minutes more" in text
+        assert text.count("--quality --yes --json") == 1
+        await pilot.press("enter")
+        await until(lambda: "blake3" in text_of(app), 60)
+        assert "tokens that the model wrote by itself" in words_of(app)
+        assert (tmp_path / "tied-q4_0-searched.gguf").exists()
+        await pilot.press("y")
+        assert "quality: true" in app.clipboard
+
+
 async def test_the_need_follows_context_slots_and_cache(tmp_path: Path) -> None:
     async with opened(tmp_path, typed="llama-2-7b", boards=("cam-01",)) as (pilot, app, screen):
         await at(screen, Step.BOARD, pilot)
