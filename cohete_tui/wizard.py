@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RESERVE_MIB = 512
 """Kept free on a board for what else runs there."""
 AS_REFERENCE = "Scales: as llama-quantize's, to the byte."
-SEARCHED = (
+BY_SEARCH = (
     "Scales: searched for, at half the speed. Of a model of up to 60 million numbers each tensor "
     "is tried out on what the model writes, which takes seconds to minutes more."
 )
@@ -247,8 +247,8 @@ def report_lines(report: Mapping[str, object], cells: int) -> list[Line]:
     return lines
 
 
-def seconds_of(candidate: Candidate) -> dict[str, float]:
-    """How long each level takes here, by level: a little of each kind is encoded. Blocking."""
+def seconds_of(candidate: Candidate, *, by_search: bool = False) -> dict[str, float]:
+    """How long each level takes to encode here, by level: a little of each is tried. Blocking."""
     import os
     import time
 
@@ -256,15 +256,17 @@ def seconds_of(candidate: Candidate) -> dict[str, float]:
 
     from cohete.quantize.shapes import parameters
     from cohete.quantize.slabs import encoded
-    from cohete.quantize.types import Encoder, Level, TensorType
+    from cohete.quantize.types import SEARCHED, Encoder, Level, TensorType
 
     sample = (np.random.default_rng(1).standard_normal(1 << 18) * 0.02).astype(np.float16)
     raw = sample.view(np.uint8)
     total = 2 * parameters(candidate.tensors)
     found: dict[str, float] = {}
     for level in Level:
+        searched = by_search and level.type in SEARCHED
+        encoder = Encoder.SEARCH if searched else Encoder.REFERENCE
         began = time.perf_counter()
-        encoded(raw, TensorType.F16, level.type, Encoder.REFERENCE)
+        encoded(raw, TensorType.F16, level.type, encoder)
         took = time.perf_counter() - began
         found[level.value] = took / raw.size * total / (os.cpu_count() or 1)
     return found

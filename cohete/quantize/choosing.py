@@ -141,6 +141,7 @@ def choose(plan: Plan, threads: int = 1, tell: Tell = lambda done, total: None) 
             best, weights, after = dict.fromkeys(best, Encoder.SEARCH), searched, lost
         del searched
         for output in trials.open:
+            trials.go_to(layer_of(output.name), weights)
             begun = best[output.name]
             for encoder in Encoder:
                 if encoder is begun:
@@ -149,6 +150,12 @@ def choose(plan: Plan, threads: int = 1, tell: Tell = lambda done, total: None) 
                 if (lost := trials.divergence(tried)) < after:
                     best[output.name], weights, after = encoder, tried, lost
     return Choice(best, before, after, trials.places)
+
+
+def layer_of(name: str) -> int:
+    """The layer a tensor is in; -1 for those before and behind all of them."""
+    parts = name.split(".")
+    return int(parts[1]) if parts[0] == "blk" and parts[1].isdecimal() else -1
 
 
 class _Trials:
@@ -161,12 +168,17 @@ class _Trials:
         self._tell = tell
         self._outputs = [each for each in plan.outputs if each.type.is_quantized
                          and not each.is_copied]  # fmt: skip
-        self.open = [each for each in self._outputs if each.has_choice]
+        self.open = sorted(
+            (each for each in self._outputs if each.has_choice),
+            key=lambda each: layer_of(each.name),
+        )
         self._total = 2 + len(self.open) * (len(Encoder) - 1)
         self._done = 0
         self._chunks = own_text(source, self._affordable(), CONTEXT)
         self.places = self._chunks.size
         self._wanted = [source.predictions(chunk) for chunk in self._chunks]
+        self._layer = -1
+        self._inputs: list[Floats] = []
 
     def _affordable(self) -> int:
         numbers = sum(weights.size for weights in self._source.weights.values())
@@ -190,11 +202,31 @@ class _Trials:
         raw = np.ascontiguousarray(weights).reshape(-1).view(np.uint8)
         return lossy(raw, TensorType.F32, output.type, encoder).reshape(weights.shape)
 
+    def go_to(self, layer: int, weights: dict[str, Floats]) -> None:
+        """From now on only this layer and those behind it change: what goes into it is kept."""
+        self._tried.weights = weights
+        while self._layer < layer:
+            self._inputs = list(self._pool.map(self._into_next, range(len(self._chunks))))
+            self._layer += 1
+
+    def _into_next(self, nth: int) -> Floats:
+        with np.errstate(all="ignore"):
+            if self._layer < 0:
+                return self._tried.enter(self._chunks[nth])
+            return self._tried.through(self._inputs[nth], self._layer, self._layer + 1)
+
+    def _lost(self, nth: int) -> float:
+        with np.errstate(all="ignore"):
+            if self._layer < 0:
+                x = self._tried.through(self._tried.enter(self._chunks[nth]))
+            else:
+                x = self._tried.through(self._inputs[nth], self._layer)
+            return divergence_of(self._wanted[nth], self._tried.leave(x))
+
     def divergence(self, weights: dict[str, Floats]) -> float:
         """Mean KL divergence of a model with these weights."""
         self._tried.weights = weights
-        found = self._pool.map(self._tried.predictions, self._chunks)
-        lost = sum(map(divergence_of, self._wanted, found))
+        lost = sum(self._pool.map(self._lost, range(len(self._chunks))))
         self._done += 1
         self._tell(self._done, self._total)
         if not math.isfinite(lost):

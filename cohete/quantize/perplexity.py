@@ -100,16 +100,29 @@ class Forward:
 
         `tokens`: (..., places). With a past they go on from it, and are kept there.
         """
-        weights = self.weights
-        x = weights["token_embd.weight"][tokens]
-        before = past.count if past is not None else 0
-        turn = self._turns(before, tokens.shape[-1])
-        for layer in range(self.shape.layers):
+        return self.leave(self.through(self.enter(tokens), past=past), begin)
+
+    def enter(self, tokens: Tokens) -> Floats:
+        """What goes into the first layer: shape (..., places, embedding)."""
+        found: Floats = self.weights["token_embd.weight"][tokens]
+        return found
+
+    def through(
+        self, x: Floats, first: int = 0, end: int | None = None, past: Past | None = None
+    ) -> Floats:
+        """What comes out of these layers, of what goes into the first of them."""
+        count = x.shape[-2]
+        turn = self._turns(past.count if past is not None else 0, count)
+        for layer in range(first, self.shape.layers if end is None else end):
             x = x + self._attention(layer, x, turn, past)
             x = x + self._feed_forward(f"blk.{layer}.", x)
         if past is not None:
-            past.count += tokens.shape[-1]
-        head = weights.get("output.weight", weights["token_embd.weight"])
+            past.count += count
+        return x
+
+    def leave(self, x: Floats, begin: int = 0) -> Floats:
+        """Log-probabilities of what comes out of the last layer."""
+        head = self.weights.get("output.weight", self.weights["token_embd.weight"])
         logits = self._norm(x[..., begin:, :], "output_norm.weight") @ head.T
         logits -= logits.max(axis=-1, keepdims=True)
         found: Floats = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))

@@ -179,7 +179,7 @@ class WizardScreen(FilteredScreen[None]):
         lines: list[Line] = []
         if self._is_there:
             lines.append([("It exists: what has not changed is taken from it.", "dim")])
-        scales = wizard.SEARCHED if choice.by_search else wizard.AS_REFERENCE
+        scales = wizard.BY_SEARCH if choice.by_search else wizard.AS_REFERENCE
         lines += [[(part, "")] for part in wrap(scales, cells, 3)]
         lines += [[(part, "")] for part in wrap(f"$ cohete {shlex.join(choice.argv)}", cells, 9)]
         return lines
@@ -247,7 +247,9 @@ class WizardScreen(FilteredScreen[None]):
             self.rows.select(self._fit.best.name)
             self.flush()
         if not self._seconds and self.choice.path is not None:
-            self._seconds = await asyncio.to_thread(wizard.seconds_of, candidate)
+            self._seconds = await asyncio.to_thread(
+                wizard.seconds_of, candidate, by_search=self.choice.by_search
+            )
             self.flush()
 
     @work(exclusive=True, group="name", exit_on_error=False)
@@ -337,8 +339,11 @@ class WizardScreen(FilteredScreen[None]):
     def action_search(self) -> None:
         if self.step in (Step.LEVEL, Step.MAKE):
             self.choice.by_search = not self.choice.by_search
+            self._seconds = {}
             if self.step is Step.MAKE:
                 self._name_output()
+            else:
+                self._fit_levels()
             self.flush()
 
     def action_cancel(self) -> None:

@@ -13,7 +13,10 @@ from cohete.config.schema import Ssh
 from cohete.fleet.session import FleetPlan, FleetSession
 from cohete.fleet.state import State
 from cohete.links.ssh import SshConnector, SshFiles
+from cohete.quantize.fitting import candidate_of_model
+from cohete.quantize.gguf import read_model
 from cohete.quantize.manifest import verify
+from cohete.quantize.types import Encoder, Level, TensorType
 from cohete_tui import model_files, wizard
 from cohete_tui.app import CoheteApp
 from cohete_tui.launch import Launch
@@ -128,6 +131,22 @@ async def test_scales_are_searched_for_where_somebody_wants_it(tmp_path: Path) -
         assert (tmp_path / "tied-q4_0-searched.gguf").exists()
         await pilot.press("y")
         assert "quality: true" in app.clipboard
+
+
+def test_the_time_of_a_level_is_that_of_its_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[TensorType, Encoder]] = []
+    monkeypatch.setattr(
+        "cohete.quantize.slabs.encoded", lambda _, __, kind, encoder: tried.append((kind, encoder))
+    )
+    candidate = candidate_of_model(read_model(model(tmp_path)))
+    assert set(wizard.seconds_of(candidate)) == {level.value for level in Level}
+    assert {encoder for _, encoder in tried} == {Encoder.REFERENCE}
+    tried.clear()
+    wizard.seconds_of(candidate, by_search=True)
+    assert (TensorType.Q4_0, Encoder.SEARCH) in tried
+    assert (TensorType.Q8_0, Encoder.REFERENCE) in tried
 
 
 async def test_the_need_follows_context_slots_and_cache(tmp_path: Path) -> None:
