@@ -123,6 +123,8 @@ def title(step: Step, choice: Choice, cells: int) -> Line:
         done.append(", ".join(names) if names else "no board")
     if step > Step.LEVEL:
         done.append(choice.level + (" searched" if choice.by_search else ""))
+    elif step is Step.LEVEL and choice.by_search:
+        done.append("searched")
     left: Line = [(" Quantize", "accent"), (f"  {step} of {len(Step)}", "dim"),
                   (f"  {TITLES[step]}", "title")]  # fmt: skip
     return spread(left, [(" → ".join(filter(None, done)) + " ", "dim")], cells)
@@ -181,8 +183,8 @@ def level_rows(
     return rows
 
 
-def need_lines(row: Row, serving: Serving, cells: int) -> list[Line]:
-    """The parts of what a level needs."""
+def need_lines(row: Row, serving: Serving, available_mib: float | None, cells: int) -> list[Line]:
+    """The parts of what a level needs, and the context that what can be had leaves room for."""
     need = row.need
     parts = [
         ("weights", need.weights_mib), ("cache", need.kv_mib), ("compute", need.compute_mib),
@@ -191,7 +193,8 @@ def need_lines(row: Row, serving: Serving, cells: int) -> list[Line]:
     ]  # fmt: skip
     text = " + ".join(f"{name} {mib:.0f}" for name, mib in parts if mib >= 0.5)
     how = f"context {serving.context}, {serving.slots} at a time, cache {serving.kv_type}"
-    longest = "" if row.longest is None else f"; at most {row.longest} tokens would fit"
+    is_known = available_mib is not None and row.longest is not None
+    longest = f"; at most {row.longest} tokens would fit" if is_known else ""
     lines: list[Line] = [[(part, "")] for part in wrap(f"{how}{longest}", cells, 2)]
     return lines + [[(part, "dim")] for part in wrap(f"{text} MiB", cells, 3)]
 

@@ -7,6 +7,7 @@ their order differs between releases. A token that fits nothing is counted, not 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -351,7 +352,9 @@ def _make_zone(token: str) -> Zone | None:
         return None
     celsius = float(match[2])
     gated = celsius <= GATED_C
-    return Zone(match[1], None if gated else celsius, float(match[3]) if match[3] else None)
+    return Zone(
+        sys.intern(match[1]), None if gated else celsius, float(match[3]) if match[3] else None
+    )
 
 
 def _make_core(part: str) -> Core | None:

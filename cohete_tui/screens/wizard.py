@@ -166,7 +166,7 @@ class WizardScreen(FilteredScreen[None]):
         row = self._row
         if row is None or self._fit is None:
             return [[("Looking at the model …", "dim")]]
-        lines = wizard.need_lines(row, self.serving, cells)
+        lines = wizard.need_lines(row, self.serving, self.choice.available_mib, cells)
         if self.choice.available_mib is not None and self._fit.best is None:
             lines += wizard.advice_lines(self._fit, cells)
         return lines

@@ -116,7 +116,9 @@ async def test_scales_are_searched_for_where_somebody_wants_it(tmp_path: Path) -
         await at(screen, Step.BOARD, pilot)
         await pilot.press("enter")
         await at(screen, Step.LEVEL, pilot)
-        await pilot.press("G", "enter")
+        await pilot.press("x")
+        assert "tied-f16.gguf → cam-01 → searched" in text_of(app)
+        await pilot.press("x", "G", "enter")
         await at(screen, Step.MAKE, pilot)
         assert screen.choice.level == "q4_0"
         await pilot.press("x")
