@@ -22,9 +22,10 @@ RESERVE_MIB = 512
 """Kept free on a board for what else runs there."""
 AS_REFERENCE = "Scales: as llama-quantize's, to the byte."
 BY_SEARCH = (
-    "Scales: searched for, at half the speed. Of a model of up to 60 million numbers each tensor "
-    "is tried out on what the model writes, which takes seconds to minutes more."
+    "Scales: searched for, at half the speed. Of a small model (at most 60 million numbers) each "
+    "tensor is tried out on what the model writes, which takes seconds to minutes more."
 )
+NO_SEARCH = "Scales: this level has none to search for."
 CONTEXTS = (512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
 SLOTS = (1, 2, 4, 8, 16)
 
@@ -69,9 +70,23 @@ class Choice:
         return min(known) if known and len(known) == len(self.boards) else None
 
     @property
+    def is_searched(self) -> bool:
+        """Whether it was chosen, and the level has something to search for."""
+        from cohete.quantize.types import SEARCHED, Level
+
+        return self.by_search and (not self.level or Level(self.level).type in SEARCHED)
+
+    @property
+    def scales(self) -> str:
+        """What becomes of them, in words."""
+        if self.by_search:
+            return BY_SEARCH if self.is_searched else NO_SEARCH
+        return AS_REFERENCE
+
+    @property
     def argv(self) -> tuple[str, ...]:
         """The command that makes it."""
-        search = ("--quality",) if self.by_search else ()
+        search = ("--quality",) if self.is_searched else ()
         return ("quantize", str(self.path), "--level", self.level, "--output", str(self.output),
                 *search, "--yes", "--json")  # fmt: skip
 
@@ -83,7 +98,7 @@ def output_for(choice: Choice) -> Path | None:
     if choice.path is None:
         return None
     stem = re.sub(r"[-.](f16|bf16|f32)$", "", choice.path.stem, flags=re.IGNORECASE)
-    stem = f"{stem}-{choice.level}{'-searched' if choice.by_search else ''}"
+    stem = f"{stem}-{choice.level}{'-searched' if choice.is_searched else ''}"
     for nth in range(1, 100):
         path = choice.path.with_name(f"{stem}{'' if nth == 1 else f'-{nth}'}.gguf")
         if not path.exists() or read_manifest(path) is not None:
@@ -122,7 +137,7 @@ def title(step: Step, choice: Choice, cells: int) -> Line:
         names = list(choice.boards)
         done.append(", ".join(names) if names else "no board")
     if step > Step.LEVEL:
-        done.append(choice.level + (" searched" if choice.by_search else ""))
+        done.append(choice.level + (" searched" if choice.is_searched else ""))
     elif step is Step.LEVEL and choice.by_search:
         done.append("searched")
     left: Line = [(" Quantize", "accent"), (f"  {step} of {len(Step)}", "dim"),
@@ -215,9 +230,10 @@ def job_lines(job: QuantizeJob, cells: int) -> list[Line]:
         share = made.share
         percent = UNKNOWN if share is None else f"{100 * share:.0f} %"
         room = max(8, min(40, cells - 40))
+        rate = f"  {made.mb_s:.0f} MB/s" if made.mb_s else ""
         left = f", {span(made.eta_s)} left" if made.eta_s is not None else ""
         lines.append([(f"{fit(made.step or 'starting', 11)}", ""), *bar(share, room),
-                      (f" {percent:>5}  {made.mb_s:.0f} MB/s{left}", "")])  # fmt: skip
+                      (f" {percent:>5}{rate}{left}", "")])  # fmt: skip
         if made.bound:
             lines.append([(f"It waits for the {made.bound} most of the time.", "dim")])
         return [
@@ -286,7 +302,7 @@ def yaml_of(choice: Choice) -> str:
         "source": str(choice.path or choice.text),
         "quantization": choice.level,
     }
-    if choice.by_search:
+    if choice.is_searched:
         listed["quality"] = True
     listed["devices"] = list(choice.boards) or "all"
     return yaml.safe_dump({"models": [listed]}, sort_keys=False, default_flow_style=None)

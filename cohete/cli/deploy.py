@@ -137,15 +137,16 @@ def _made(
     model: Model, folder: Path, plan: FleetPlan, options: Options, context: int
 ) -> Path | None:
     """The file to copy: the source, or what is made of it. None where it is only told."""
-    from cohete.cli.quantize import carry_out, fitted
+    from cohete.cli.quantize import carry_out, fitted, one_thread_each
     from cohete.cli.tooling import refuse_foreign
     from cohete.errors import ConfigError
     from cohete.quantize.fitting import candidate_of_model
     from cohete.quantize.gguf import read_model
     from cohete.quantize.mixture import Recipe
     from cohete.quantize.plan import plan_model
-    from cohete.quantize.types import Level
+    from cohete.quantize.types import SEARCHED, Level
 
+    one_thread_each()
     source = (folder / Path(model.source).expanduser()).resolve()
     if "://" in model.source or not source.exists():
         raise ConfigError(
@@ -155,6 +156,12 @@ def _made(
     found = read_model(source)
     candidate = candidate_of_model(found)
     if not candidate.is_plain:
+        if model.fit_mb is not None and found.file_bytes > model.fit_mb * 1e6:
+            raise ConfigError(
+                f"{model.name}: {source.name} has {found.file_bytes / 1e6:.0f} MB and is quantized "
+                f"already, so it cannot be made to fit {model.fit_mb:g} MB",
+                hint="Name the F16 or BF16 file it was made from.",
+            )
         return source
     if model.fit_mb is not None:
         target = source.with_name(f"{model.name}-{model.fit_mb:g}mb.gguf")
@@ -168,9 +175,10 @@ def _made(
                 f"{model.name}: {level} cannot be made here",
                 hint=f"Levels: {', '.join(Level)}; for others, llama-quantize makes the file.",
             )
-        searched = "-searched" if model.quality else ""
+        by_search = model.quality and Level(level).type in SEARCHED
+        searched = "-searched" if by_search else ""
         target = source.with_name(f"{model.name}-{level}{searched}.gguf")
-        work = plan_model(found, Recipe(Level(level)), by_search=model.quality)
+        work = plan_model(found, Recipe(Level(level)), by_search=by_search)
     if options.dry_run:
         click.echo(f"{model.name}: would be made as {target.name}, {work.file_bytes / 1e6:.1f} MB")
         return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cohete.quantize.run import Outcome
 
 SMALL_BYTES = 64_000_000
+TOLD_EVERY_S = 0.25
 _TOOL_LEVELS = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
                 "q6_k", "iq4_nl", "iq4_xs")  # fmt: skip
 _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
@@ -154,8 +155,7 @@ def command(
     from cohete.quantize.plan import plan_model
     from cohete.quantize.types import Level
 
-    # Small matrices are multiplied faster by one thread; this is read when numpy is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    one_thread_each()
     if verify_path is not None:
         _verify(verify_path, as_json=as_json)
         return
@@ -197,6 +197,11 @@ def command(
     _ask(plan, path, replace=replace, yes=yes, quiet=as_json)
     outcome = carry_out(plan, path, workers, as_json=as_json)
     _say(outcome, plan.model.paths[0], path, words, report_path, as_json=as_json)
+
+
+def one_thread_each() -> None:
+    """Small matrices are multiplied faster by one thread; this is read when numpy is loaded."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def fitted(
@@ -278,7 +283,6 @@ def _say_plan(plan: Plan, path: Path, *, as_json: bool) -> None:
 def _tried_out(
     plan: Plan, path: Path, threads: int, cancel: threading.Event, *, as_json: bool
 ) -> Plan:
-    """The plan with encoders that were tried out, told meanwhile. Raises Cancelled."""
     import time
 
     from cohete.quantize.choosing import try_out
@@ -286,15 +290,19 @@ def _tried_out(
     from cohete.quantize.pool import Cancelled
     from cohete.quantize.run import Progress
 
-    begun = time.monotonic()
+    begun = told = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
+    def tell(share: float) -> None:
+        nonlocal told
         if cancel.is_set():
             raise Cancelled
-        left_s = (time.monotonic() - begun) / done * (total - done)
+        now = time.monotonic()
+        if now - told < TOLD_EVERY_S or not share:
+            return
+        told = now
         (json_progress if as_json else bar_progress)(
-            Progress("choosing", done * plan.input_bytes // total, plan.input_bytes, 0.0, left_s,
-                     "cpu")
+            Progress("choosing", int(share * plan.input_bytes), plan.input_bytes, 0.0,
+                     (now - begun) * (1 - share) / share, "cpu")
         )  # fmt: skip
 
     return try_out(plan, read_manifest(path), threads, tell)
@@ -312,16 +320,18 @@ def carry_out(
     cancel = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: cancel.set())
     try:
-        if plan.by_search:
-            threads = workers or os.cpu_count() or 1
-            plan = _tried_out(plan, path, threads, cancel, as_json=as_json)
         pool = Pool(workers or workers_for(plan), cancel)
         pool.start()
         # It takes as long as a worker takes to start.
         from cohete.quantize.run import Quantizer
 
-        progress = json_progress if as_json else bar_progress
-        return Quantizer(plan, path, progress=progress, cancel=cancel).run(pool)
+        def refine(plan: Plan) -> Plan:
+            return _tried_out(plan, path, workers or os.cpu_count() or 1, cancel, as_json=as_json)
+
+        return Quantizer(
+            plan, path, cancel=cancel, refine=refine if plan.by_search else None,
+            progress=json_progress if as_json else bar_progress,
+        ).run(pool)  # fmt: skip
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:

@@ -8,38 +8,24 @@ source writes by itself: of its own kind, whatever it was trained on.
 
 from __future__ import annotations
 
-import copy
-import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from cohete.quantize.gguf import GgufError
-from cohete.quantize.lanes import Floats
 from cohete.quantize.manifest import Manifest
 from cohete.quantize.measuring import FAILURES, why_not
-from cohete.quantize.owntext import SEED, own_text
-from cohete.quantize.perplexity import CONTEXT, Forward, divergence_of, shape_here
-from cohete.quantize.plan import Output, Plan
-from cohete.quantize.run import ENCODERS
-from cohete.quantize.slabs import digest, lossy
-from cohete.quantize.types import Encoder, TensorType
+from cohete.quantize.owntext import SEED
+from cohete.quantize.perplexity import CONTEXT, Forward, shape_here
+from cohete.quantize.plan import Plan
+from cohete.quantize.search import NAMES
+from cohete.quantize.slabs import digest
+from cohete.quantize.trials import LEAST_CHUNKS, MOST_CHUNKS, ROOM_BYTES, USUAL_WORK, Tell, Trials
+from cohete.quantize.types import Encoder
+from cohete.text import sanitise
 
-LEAST_CHUNKS, MOST_CHUNKS = 4, 32
-"""Of CONTEXT tokens: with fewer, luck would decide."""
-WORK = 4e12
-"""Multiplications that it may take: some minutes."""
-CALLS = 5e8
-"""As many more for each chunk, which small models spend on calling numpy."""
-ROOM_BYTES = 1 << 28
-"""For the predictions of the source."""
 MOST_WORDS = 400
-
-Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +53,7 @@ def try_out(
     plan: Plan,
     made: Manifest | None = None,
     threads: int = 1,
-    tell: Tell = lambda done, total: None,
+    tell: Tell = lambda share: None,
 ) -> Plan:
     """The plan with the encoders that turn out best, and a word on how they were chosen; with those
     of before, and why, where there is no choice or it cannot be told.
@@ -79,8 +65,9 @@ def try_out(
     try:
         shape_here(plan.model)
         decided_by = _decided_by(plan)
-        if made is not None and made.choice_of == decided_by:
-            encoders, words = _noted_in(made, plan), made.choice
+        noted = _noted_in(made, plan) if made and made.choice_of == decided_by else None
+        if made is not None and noted is not None:
+            encoders, words = noted, made.choice
         else:
             begun = time.monotonic()
             choice = choose(plan, threads, tell)
@@ -88,7 +75,8 @@ def try_out(
             encoders, words = choice.encoders, f"{choice.words} (took {took_s:.1f} s)"
     except FAILURES as error:
         why = f"searched for each tensor, none tried out: {why_not(error)}"
-        return replace(plan, choice=why[:MOST_WORDS])
+        return replace(plan, choice=sanitise(why, MOST_WORDS))
+    words = sanitise(words, MOST_WORDS)
     return replace(chosen(plan, encoders), choice=words, choice_of=decided_by)
 
 
@@ -102,8 +90,8 @@ def chosen(plan: Plan, encoders: Mapping[str, Encoder]) -> Plan:
 
 def _decided_by(plan: Plan) -> str:
     """A digest of the source, of what it becomes, and of how that is tried out."""
-    limits = [CONTEXT, SEED, MOST_CHUNKS, WORK, CALLS, ROOM_BYTES]
-    parts = [*map(str, limits), *ENCODERS.values(), digest(plan.header)]
+    limits = [CONTEXT, SEED, LEAST_CHUNKS, MOST_CHUNKS, USUAL_WORK, ROOM_BYTES]
+    parts = [*map(str, limits), *NAMES.values(), digest(plan.header)]
     for output in plan.outputs:
         source = output.source
         try:
@@ -116,119 +104,41 @@ def _decided_by(plan: Plan) -> str:
     return digest(" ".join(parts).encode())
 
 
-def _noted_in(made: Manifest, plan: Plan) -> Mapping[str, Encoder]:
-    """The encoders of a file. Raises LookupError where its manifest does not fit itself."""
-    by_name = {name: encoder for encoder, name in ENCODERS.items()}
-    noted = {each.name: each.encoder or made.encoder for each in made.tensors}
-    return {each.name: by_name[noted[each.name]] for each in plan.outputs if each.has_choice}
+def _noted_in(made: Manifest, plan: Plan) -> Mapping[str, Encoder] | None:
+    """The encoders of a file; None where its manifest does not say them all."""
+    by_name = {name: encoder for encoder, name in NAMES.items()}
+    noted = {each.name: by_name.get(each.encoder or made.encoder) for each in made.tensors}
+    wanted = {each.name: noted.get(each.name) for each in plan.outputs if each.has_choice}
+    found = {name: encoder for name, encoder in wanted.items() if encoder is not None}
+    return found if len(found) == len(wanted) else None
 
 
-def choose(plan: Plan, threads: int = 1, tell: Tell = lambda done, total: None) -> Choice:
-    """Try each tensor with each encoder; `tell` hears how many of all trials are done.
+def choose(plan: Plan, threads: int = 1, tell: Tell = lambda share: None) -> Choice:
+    """Try each tensor with each encoder; `tell` hears which share of the work is done.
 
     The same with any number of threads. Raises GgufError for a model that cannot be worked out
     here, ValueError where it would take too long or the model's predictions are no numbers
     (NotFinite where its weights are none).
     """
-    source = Forward(plan.model.paths[0])
-    with ThreadPoolExecutor(threads) as pool:
-        trials = _Trials(source, plan, pool, tell)
+    trials = Trials(Forward(plan.model.paths[0]), plan, tell)
+    with trials.begun(threads):
         best = {each.name: Encoder.REFERENCE for each in trials.open}
-        weights = trials.all_by(Encoder.REFERENCE)
-        before = after = trials.divergence(weights)
-        searched = trials.all_by(Encoder.SEARCH)
-        if (lost := trials.divergence(searched)) < after:
-            best, weights, after = dict.fromkeys(best, Encoder.SEARCH), searched, lost
-        del searched
+        before = after = trials.divergence()
         for output in trials.open:
-            trials.go_to(layer_of(output.name), weights)
-            begun = best[output.name]
+            trials.put(output, Encoder.SEARCH)
+        if (lost := trials.divergence()) < after:
+            best, after = dict.fromkeys(best, Encoder.SEARCH), lost
+        else:
+            for output in trials.open:
+                trials.put(output, Encoder.REFERENCE)
+        for output in trials.open:
+            trials.go_to(output)
+            begun, kept = best[output.name], trials.held(output)
             for encoder in Encoder:
                 if encoder is begun:
                     continue
-                tried = {**weights, output.name: trials.made(output, encoder)}
-                if (lost := trials.divergence(tried)) < after:
-                    best[output.name], weights, after = encoder, tried, lost
+                trials.put(output, encoder)
+                if (lost := trials.divergence()) < after:
+                    best[output.name], after, kept = encoder, lost, trials.held(output)
+            trials.put_back(output, kept)
     return Choice(best, before, after, trials.places)
-
-
-def layer_of(name: str) -> int:
-    """The layer a tensor is in; -1 for those before and behind all of them."""
-    parts = name.split(".")
-    return int(parts[1]) if parts[0] == "blk" and parts[1].isdecimal() else -1
-
-
-class _Trials:
-    """A model, its predictions on what it writes, and how far others are from them."""
-
-    def __init__(self, source: Forward, plan: Plan, pool: Executor, tell: Tell) -> None:
-        self._source = source
-        self._tried = copy.copy(source)
-        self._pool = pool
-        self._tell = tell
-        self._outputs = [each for each in plan.outputs if each.type.is_quantized
-                         and not each.is_copied]  # fmt: skip
-        self.open = sorted(
-            (each for each in self._outputs if each.has_choice),
-            key=lambda each: layer_of(each.name),
-        )
-        self._total = 2 + len(self.open) * (len(Encoder) - 1)
-        self._done = 0
-        self._chunks = own_text(source, self._affordable(), CONTEXT)
-        self.places = self._chunks.size
-        self._wanted = [source.predictions(chunk) for chunk in self._chunks]
-        self._layer = -1
-        self._inputs: list[Floats] = []
-
-    def _affordable(self) -> int:
-        numbers = sum(weights.size for weights in self._source.weights.values())
-        vocabulary = len(self._source.weights["token_embd.weight"])
-        by_work = WORK / ((numbers * CONTEXT + CALLS) * self._total)
-        by_room = ROOM_BYTES / (4 * vocabulary * CONTEXT)
-        if by_work < LEAST_CHUNKS:
-            raise ValueError("to try each of its tensors would take too long")
-        if by_room < LEAST_CHUNKS:
-            raise ValueError("its predictions would take too much memory")
-        return int(min(by_work, by_room, MOST_CHUNKS))
-
-    def all_by(self, encoder: Encoder) -> dict[str, Floats]:
-        """The model with one encoder for every tensor that has a choice."""
-        made = {each.name: self.made(each, encoder) for each in self._outputs}
-        return {**self._source.weights, **made}
-
-    def made(self, output: Output, encoder: Encoder) -> Floats:
-        """A tensor as it would come back."""
-        weights = self._source.weights[output.name]
-        raw = np.ascontiguousarray(weights).reshape(-1).view(np.uint8)
-        return lossy(raw, TensorType.F32, output.type, encoder).reshape(weights.shape)
-
-    def go_to(self, layer: int, weights: dict[str, Floats]) -> None:
-        """From now on only this layer and those behind it change: what goes into it is kept."""
-        self._tried.weights = weights
-        while self._layer < layer:
-            self._inputs = list(self._pool.map(self._into_next, range(len(self._chunks))))
-            self._layer += 1
-
-    def _into_next(self, nth: int) -> Floats:
-        with np.errstate(all="ignore"):
-            if self._layer < 0:
-                return self._tried.enter(self._chunks[nth])
-            return self._tried.through(self._inputs[nth], self._layer, self._layer + 1)
-
-    def _lost(self, nth: int) -> float:
-        with np.errstate(all="ignore"):
-            if self._layer < 0:
-                x = self._tried.through(self._tried.enter(self._chunks[nth]))
-            else:
-                x = self._tried.through(self._inputs[nth], self._layer)
-            return divergence_of(self._wanted[nth], self._tried.leave(x))
-
-    def divergence(self, weights: dict[str, Floats]) -> float:
-        """Mean KL divergence of a model with these weights."""
-        self._tried.weights = weights
-        lost = sum(self._pool.map(self._lost, range(len(self._chunks))))
-        self._done += 1
-        self._tell(self._done, self._total)
-        if not math.isfinite(lost):
-            raise ValueError("its predictions are no numbers")
-        return lost / self.places

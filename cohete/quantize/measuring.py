@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cohete.errors import CoheteError
 from cohete.quantize.gguf import GgufError, read_model
+from cohete.quantize.lanes import NotFinite
 from cohete.quantize.report import PerplexityChange
 
 TOOL = "llama-perplexity"
@@ -30,7 +31,8 @@ def why_not(error: BaseException) -> str:
     """One of FAILURES for a person."""
     if isinstance(error, GgufError):
         return error.what
-    return f"it cannot be worked out: {error or type(error).__name__}"
+    words = "its weights are no numbers" if isinstance(error, NotFinite) else str(error)
+    return f"it cannot be worked out: {words or type(error).__name__}"
 
 
 def measured_change(source: Path, made: Path, words: str) -> PerplexityChange:

@@ -125,8 +125,8 @@ class Forward:
         head = self.weights.get("output.weight", self.weights["token_embd.weight"])
         logits = self._norm(x[..., begin:, :], "output_norm.weight") @ head.T
         logits -= logits.max(axis=-1, keepdims=True)
-        found: Floats = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-        return found
+        logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        return logits
 
     def predictions(self, chunk: Tokens, begin: int = 0) -> Floats:
         """Log-probabilities from a place on; of an odd model they may be no numbers."""
@@ -224,7 +224,9 @@ def measure(base: Path, made: Path, tokens: Tokens, context: int = CONTEXT) -> M
 def divergence_of(wanted: Floats, found: Floats) -> float:
     """KL divergence over all places, in nats; NaN where predictions are no numbers."""
     with np.errstate(all="ignore"):
-        return float((np.exp(wanted) * (wanted - found)).sum())
+        lost = wanted - found
+        lost *= np.exp(wanted)
+        return float(lost.sum())
 
 
 def chunks_of(tokens: Tokens, context: int, first: int | None) -> Iterator[Tokens]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cohete.errors import CoheteError
-from cohete.quantize import search
 from cohete.quantize.gguf import read_model
 from cohete.quantize.hashing import Hashed, Stretch, Whole, WholeHashed
 from cohete.quantize.journal import Finished, Journal
@@ -32,6 +32,7 @@ from cohete.quantize.manifest import (
 from cohete.quantize.places import check_places, files_of, sole_writer, written
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
+from cohete.quantize.search import NAMES
 from cohete.quantize.slabs import DIGEST, SLAB, Made, Slab, TooLarge, digest
 from cohete.quantize.tensors import TensorMade, no_numbers, note_of, relative_error, spans_of
 from cohete.quantize.types import Encoder, TensorType
@@ -39,12 +40,6 @@ from cohete.quantize.types import Encoder, TensorType
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
 _TOLD_EVERY_S = 0.25
-ENCODERS = {
-    Encoder.REFERENCE: "reference-2",
-    Encoder.SEARCH: f"search-{search.VERSION}",
-    Encoder.NEAR: f"search-near-{search.NEAR_VERSION}",
-}
-"""As they are called in manifests: what another version made is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +78,12 @@ class Quantizer:
         *,
         progress: Callable[[Progress], None] | None = None,
         cancel: threading.Event | None = None,
+        refine: Callable[[Plan], Plan] | None = None,
     ) -> None:
+        """`refine` may give the tensors other encoders, as soon as it is known that the file can
+        be written."""
         self._plan = plan
+        self._refine = refine
         self._path = path
         self._part, journal, *_ = files_of(path)
         self._journal = Journal(journal)
@@ -118,6 +117,11 @@ class Quantizer:
 
     def _run(self, pool: Pool, where: str) -> Outcome:
         try:
+            if self._refine is not None:
+                self._check_folder()
+                self._plan = self._refine(self._plan)
+                self._tensors = [TensorMade(output) for output in self._plan.outputs]
+                self._begun_s = time.perf_counter()
             # Workers take their time to start: the file is prepared meanwhile.
             resumed = self._prepare()
             self._make(pool)
@@ -146,11 +150,27 @@ class Quantizer:
 
     def _prepare(self) -> int:
         """The file at its full length with its header; bytes that an earlier run has finished."""
-        folder = self._path.parent
-        folder.mkdir(parents=True, exist_ok=True)
         resumed = self._resume()
         if resumed:
             return resumed
+        self._remove()
+        self._check_folder()
+        with self._part.open("wb") as file:
+            file.write(self._plan.header)
+            file.truncate(self._plan.file_bytes)
+        self._journal.begin(self._key())
+        return 0
+
+    def _check_folder(self) -> None:
+        """There is one, it may be written to, and has room. Raises OSError, CoheteError."""
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
+        if self._part.exists():
+            return
         need, free = self._plan.file_bytes, shutil.disk_usage(folder).free
         if need > free:
             raise CoheteError(
@@ -158,16 +178,10 @@ class Quantizer:
                 where=str(folder),
                 hint="Make room, or name another folder with --output.",
             )
-        self._remove()
-        with self._part.open("wb") as file:
-            file.write(self._plan.header)
-            file.truncate(need)
-        self._journal.begin(self._key())
-        return 0
 
     def _key(self) -> str:
         """What a journal must name to be of this plan: sources as they are, types, encoder."""
-        parts: list[object] = [[ENCODERS[each.encoder] for each in self._plan.outputs], DIGEST]
+        parts: list[object] = [[NAMES[each.encoder] for each in self._plan.outputs], DIGEST]
         for path in self._plan.model.paths:
             stat = path.stat()
             parts.append((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
@@ -177,11 +191,11 @@ class Quantizer:
     def _encoder(self) -> str:
         """Of the tensors that leave a choice, for the manifest."""
         found = {each.encoder for each in self._plan.outputs if each.has_choice}
-        return CHOSEN if len(found) > 1 else ENCODERS[found.pop() if found else Encoder.REFERENCE]
+        return CHOSEN if len(found) > 1 else NAMES[found.pop() if found else Encoder.REFERENCE]
 
     def _noted(self, output: Output) -> str:
         """The encoder in the line of a tensor: only where it is not that of the file."""
-        name = ENCODERS[output.encoder]
+        name = NAMES[output.encoder]
         return "" if name == self._encoder else name
 
     def _resume(self) -> int:
@@ -264,7 +278,7 @@ class Quantizer:
             note.type, note.source_type, note.numbers, note.encoder or before.encoder
         ) == (
             output.type.label, output.source.type.label, output.source.numbers,
-            ENCODERS[output.encoder],
+            NAMES[output.encoder],
         )  # fmt: skip
         return (note, offset) if same and note is not None and offset is not None else None
 

@@ -186,3 +186,10 @@ ENCODERS: Mapping[Encoder, Mapping[TensorType, Callable[[Lanes], Parts]]] = {
 }
 """The same shapes as `encode.ENCODERS`; Q8_0 has nothing to gain. A search that goes less far has
 somewhat more error, and another one: of use where what counts can be measured (`choosing`)."""
+
+NAMES: Mapping[Encoder, str] = {
+    Encoder.REFERENCE: "reference-2",
+    Encoder.SEARCH: f"search-{VERSION}",
+    Encoder.NEAR: f"search-near-{NEAR_VERSION}",
+}
+"""As they are called in manifests: what another version made is made anew."""

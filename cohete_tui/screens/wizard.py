@@ -179,8 +179,7 @@ class WizardScreen(FilteredScreen[None]):
         lines: list[Line] = []
         if self._is_there:
             lines.append([("It exists: what has not changed is taken from it.", "dim")])
-        scales = wizard.BY_SEARCH if choice.by_search else wizard.AS_REFERENCE
-        lines += [[(part, "")] for part in wrap(scales, cells, 3)]
+        lines += [[(part, "")] for part in wrap(choice.scales, cells, 3)]
         lines += [[(part, "")] for part in wrap(f"$ cohete {shlex.join(choice.argv)}", cells, 9)]
         return lines
 
@@ -247,17 +246,22 @@ class WizardScreen(FilteredScreen[None]):
             self.rows.select(self._fit.best.name)
             self.flush()
         if not self._seconds and self.choice.path is not None:
-            self._seconds = await asyncio.to_thread(
-                wizard.seconds_of, candidate, by_search=self.choice.by_search
-            )
+            by_search = self.choice.by_search
+            found = await asyncio.to_thread(wizard.seconds_of, candidate, by_search=by_search)
+            if by_search is self.choice.by_search:
+                self._seconds = found
             self.flush()
 
     @work(exclusive=True, group="name", exit_on_error=False)
     async def _name_output(self) -> None:
-        self.choice.output = await asyncio.to_thread(wizard.output_for, self.choice)
-        output = self.choice.output
-        self._is_there = output is not None and await asyncio.to_thread(output.exists)
-        self._go(Step.MAKE)
+        step, choice = self.step, replace(self.choice, output=None)
+        # What was named for other scales is not made meanwhile.
+        self.choice = choice
+        output = await asyncio.to_thread(wizard.output_for, replace(choice))
+        is_there = output is not None and await asyncio.to_thread(output.exists)
+        if self.choice is choice and self.step is step:
+            choice.output, self._is_there = output, is_there
+            self._go(Step.MAKE)
 
     def _go(self, step: Step) -> None:
         self.step = step
@@ -305,7 +309,7 @@ class WizardScreen(FilteredScreen[None]):
         elif job is not None and job.state is JobState.RUNNING:
             self._problem = f"{job.output.name} is still being made."
         elif output is not None:
-            self._app.quantizing = QuantizeJob(self.choice, output)
+            self._app.quantizing = QuantizeJob(replace(self.choice), output)
             self._app.quantizing.start()
             self.step = Step.RUN
         self.flush()

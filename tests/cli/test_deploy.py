@@ -137,6 +137,31 @@ def test_what_cannot_be_made_says_so(
     assert words in err
 
 
+def test_what_is_quantized_already_is_not_copied_where_it_is_too_large(tmp_path: Path) -> None:
+    source = model(tmp_path / "files", "tied-f16")
+    code, _, err = run("quantize", str(source), "--level", "q8_0", "-y")
+    assert code == 0, err
+    listed = {"name": "m", "source": "files/tied-q8_0.gguf", "fit_mb": 0.5}
+    fleet = {"devices": [{"id": "a", "connection": "ethernet", "ip": "127.0.0.1"}]}
+    path = tmp_path / "cohete.yaml"
+    path.write_text(yaml.safe_dump({"version": "1.0", "fleet": fleet, "models": [listed]}))
+    code, _, err = run("deploy", "--config", str(path), "--yes")
+    assert code == 2
+    assert "quantized already, so it cannot be made to fit 0.5 MB" in err
+
+
+def test_a_level_without_a_search_is_not_called_searched(tmp_path: Path) -> None:
+    model(tmp_path / "files", "tied-f16")
+    listed = {"name": "m", "source": "files/tied-f16.gguf", "quantization": "q8_0",
+              "quality": True}  # fmt: skip
+    fleet = {"devices": [{"id": "a", "connection": "ethernet", "ip": "127.0.0.1"}]}
+    path = tmp_path / "cohete.yaml"
+    path.write_text(yaml.safe_dump({"version": "1.0", "fleet": fleet, "models": [listed]}))
+    code, out, err = run("deploy", "--config", str(path), "--dry-run")
+    assert code == 0, err
+    assert "would be made as m-q8_0.gguf" in out
+
+
 def test_a_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
     model(tmp_path / "files", "tied-f16")
     precious = tmp_path / "files" / "small-q4_0.gguf"

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from cohete.errors import CoheteError
-from cohete.quantize import choosing
 from cohete.quantize.gguf import GgufError, read_model, scalar_pair
-from cohete.quantize.manifest import read_manifest
 from cohete.quantize.measuring import measured_change, text_of
 from cohete.quantize.mixture import EMBEDDING, Recipe
-from cohete.quantize.owntext import own_text
 from cohete.quantize.perplexity import (
     CONTEXT,
     Forward,
     Measured,
-    Past,
-    divergence_of,
     measure,
     shape_here,
 )
-from cohete.quantize.plan import Plan, plan_model
+from cohete.quantize.plan import plan_model
 from cohete.quantize.quality import published
 from cohete.quantize.report import as_json, read_report, report_of
-from cohete.quantize.run import Outcome, Quantizer
+from cohete.quantize.run import Quantizer
 from cohete.quantize.sizing import header_bytes_of, sized_for
 from cohete.quantize.tokens import tokenizer_of
-from cohete.quantize.types import Encoder, Level, TensorType
+from cohete.quantize.types import Level, TensorType
 from tests.cli.test_commands import run
 from tests.conftest import CORPUS
 from tests.quantize.models import MODELS, write
@@ -226,162 +219,6 @@ def test_a_divergence_that_is_no_number_is_not_known(
     report = report_of(outcome, tmp_path / "o.gguf", change)
     assert json.loads(as_json(report))["perplexity"]["divergence"] is None
     assert read_report(json.loads(as_json(report))) == report
-
-
-@pytest.mark.parametrize("level", [Level.Q4_0, Level.Q4_1, Level.Q5_0, Level.Q5_1])
-def test_encoders_that_were_tried_out_predict_better(tmp_path: Path, level: Level) -> None:
-    plan = plan_model(read_model(MODEL), Recipe(level), by_search=True)
-    told: list[tuple[int, int]] = []
-    choice = choosing.choose(plan, 2, lambda done, total: told.append((done, total)))
-    tensors = [each.name for each in plan.outputs if each.type is level.type]
-    assert sorted(choice.encoders) == sorted(tensors)
-    assert len(set(choice.encoders.values())) > 1
-    assert choice.after < choice.before
-    total = 2 + 2 * len(tensors)
-    assert told == [(done, total) for done in range(1, total + 1)]
-    paths = [tmp_path / f"{nth}.gguf" for nth in range(3)]
-    plain = plan_model(read_model(MODEL), Recipe(level))
-    plans = (plain, plan, choosing.chosen(plan, choice.encoders))
-    made = [Quantizer(each, path).run() for each, path in zip(plans, paths, strict=True)]
-    reference, _, best = (measure(MODEL, path, tokens()).divergence for path in paths)
-    assert best < reference
-    # What was tried is what is made.
-    one, other = Forward(MODEL), Forward(paths[2])
-    written = own_text(one, choosing.MOST_CHUNKS, CONTEXT)
-    lost = sum(divergence_of(one.predictions(each), other.predictions(each)) for each in written)
-    assert choice.tokens == written.size
-    assert choice.after == pytest.approx(lost / written.size, rel=1e-4)
-    encoders = [each.manifest.encoder for each in made]
-    assert encoders[:2] == ["reference-2", "search-2"]
-    assert encoders[2] == "chosen"
-    noted = {each.name: each.encoder for each in made[2].manifest.tensors}
-    assert noted[tensors[0]].startswith(choice.encoders[tensors[0]])
-
-
-def test_the_choice_is_the_same_with_any_number_of_threads(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(choosing, "MOST_CHUNKS", 4)
-    plan = plan_model(read_model(MODEL), Recipe(Level.Q5_0), by_search=True)
-    assert choosing.choose(plan, 1) == choosing.choose(plan, 3)
-
-
-def test_what_a_model_writes_is_what_it_expects() -> None:
-    source = Forward(MODEL)
-    written = own_text(source, 6, CONTEXT)
-    assert written.shape == (6, CONTEXT)
-    assert (written[:, 0] == source.model.number("tokenizer.ggml.bos_token_id")).all()
-    assert (written == own_text(source, 6, CONTEXT)).all()
-    places = np.arange(CONTEXT - 1)
-    lost = [-source.predictions(each)[places, each[1:]].mean() for each in written]
-    # Of 400 tokens: a text that it was not trained on has some 1.6.
-    assert np.exp(np.mean(lost)) < 3
-
-
-def test_a_model_may_go_on_from_where_it_was() -> None:
-    source = Forward(MODEL)
-    tokens = np.asarray(np.load(TOKENS), np.int64)[: 2 * CONTEXT].reshape(2, CONTEXT)
-    past = Past(source.shape, 2, CONTEXT)
-    parts = [source.log_probabilities(tokens[:, at : at + 64], past=past)
-             for at in range(0, CONTEXT, 64)]  # fmt: skip
-    whole = np.stack([source.log_probabilities(each) for each in tokens])
-    assert np.concatenate(parts, axis=1) == pytest.approx(whole, abs=1e-3)
-
-
-def test_a_chosen_file_is_made_again_only_where_the_choice_changed(tmp_path: Path) -> None:
-    plan = plan_model(read_model(MODEL), Recipe(Level.Q4_1), by_search=True)
-    names = [each.name for each in plan.outputs if each.type is TensorType.Q4_1]
-    path = tmp_path / "q.gguf"
-
-    def make(encoders: dict[str, Encoder]) -> tuple[bytes, int]:
-        outcome = Quantizer(choosing.chosen(plan, encoders), path).run()
-        return path.read_bytes(), outcome.reused_bytes
-
-    all_near = dict.fromkeys(names, Encoder.NEAR)
-    near, _ = make(all_near)
-    again, reused = make(all_near)
-    assert again == near
-    assert reused == sum(each.bytes for each in plan.outputs)
-    changed = plan.outputs[[each.name for each in plan.outputs].index(names[0])]
-    mixed, reused = make({**all_near, names[0]: Encoder.REFERENCE})
-    assert mixed != near
-    assert reused == sum(each.bytes for each in plan.outputs) - changed.bytes
-
-
-def test_what_was_tried_out_once_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "MOST_CHUNKS", 4)
-    source = Path(shutil.copy(MODEL, tmp_path / "m-f16.gguf"))
-    source.chmod(0o600)
-    path = tmp_path / "q.gguf"
-    tried: list[Plan] = []
-    choose = choosing.choose
-
-    def counted(plan: Plan, *rest: Any) -> choosing.Choice:
-        tried.append(plan)
-        return choose(plan, *rest)
-
-    monkeypatch.setattr(choosing, "choose", counted)
-
-    def make(level: Level = Level.Q4_0) -> Outcome:
-        plan = plan_model(read_model(source), Recipe(level), by_search=True)
-        return Quantizer(choosing.try_out(plan, read_manifest(path)), path).run()
-
-    first = make()
-    again = make()
-    assert len(tried) == 1
-    assert (again.manifest.tensors, again.manifest.choice) == (
-        first.manifest.tensors, first.manifest.choice
-    )  # fmt: skip
-    assert again.reused_bytes == sum(each.bytes for each in tried[0].outputs)
-    assert "tokens that the model wrote by itself" in report_of(again, path).choice
-    # Another level, another source, another search: it is decided anew.
-    make(Level.Q5_0)
-    make()
-    assert len(tried) == 3
-    with source.open("r+b") as file:
-        file.seek(tried[0].outputs[0].source.offset)
-        file.write(b"\0\0")
-    make()
-    assert len(tried) == 4
-    monkeypatch.setattr(choosing, "WORK", choosing.WORK / 2)
-    make()
-    assert len(tried) == 5
-
-
-def test_why_nothing_is_tried_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = plan_model(read_model(MODEL), Recipe(Level.Q4_0), by_search=True)
-    for name, limit, why in (
-        ("choosing.WORK", 1e9, "to try each of its tensors would take too long"),
-        ("choosing.ROOM_BYTES", 1e5, "its predictions would take too much memory"),
-        ("perplexity.MAX_NUMBERS", 1000, "it has more than"),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(f"cohete.quantize.{name}", limit)
-            same = choosing.try_out(plan)
-        assert same.outputs == plan.outputs
-        assert same.choice_of == ""
-        assert same.choice.startswith("searched for each tensor, none tried out: ")
-        assert why in same.choice
-
-
-def test_the_command_says_how_it_chose_and_measures_on_the_text(tmp_path: Path) -> None:
-    path = tmp_path / "q.gguf"
-    code, out, err = run("quantize", str(MODEL), "--level", "q5_0", "--quality",
-               "--text", str(TEXT), "-o", str(path), "-y")  # fmt: skip
-    assert code == 0, err
-    assert "measured (26035 tokens, context 256)" in out
-    assert re.search(r"encoders: \d+ reference, .*chosen on 8192 tokens that the model wrote", out)
-
-
-def test_where_there_is_no_choice_nothing_is_tried_out(tmp_path: Path) -> None:
-    plan = plan_model(read_model(MODEL), Recipe(Level.Q8_0), by_search=True)
-    assert choosing.try_out(plan) is plan
-    first = tmp_path / "q.gguf"
-    Quantizer(plan_model(read_model(MODEL), Recipe(Level.Q4_0)), first).run()
-    again = plan_model(read_model(first), Recipe(Level.Q4_0), by_search=True, again=True)
-    # What is only copied was made by no search.
-    assert {each.encoder for each in again.outputs} == {Encoder.REFERENCE}
-    assert choosing.try_out(again) is again
 
 
 def test_a_header_that_lies_about_heads_is_not_worked_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -133,6 +134,32 @@ async def test_scales_are_searched_for_where_somebody_wants_it(tmp_path: Path) -
         assert (tmp_path / "tied-q4_0-searched.gguf").exists()
         await pilot.press("y")
         assert "quality: true" in app.clipboard
+
+
+async def test_nothing_is_made_under_the_name_of_other_scales(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = model(tmp_path)
+    async with opened(tmp_path, typed=str(source), boards=("cam-01",)) as (pilot, app, screen):
+        await at(screen, Step.BOARD, pilot)
+        await pilot.press("enter")
+        await at(screen, Step.LEVEL, pilot)
+        await pilot.press("G", "enter")
+        await at(screen, Step.MAKE, pilot)
+        go_on = threading.Event()
+        name = wizard.output_for
+
+        def slow(choice: Choice) -> Path | None:
+            go_on.wait(10)
+            return name(choice)
+
+        monkeypatch.setattr(wizard, "output_for", slow)
+        await pilot.press("x", "enter")
+        assert app.quantizing is None
+        go_on.set()
+        await until(lambda: screen.choice.output is not None)
+        assert screen.choice.output == tmp_path / "tied-q4_0-searched.gguf"
+        assert screen.step is Step.MAKE
 
 
 def test_the_time_of_a_level_is_that_of_its_encoder(
@@ -300,6 +327,11 @@ def test_a_file_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
     choice.by_search = True
     assert wizard.output_for(choice) == tmp_path / "tied-q4_0-searched.gguf"
     assert wizard.output_for(Choice("llama-2-7b", level="q4_0")) is None
+    # There is nothing to search for.
+    choice.level = "q8_0"
+    assert wizard.output_for(choice) == tmp_path / "tied-q8_0.gguf"
+    assert "none to search for" in choice.scales
+    assert "--quality" not in choice.argv
 
 
 async def test_from_a_browser_nothing_is_written(tmp_path: Path) -> None:
