@@ -44,7 +44,8 @@ def command(folder: str, context: int, **given: Unpack[Given]) -> None:
     name. What is there already is not copied again.
 
     A model of cohete.yaml whose `quantization` is not that of its file is made at that level first,
-    beside its source; without a `quantization`, at the best level that fits its boards.
+    beside its source; without a `quantization`, at the best level that fits its boards. `quality`
+    and `fit_mb` there are --quality and --fit of `cohete quantize`.
     """
     from cohete.cli.meant import fleet
 
