@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SMALL_BYTES = 64_000_000
 TOLD_EVERY_S = 0.25
+SURE_SHARE = 0.03
 _TOOL_LEVELS = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
                 "q6_k", "iq4_nl", "iq4_xs")  # fmt: skip
 _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
@@ -297,13 +298,14 @@ def _tried_out(
         if cancel.is_set():
             raise Cancelled
         now = time.monotonic()
-        if now - told < TOLD_EVERY_S or not share:
+        if now - told < TOLD_EVERY_S:
             return
         told = now
-        (json_progress if as_json else bar_progress)(
-            Progress("choosing", int(share * plan.input_bytes), plan.input_bytes, 0.0,
-                     (now - begun) * (1 - share) / share, "cpu")
-        )  # fmt: skip
+        # The first steps say nothing of the others: numpy is still warming up.
+        left_s = (now - begun) * (1 - share) / share if share > SURE_SHARE else None
+        total = plan.input_bytes
+        progress = Progress("choosing", int(share * total), total, 0.0, left_s, "cpu")
+        (json_progress if as_json else bar_progress)(progress)
 
     return try_out(plan, read_manifest(path), threads, tell)
 
