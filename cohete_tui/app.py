@@ -56,7 +56,8 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
     """The dashboard."""
 
     TITLE = "cohete"
-    CSS = PAINT_CSS
+    # A notice leaves free what stands above the line where commands are typed.
+    CSS = f"{PAINT_CSS}\nToastRack {{ margin-bottom: 2; }}"
     COMPONENT_CLASSES: ClassVar[set[str]] = PAINT_CLASSES
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE)]
     TYPED = APP_COMMANDS

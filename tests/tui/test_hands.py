@@ -251,6 +251,17 @@ async def test_commands(line: str, expected: str) -> None:
         assert expected in f"{text_of(app)} {notices(app)}"
 
 
+async def test_a_notice_leaves_the_words_above_the_command_line_free() -> None:
+    async with dashboard(mixed_store()) as (pilot, app, _):
+        await pilot.press("y", "colon", *typed("mo"))
+        await pilot.pause()
+        text = text_of(app)
+        assert "copied, where the terminal" in text
+        *_, words, line = text.rstrip().splitlines()
+        assert words.endswith("esc leaves")
+        assert line.strip() == ":mo"
+
+
 async def test_the_command_line_explains_completes_and_remembers() -> None:
     async with dashboard(mixed_store()) as (pilot, app, _):
         await pilot.press("colon", *typed("gro"))
