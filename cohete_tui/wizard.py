@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -220,6 +221,18 @@ def advice_lines(found: Fit, cells: int) -> list[Line]:
     for text in found.advice:
         lines += [[(part, "warn")] for part in wrap(f"What would help: {text}", cells, 2)]
     return lines
+
+
+def make_lines(choice: Choice, cells: int, *, is_there: bool) -> list[Line]:
+    """What will be run, before it is."""
+    if choice.path is None:
+        text = f"{choice.text} is a name, not a file: there is nothing to make it from here."
+        return [[(part, "warn")] for part in wrap(text, cells, 3)]
+    lines: list[Line] = []
+    if is_there:
+        lines.append([("It exists: what has not changed is taken from it.", "dim")])
+    lines += [[(part, "")] for part in wrap(choice.scales, cells, 3)]
+    return lines + [[(part, "")] for part in wrap(f"$ cohete {shlex.join(choice.argv)}", cells, 9)]
 
 
 def job_lines(job: QuantizeJob, cells: int) -> list[Line]:

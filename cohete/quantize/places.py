@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -42,6 +44,44 @@ def check_places(path: Path, sources: Iterable[Path]) -> None:
                 "that is the model itself", where=str(place),
                 hint="Name another file with --output.",
             )  # fmt: skip
+
+
+def check_folder(path: Path, need: int) -> None:
+    """That a file of so many bytes can be made there. Raises OSError, CoheteError."""
+    folder = path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
+    part, *_ = files_of(path)
+    free = shutil.disk_usage(folder).free
+    if need > free and not part.exists():
+        raise CoheteError(
+            f"it needs {need / 1e6:.0f} MB and {free / 1e6:.0f} MB are free",
+            where=str(folder),
+            hint="Make room, or name another folder with --output.",
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Names in it are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def told(error: OSError, where: str) -> CoheteError:
+    """What a disk refused, in words."""
+    hints = {
+        28: "The disk is full. Make room; the next run goes on from where this one ended.",
+        30: "The disk is mounted read-only. Name another folder with --output.",
+        13: "You may not write there. Name another folder with --output.",
+    }
+    words = error.strerror or str(error) or type(error).__name__
+    return CoheteError(words, where=error.filename or where, hint=hints.get(error.errno or 0, ""))
 
 
 def written(name: str) -> str:

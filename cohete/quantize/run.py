@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +27,15 @@ from cohete.quantize.manifest import (
     read_manifest,
     write_manifest,
 )
-from cohete.quantize.places import check_places, files_of, sole_writer, written
+from cohete.quantize.places import (
+    check_folder,
+    check_places,
+    files_of,
+    sole_writer,
+    sync_folder,
+    told,
+    written,
+)
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.search import NAMES
@@ -118,7 +124,7 @@ class Quantizer:
     def _run(self, pool: Pool, where: str) -> Outcome:
         try:
             if self._refine is not None:
-                self._check_folder()
+                check_folder(self._path, self._plan.file_bytes)
                 self._plan = self._refine(self._plan)
                 self._tensors = [TensorMade(output) for output in self._plan.outputs]
                 self._begun_s = time.perf_counter()
@@ -140,7 +146,7 @@ class Quantizer:
                 hint="Keep this tensor with a rule (`NAME=keep`).",
             ) from None
         except OSError as error:
-            raise _told(error, where) from None
+            raise told(error, where) from None
         seconds = time.perf_counter() - self._begun_s
         reused = sum(each.output.bytes for each in self._tensors if each.reused)
         return Outcome(
@@ -154,30 +160,12 @@ class Quantizer:
         if resumed:
             return resumed
         self._remove()
-        self._check_folder()
+        check_folder(self._path, self._plan.file_bytes)
         with self._part.open("wb") as file:
             file.write(self._plan.header)
             file.truncate(self._plan.file_bytes)
         self._journal.begin(self._key())
         return 0
-
-    def _check_folder(self) -> None:
-        """There is one, it may be written to, and has room. Raises OSError, CoheteError."""
-        folder = self._path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(folder)) from None
-        if self._part.exists():
-            return
-        need, free = self._plan.file_bytes, shutil.disk_usage(folder).free
-        if need > free:
-            raise CoheteError(
-                f"it needs {need / 1e6:.0f} MB and {free / 1e6:.0f} MB are free",
-                where=str(folder),
-                hint="Make room, or name another folder with --output.",
-            )
 
     def _key(self) -> str:
         """What a journal must name to be of this plan: sources as they are, types, encoder."""
@@ -372,7 +360,7 @@ class Quantizer:
         # A manifest of the file that was there must not be found beside the new one.
         write_manifest(self._path, manifest)
         self._part.replace(self._path)
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
         self._journal.remove()
         return manifest
 
@@ -390,21 +378,3 @@ class Quantizer:
         left = (total - self._done) / rate if rate > 0 else None
         bound = "disk" if self._io_s > 0.5 * self._all_s else "cpu"
         self._tell(Progress(step, self._done, total, rate / 1e6, left, bound))
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _told(error: OSError, where: str) -> CoheteError:
-    hints = {
-        28: "The disk is full. Make room; the next run goes on from where this one ended.",
-        30: "The disk is mounted read-only. Name another folder with --output.",
-        13: "You may not write there. Name another folder with --output.",
-    }
-    words = error.strerror or str(error) or type(error).__name__
-    return CoheteError(words, where=error.filename or where, hint=hints.get(error.errno or 0, ""))

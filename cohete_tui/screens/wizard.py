@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -157,7 +156,7 @@ class WizardScreen(FilteredScreen[None]):
         elif self.step is Step.LEVEL:
             lines += self._about_level(cells)
         elif self.step is Step.MAKE:
-            lines += self._about_making(cells)
+            lines += wizard.make_lines(self.choice, cells, is_there=self._is_there)
         elif self.step is Step.RUN and self.job is not None:
             lines += wizard.job_lines(self.job, cells)
         return lines
@@ -169,18 +168,6 @@ class WizardScreen(FilteredScreen[None]):
         lines = wizard.need_lines(row, self.serving, self.choice.available_mib, cells)
         if self.choice.available_mib is not None and self._fit.best is None:
             lines += wizard.advice_lines(self._fit, cells)
-        return lines
-
-    def _about_making(self, cells: int) -> list[Line]:
-        choice = self.choice
-        if choice.path is None:
-            text = f"{choice.text} is a name, not a file: there is nothing to make it from here."
-            return [[(part, "warn")] for part in wrap(text, cells, 3)]
-        lines: list[Line] = []
-        if self._is_there:
-            lines.append([("It exists: what has not changed is taken from it.", "dim")])
-        lines += [[(part, "")] for part in wrap(choice.scales, cells, 3)]
-        lines += [[(part, "")] for part in wrap(f"$ cohete {shlex.join(choice.argv)}", cells, 9)]
         return lines
 
     @property
