@@ -23,6 +23,7 @@ from cohete.config.target import Target
 from cohete.errors import LinkError
 from cohete.fleet.alerting import AlertKeeper
 from cohete.fleet.changing import Changes
+from cohete.fleet.garbage import keep_tidy
 from cohete.fleet.state import Device
 from cohete.fleet.store import FleetStore
 from cohete.fleet.words import ROW_TITLES, row
@@ -31,7 +32,8 @@ from cohete.simulator.board import TegraStatsRun
 from cohete.simulator.scenario import build
 from cohete.tegra import TegraStats, parse
 
-SETTLE_S, WATCH_S = 6.0, 12.0
+SETTLE_S, WATCH_S = 65.0, 12.0
+"""After a minute what stays is looked through for garbage no more, in all of them."""
 KEYS = 40
 DRAWN_S = 0.5
 """How often the baselines draw: as often as Cohete does."""
@@ -57,7 +59,7 @@ class Feed:
         self.changes: Changes | None = None
         self.alerts: AlertKeeper | None = None
         self._samples = samples()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         devices = self.store.devices
@@ -73,11 +75,12 @@ class Feed:
     # What the dashboard wants of a session.
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self.run())
+        tidying = keep_tidy(self.store.clock)
+        self._tasks = [asyncio.create_task(self.run()), asyncio.create_task(tidying)]
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     async def accept_key(self, device: Device) -> None:
         """There are no keys here."""
@@ -191,7 +194,7 @@ def opened(kind: str, count: int) -> Terminal:
 
 def measure(name: str, kind: str, count: int, alone: float, *, keys: bytes = b"") -> None:
     with opened(kind, count) as screen:
-        screen.read_for(SETTLE_S * (3 if kind == "widgets" else 1))
+        screen.read_for(SETTLE_S)
         if keys:
             screen.type(keys)
             screen.read_for(2)

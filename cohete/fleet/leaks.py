@@ -46,7 +46,8 @@ class LeakKeeper:
         self._store = store
         self._clock = clock
         self._read_at: dict[str, float] = {}
-        self._followed: dict[tuple[str, int], Followed] = {}
+        self._followed: dict[str, dict[int, Followed]] = {}
+        """Of each device, by the number of the process."""
 
     async def run(self) -> None:
         """Look for new readings."""
@@ -62,15 +63,14 @@ class LeakKeeper:
                 self._take(device, device.facts.programs[:FOLLOWED])
 
     def _take(self, device: Device, programs: tuple[Program, ...]) -> None:
-        kept = {each.pid: each for each in programs}
-        for key in [key for key in self._followed if key[0] == device.id and key[1] not in kept]:
-            del self._followed[key]
+        before = self._followed.get(device.id, {})
+        now = self._followed[device.id] = {}
         for program in programs:
-            key = (device.id, program.pid)
-            followed = self._followed.get(key)
+            followed = before.get(program.pid)
             if followed is None or followed.name != program.name:
                 # The same number with another name is another program.
-                followed = self._followed[key] = Followed(program.name)
+                followed = Followed(program.name)
+            now[program.pid] = followed
             followed.add(device.facts_at, program.rss_mb)
             if followed.told is None and followed.readings % JUDGED_EVERY == 0:
                 self._judge(device, program, followed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from cohete.clock import Clock
 from cohete.device.memory import BoardMemory
@@ -23,6 +25,8 @@ from cohete.memory.pressure import (
 from cohete.tegra.stats import TegraStats
 
 PERIOD_S = 1.0
+PARTS = 10
+"""Of the devices one part after the other is looked at: no key waits for a thousand boards."""
 KEPT = 16
 CALM_S = 20.0
 """So long without a cause before it counts as over: pressure that comes and goes is one."""
@@ -81,14 +85,18 @@ class PressureKeeper:
         self.by_id = {device.id: DevicePressure(device) for device in store}
 
     async def run(self) -> None:
-        """Assess what is new once a second."""
-        while True:
-            await self._clock.sleep(PERIOD_S)
-            self.look()
+        """Assess what is new, each device once a second."""
+        parts = [list(self.by_id.values())[nth::PARTS] for nth in range(PARTS)]
+        for part in cycle(parts):
+            await self._clock.sleep(PERIOD_S / PARTS)
+            self._look_at(part)
 
     def look(self) -> None:
         """Assess every device that has a new sample."""
-        for each in self.by_id.values():
+        self._look_at(self.by_id.values())
+
+    def _look_at(self, devices: Iterable[DevicePressure]) -> None:
+        for each in devices:
             device = each.device
             each.hear()
             if device.samples != each.samples and (moment := each.moment()) is not None:

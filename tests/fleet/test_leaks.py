@@ -66,7 +66,7 @@ def test_a_restarted_program_begins_anew() -> None:
         keeper.look()
         clock.step(60)
     assert "leak" not in kinds(store)
-    assert len(keeper._followed) == 1
+    assert len(keeper._followed["cam"]) == 1
 
 
 def test_the_largest_programs_of_a_board() -> None:

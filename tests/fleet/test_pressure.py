@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from cohete import tegra
 from cohete.clock import ManualClock
 from cohete.config.spec import DeviceSpec
 from cohete.config.target import Target
-from cohete.fleet.pressure import CALM_S, PressureKeeper
+from cohete.fleet.pressure import CALM_S, PARTS, PERIOD_S, PressureKeeper
 from cohete.fleet.store import FleetStore
 from cohete.memory.pressure import Level
 
@@ -56,3 +59,24 @@ def test_a_calm_board_is_not_even_assessed() -> None:
         keeper.look()
         clock.step(1)
     assert [event for event in store.events if event.kind == "memory"] == []
+
+
+async def test_a_part_of_the_devices_is_looked_at_at_a_time_and_each_once_a_second() -> None:
+    clock = ManualClock()
+    specs = [DeviceSpec(f"d{nth}", Target(f"d{nth}")) for nth in range(45)]
+    store = FleetStore(specs, clock)
+    keeper = PressureKeeper(store, clock)
+    stats = tegra.parse("RAM 2000/8000MB (lfb 100x4MB) CPU [1%@100]")
+    assert stats is not None
+    for device in store:
+        store.apply(device, stats)
+    task = asyncio.create_task(keeper.run())
+    looked = [0]
+    for _ in range(PARTS):
+        await clock.advance(PERIOD_S / PARTS)
+        looked.append(sum(len(each.moments) for each in keeper.by_id.values()))
+    assert {b - a for a, b in pairwise(looked)} == {4, 5}
+    assert {len(each.moments) for each in keeper.by_id.values()} == {1}
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
