@@ -1,9 +1,14 @@
 """The quality encoder: the same formats, with scales that are searched for instead of taken.
 
 The reference takes the scale of a block from its largest number. Here it is chosen so that the
-squared error of the block is least: codes are rounded with some candidates, each gets its
-least-squares scale (for Q4_1 and Q5_1 scale and offset, by turns), and the best one is kept; where
-none is better, the reference's. It needs nothing but the weights.
+squared error of the block is least: codes are rounded with some candidates, each gets its scale
+(for Q4_1 and Q5_1 scale and offset, by turns), and the best one is kept; where none is better, the
+reference's. It needs nothing but the weights.
+
+The scale of least squares makes numbers smaller on the whole, for what is rounded off is missing in
+one direction only: by 1 % at four bits. For Q4_0 and Q5_0 the scale is therefore the one that keeps
+the size, and an error counts more in a large number than in a small one. In a model of 135 million
+numbers least squares alone cost more of its predictions than the search gained.
 """
 
 from __future__ import annotations
@@ -27,9 +32,9 @@ from cohete.quantize.encode import (
 from cohete.quantize.lanes import BLOCK, LANES, Bytes, Floats, Lanes, wide
 from cohete.quantize.types import Encoder, TensorType
 
-VERSION = 2
+VERSION = 3
 """Part of what a quantized tensor is known by: other candidates give other bytes."""
-NEAR_VERSION = 1
+NEAR_VERSION = 2
 CANDIDATES = (-0.8, -0.4, 0.0, 0.4, 0.9)
 """What is added to the highest code before the scale is taken from the largest number."""
 NEAR = (-0.2, 0.2)
@@ -67,28 +72,39 @@ def _symmetric(lanes: Lanes, bits: int, candidates: Sequence[float] = CANDIDATES
     best = plain.copy()
     work, codes = np.empty_like(x), np.empty_like(x)
     with _quiet():
+        counts = _counts(x)
+        weighted = x * counts
+        size = _sum(np.multiply(weighted, x, out=work))
         for more in candidates:
             tried = inverse(peak / np.float32(-(float(half) + more)))
             np.multiply(x, wide(tried), out=codes)
             np.rint(codes, out=codes)
             np.clip(codes, -half, half - 1, out=codes)
-            xc = _sum(np.multiply(x, codes, out=work))
-            cc = _sum(np.multiply(codes, codes, out=work))
+            xc = _sum(np.multiply(weighted, codes, out=work))
+            np.multiply(codes, codes, out=codes)
+            cc = _sum(np.multiply(codes, counts, out=work))
             score = xc * xc / cc
             mask = mask_of(score > best_score)
             take(best_score, score, mask)
-            take(best, np.divide(xc, cc, xc), mask)
+            take(best, np.divide(size, xc, xc), mask)
         best = np.where(np.isfinite(best), best, plain)
-        codes_best, error = _symmetric_codes(x, best, bits, work)
-        codes_plain, error_plain = _symmetric_codes(x, plain, bits, work, taken=True)
+        codes_best, error = _symmetric_codes(x, best, bits, counts, work)
+        codes_plain, error_plain = _symmetric_codes(x, plain, bits, counts, work, taken=True)
     worse = ~(error < error_plain)
     take(best, plain, mask_of(worse))
     _take_codes(codes_best, codes_plain, worse)
     return _packed(codes_best, bits, best)
 
 
+def _counts(x: Floats) -> Floats:
+    """How much the squared error of each number counts: by its size, and that of its block."""
+    counts = np.multiply(x, x)
+    counts += wide(_sum(counts) / _COUNT)
+    return np.sqrt(counts, out=counts)
+
+
 def _symmetric_codes(
-    x: Floats, scale: Floats, bits: int, work: Floats, *, taken: bool = False
+    x: Floats, scale: Floats, bits: int, counts: Floats, work: Floats, *, taken: bool = False
 ) -> tuple[Bytes, Floats]:
     """Codes for a scale as it is stored (`taken`: before it is), and the error."""
     half = float(1 << (bits - 1))
@@ -98,6 +114,7 @@ def _symmetric_codes(
     work *= wide(stored)
     work -= x
     work *= work
+    work *= counts
     return codes, _sum(work)
 
 

@@ -58,7 +58,7 @@ def test_encoders_that_were_tried_out_predict_better(tmp_path: Path, level: Leve
     assert choice.tokens == written.size
     assert choice.after == pytest.approx(lost / written.size, rel=1e-4)
     encoders = [each.manifest.encoder for each in made]
-    assert encoders[:2] == ["reference-2", "search-2"]
+    assert encoders[:2] == ["reference-2", "search-3"]
     assert encoders[2] == "chosen"
     noted = {each.name: each.encoder for each in made[2].manifest.tensors}
     assert noted[tensors[0]].startswith(choice.encoders[tensors[0]])
