@@ -1,7 +1,9 @@
-"""Build llama-quantize, the baseline of `benchmarks.quantize`, from the sources in a PyPI package.
+"""Build llama-quantize, the baseline of `benchmarks.quantize`, and llama-perplexity, which measures
+for `benchmarks.large_quality`, from the sources in a PyPI package.
 
-`python -m benchmarks.build_llama_quantize FOLDER` prints where it is. Needs cmake and a C++
-compiler; takes some minutes. The sdist of llama-cpp-python carries llama.cpp's own sources.
+`python -m benchmarks.build_llama_quantize FOLDER` prints where the first is; the other is beside
+it. Needs cmake and a C++ compiler; takes some minutes. The sdist of llama-cpp-python carries
+llama.cpp's own sources.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def build(folder: Path) -> Path:
     made = source / "build"
     options = [f"-D{option}" for option in OPTIONS]
     subprocess.run(["cmake", "-S", source, "-B", made, *options], check=True)
-    subprocess.run(["cmake", "--build", made, "--target", "llama-quantize", "-j"], check=True)
+    targets = ("llama-quantize", "llama-perplexity")
+    subprocess.run(["cmake", "--build", made, "--target", *targets, "-j"], check=True)
     return made / "bin" / "llama-quantize"
 
 

@@ -23,6 +23,7 @@ from cohete.quantize.mixture import Recipe
 from cohete.quantize.perplexity import Tokens, measure
 from cohete.quantize.plan import plan_model
 from cohete.quantize.run import Quantizer
+from cohete.quantize.shapes import shape_of
 from cohete.quantize.types import Level, TensorType
 
 READERS = ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up", "token_embd")
@@ -40,6 +41,7 @@ def numbers_of(data: bytes, tensor: Tensor) -> Array:
 def reordered(source: Path, model: Model, seed: int, out: Path) -> None:
     """The same function: channels, hidden units and the numbers of a head in another order."""
     random = np.random.default_rng(seed)
+    shape = shape_of(model)
     data = bytearray(source.read_bytes())
     arrays = {each.name: numbers_of(bytes(data), each) for each in model.tensors}
     channels = random.permutation(arrays["token_embd.weight"].shape[1])
@@ -59,12 +61,15 @@ def reordered(source: Path, model: Model, seed: int, out: Path) -> None:
         hidden = random.permutation(arrays[gate].shape[0])
         arrays[gate], arrays[up] = arrays[gate][hidden], arrays[up][hidden]
         arrays[down] = arrays[down][:, hidden]
-        head = arrays[value].shape[0]
-        order = random.permutation(head)
-        arrays[value] = arrays[value][order]
-        rows, columns = arrays[output].shape
-        heads = arrays[output].reshape(rows, columns // head, head)
-        arrays[output] = heads[:, :, order].reshape(rows, columns)
+        orders = [random.permutation(shape.value) for _ in range(shape.kv_heads)]
+        values = np.split(arrays[value], shape.kv_heads)
+        arrays[value] = np.concatenate([each[o] for each, o in zip(values, orders, strict=True)])
+        # Several heads read the same values.
+        parts = np.split(arrays[output], shape.heads, axis=1)
+        shared = shape.heads // shape.kv_heads
+        arrays[output] = np.concatenate(
+            [part[:, orders[nth // shared]] for nth, part in enumerate(parts)], axis=1
+        )
     for tensor in model.tensors:
         raw = np.ascontiguousarray(arrays[tensor.name]).tobytes()
         data[tensor.offset : tensor.offset + len(raw)] = raw
