@@ -57,7 +57,8 @@ def test_models_of_a_configuration_are_made_and_copied_and_not_twice(tmp_path: P
         assert code == 0, err
         assert "small: would be made as small-q5_0.gguf, 0.9 MB" in out
         assert not there.exists()
-        code, out, err = run(*argv, "--yes")
+        # Two of them are tried out, which takes its time on a machine that has other work.
+        code, out, err = run(*argv, "--yes", timeout_s=300)
         assert code == 0, out + err
         assert "small: made as small-q5_0.gguf" in out
         # Nothing was said of a level, and so small a model fits as it is.
