@@ -13,7 +13,7 @@ numbers least squares alone cost more of its predictions than the search gained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +34,10 @@ from cohete.quantize.types import Encoder, TensorType
 
 VERSION = 3
 """Part of what a quantized tensor is known by: other candidates give other bytes."""
-NEAR_VERSION = 2
+OTHER_VERSION = 1
 CANDIDATES = (-0.8, -0.4, 0.0, 0.4, 0.9)
 """What is added to the highest code before the scale is taken from the largest number."""
-NEAR = (-0.2, 0.2)
-_TURNS, _NEAR_TURNS = 3, 1
+_TURNS, _OTHER_TURNS = 3, 1
 _BEGIN = np.float32(0.98)
 _BEGIN_AT = np.float32(0.01)
 """How much of the range the first turn begins with, and from where."""
@@ -62,7 +61,7 @@ def _quiet() -> np.errstate:
     return np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
 
-def _symmetric(lanes: Lanes, bits: int, candidates: Sequence[float] = CANDIDATES) -> Parts:
+def _symmetric(lanes: Lanes, bits: int, *, least_squares: bool = False) -> Parts:
     """Q4_0 and Q5_0: codes around zero, times one scale."""
     half = np.float32(1 << (bits - 1))
     x = lanes.plain()
@@ -72,10 +71,10 @@ def _symmetric(lanes: Lanes, bits: int, candidates: Sequence[float] = CANDIDATES
     best = plain.copy()
     work, codes = np.empty_like(x), np.empty_like(x)
     with _quiet():
-        counts = _counts(x)
+        counts = np.ones_like(x) if least_squares else _counts(x)
         weighted = x * counts
         size = _sum(np.multiply(weighted, x, out=work))
-        for more in candidates:
+        for more in CANDIDATES:
             tried = inverse(peak / np.float32(-(float(half) + more)))
             np.multiply(x, wide(tried), out=codes)
             np.rint(codes, out=codes)
@@ -86,7 +85,8 @@ def _symmetric(lanes: Lanes, bits: int, candidates: Sequence[float] = CANDIDATES
             score = xc * xc / cc
             mask = mask_of(score > best_score)
             take(best_score, score, mask)
-            take(best, np.divide(size, xc, xc), mask)
+            fitted = np.divide(xc, cc) if least_squares else np.divide(size, xc)
+            take(best, fitted, mask)
         best = np.where(np.isfinite(best), best, plain)
         codes_best, error = _symmetric_codes(x, best, bits, counts, work)
         codes_plain, error_plain = _symmetric_codes(x, plain, bits, counts, work, taken=True)
@@ -193,20 +193,20 @@ ENCODERS: Mapping[Encoder, Mapping[TensorType, Callable[[Lanes], Parts]]] = {
         TensorType.Q4_1: lambda lanes: _offset(lanes, 4),
         TensorType.Q5_1: lambda lanes: _offset(lanes, 5),
     },
-    Encoder.NEAR: {
+    Encoder.OTHER: {
         **encode.ENCODERS,
-        TensorType.Q4_0: lambda lanes: _symmetric(lanes, 4, NEAR),
-        TensorType.Q5_0: lambda lanes: _symmetric(lanes, 5, NEAR),
-        TensorType.Q4_1: lambda lanes: _offset(lanes, 4, _NEAR_TURNS),
-        TensorType.Q5_1: lambda lanes: _offset(lanes, 5, _NEAR_TURNS),
+        TensorType.Q4_0: lambda lanes: _symmetric(lanes, 4, least_squares=True),
+        TensorType.Q5_0: lambda lanes: _symmetric(lanes, 5, least_squares=True),
+        TensorType.Q4_1: lambda lanes: _offset(lanes, 4, _OTHER_TURNS),
+        TensorType.Q5_1: lambda lanes: _offset(lanes, 5, _OTHER_TURNS),
     },
 }
-"""The same shapes as `encode.ENCODERS`; Q8_0 has nothing to gain. A search that goes less far has
-somewhat more error, and another one: of use where what counts can be measured (`choosing`)."""
+"""The same shapes as `encode.ENCODERS`; Q8_0 has nothing to gain. Another search, by plain least
+squares and with fewer turns, is of use where what counts can be measured (`choosing`)."""
 
 NAMES: Mapping[Encoder, str] = {
     Encoder.REFERENCE: "reference-2",
     Encoder.SEARCH: f"search-{VERSION}",
-    Encoder.NEAR: f"search-near-{NEAR_VERSION}",
+    Encoder.OTHER: f"search-other-{OTHER_VERSION}",
 }
 """As they are called in manifests: what another version made is made anew."""

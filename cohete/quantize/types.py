@@ -101,7 +101,7 @@ class Encoder(StrEnum):
 
     REFERENCE = "reference"
     SEARCH = "search"
-    NEAR = "search-near"
+    OTHER = "search-other"
 
 
 class Level(StrEnum):

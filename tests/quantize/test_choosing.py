@@ -103,13 +103,13 @@ def test_a_chosen_file_is_made_again_only_where_the_choice_changed(tmp_path: Pat
         outcome = Quantizer(choosing.chosen(plan, encoders), path).run()
         return path.read_bytes(), outcome.reused_bytes
 
-    all_near = dict.fromkeys(names, Encoder.NEAR)
-    near, _ = make(all_near)
-    again, reused = make(all_near)
+    all_other = dict.fromkeys(names, Encoder.OTHER)
+    near, _ = make(all_other)
+    again, reused = make(all_other)
     assert again == near
     assert reused == sum(each.bytes for each in plan.outputs)
     changed = plan.outputs[[each.name for each in plan.outputs].index(names[0])]
-    mixed, reused = make({**all_near, names[0]: Encoder.REFERENCE})
+    mixed, reused = make({**all_other, names[0]: Encoder.REFERENCE})
     assert mixed != near
     assert reused == sum(each.bytes for each in plan.outputs) - changed.bytes
 
