@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cohete.quantize.choosing import choose, chosen
+from cohete.quantize.forward import Tokens
 from cohete.quantize.gguf import Model, Tensor, read_model
 from cohete.quantize.mixture import Recipe
-from cohete.quantize.perplexity import Tokens, measure
+from cohete.quantize.perplexity import measure
 from cohete.quantize.plan import plan_model
 from cohete.quantize.run import Quantizer
 from cohete.quantize.shapes import shape_of

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from cohete.quantize.forward import Forward, shape_here
 from cohete.quantize.gguf import GgufError
 from cohete.quantize.manifest import Manifest
 from cohete.quantize.measuring import FAILURES, why_not
 from cohete.quantize.owntext import SEED
-from cohete.quantize.perplexity import CONTEXT, Forward, shape_here
+from cohete.quantize.perplexity import CONTEXT
 from cohete.quantize.plan import Plan
 from cohete.quantize.search import NAMES
 from cohete.quantize.slabs import digest

@@ -66,7 +66,8 @@ def text_of(path: Path) -> str:
 def _here(source: Path, made: Path, words: str) -> PerplexityChange:
     import numpy as np
 
-    from cohete.quantize.perplexity import CONTEXT, measure, shape_here
+    from cohete.quantize.forward import shape_here
+    from cohete.quantize.perplexity import CONTEXT, measure
     from cohete.quantize.tokens import MAX_TEXT, tokenizer_of
 
     model = read_model(source)

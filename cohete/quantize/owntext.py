@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cohete.quantize.perplexity import Forward, Past, Tokens
+from cohete.quantize.forward import Forward, Past, Tokens
 
 SEED = 1
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cohete.quantize.forward import Forward
 from cohete.quantize.gguf import GgufError
 from cohete.quantize.lanes import Floats
 from cohete.quantize.owntext import own_text
-from cohete.quantize.perplexity import CONTEXT, Forward, divergence_of
+from cohete.quantize.perplexity import CONTEXT, divergence_of
 from cohete.quantize.plan import Output, Plan
 from cohete.quantize.slabs import lossy
 from cohete.quantize.types import Encoder

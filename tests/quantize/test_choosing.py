@@ -14,13 +14,14 @@ import pytest
 
 from cohete.errors import CoheteError
 from cohete.quantize import choosing, trials
+from cohete.quantize.forward import Forward, Past
 from cohete.quantize.gguf import read_model
 from cohete.quantize.lanes import NotFinite
 from cohete.quantize.manifest import manifest_path, read_manifest
 from cohete.quantize.measuring import why_not
 from cohete.quantize.mixture import Recipe
 from cohete.quantize.owntext import own_text
-from cohete.quantize.perplexity import CONTEXT, Forward, Past, divergence_of, measure
+from cohete.quantize.perplexity import CONTEXT, divergence_of, measure
 from cohete.quantize.plan import Plan, plan_model
 from cohete.quantize.pool import Cancelled
 from cohete.quantize.report import as_text, report_of

@@ -11,16 +11,11 @@ import numpy as np
 import pytest
 
 from cohete.errors import CoheteError
+from cohete.quantize.forward import Forward, shape_here
 from cohete.quantize.gguf import GgufError, read_model, scalar_pair
 from cohete.quantize.measuring import measured_change, text_of
 from cohete.quantize.mixture import EMBEDDING, Recipe
-from cohete.quantize.perplexity import (
-    CONTEXT,
-    Forward,
-    Measured,
-    measure,
-    shape_here,
-)
+from cohete.quantize.perplexity import CONTEXT, Measured, measure
 from cohete.quantize.plan import plan_model
 from cohete.quantize.quality import published
 from cohete.quantize.report import as_json, read_report, report_of
@@ -144,7 +139,7 @@ def test_what_cannot_be_measured_says_why(tmp_path: Path, monkeypatch: pytest.Mo
     assert "at least 256 tokens" in measured_change(MODEL, MODEL, text_of(short)).source
     with pytest.raises(CoheteError, match="cannot be read as text"):
         measured_change(MODEL, MODEL, text_of(tmp_path / "none.txt"))
-    monkeypatch.setattr("cohete.quantize.perplexity.MAX_NUMBERS", 1000)
+    monkeypatch.setattr("cohete.quantize.forward.MAX_NUMBERS", 1000)
     with pytest.raises(GgufError, match="more than"):
         Forward(MODEL)
 
