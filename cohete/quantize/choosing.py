@@ -1,9 +1,9 @@
-"""Which encoder each tensor gets, tried out: for models that are small enough for it.
+"""Which encoder each tensor gets: by what its columns carry, and for small models tried out.
 
-The search leaves less error in every block, and a tensor may come out worse all the same: in a
-small model one direction in which the rest points may decide. So each tensor is made in each way,
-and what keeps the predictions nearest to those of the source stays. They are compared on what the
-source writes by itself: of its own kind, whatever it was trained on.
+The search leaves less error, and a tensor may come out worse all the same: in a small model one
+direction in which the rest points may decide. So each tensor is made in each way, and what keeps
+the predictions nearest to those of the source stays. They are compared on what the source writes
+by itself: of its own kind, whatever it was trained on.
 """
 
 from __future__ import annotations
@@ -24,9 +24,14 @@ from cohete.quantize.search import NAMES
 from cohete.quantize.slabs import digest
 from cohete.quantize.trials import LEAST_CHUNKS, MOST_CHUNKS, ROOM_BYTES, USUAL_WORK, Tell, Trials
 from cohete.quantize.types import Encoder
+from cohete.quantize.weighing import PLACES, TEXTS, weighed
 from cohete.text import sanitise
 
 MOST_WORDS = 400
+WEIGHED_WORDS = (
+    f"searched for each tensor, columns weighed by what {TEXTS * PLACES} random tokens send "
+    "through them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,19 @@ def try_out(
     tell: Tell = lambda share: None,
 ) -> Plan:
     """The plan with the encoders that turn out best, and a word on how they were chosen; with those
-    of before, and why, where there is no choice or it cannot be told.
+    of before, and why, where nothing can be told.
 
     `made`: of the file that is there already. What it was decided by may be the same.
     """
     if not any(each.has_choice for each in plan.outputs):
         return plan
+    begun = time.monotonic()
+    try:
+        plan = weighed(plan, threads, tell)
+    except FAILURES as error:
+        why = f"searched for each tensor, columns not weighed: {why_not(error)}"
+        return replace(plan, choice=sanitise(why, MOST_WORDS))
+    took_s = time.monotonic() - begun
     try:
         shape_here(plan.model)
         decided_by = _decided_by(plan)
@@ -75,7 +87,7 @@ def try_out(
             took_s = time.monotonic() - begun
             encoders, words = choice.encoders, f"{choice.words} (took {took_s:.1f} s)"
     except FAILURES as error:
-        why = f"searched for each tensor, none tried out: {why_not(error)}"
+        why = f"{WEIGHED_WORDS} (took {took_s:.1f} s); none tried out: {why_not(error)}"
         return replace(plan, choice=sanitise(why, MOST_WORDS))
     words = sanitise(words, MOST_WORDS)
     return replace(chosen(plan, encoders), choice=words, choice_of=decided_by)
@@ -91,7 +103,7 @@ def chosen(plan: Plan, encoders: Mapping[str, Encoder]) -> Plan:
 
 def _decided_by(plan: Plan) -> str:
     """A digest of the source, of what it becomes, and of how that is tried out."""
-    limits = [CONTEXT, SEED, LEAST_CHUNKS, MOST_CHUNKS, USUAL_WORK, ROOM_BYTES]
+    limits = [CONTEXT, SEED, LEAST_CHUNKS, MOST_CHUNKS, USUAL_WORK, ROOM_BYTES, TEXTS, PLACES]
     parts = [*map(str, limits), *NAMES.values(), digest(plan.header)]
     for output in plan.outputs:
         source = output.source
@@ -125,17 +137,18 @@ def choose(plan: Plan, threads: int = 1, tell: Tell = lambda share: None) -> Cho
     with trials.begun(threads):
         best = {each.name: Encoder.REFERENCE for each in trials.open}
         before = after = trials.divergence()
+        searched = {each.name: each.ways[-1] for each in trials.open}
         for output in trials.open:
-            trials.put(output, Encoder.SEARCH)
+            trials.put(output, searched[output.name])
         if (lost := trials.divergence()) < after:
-            best, after = dict.fromkeys(best, Encoder.SEARCH), lost
+            best, after = searched, lost
         else:
             for output in trials.open:
                 trials.put(output, Encoder.REFERENCE)
         for output in trials.open:
             trials.go_to(output)
             begun, kept = best[output.name], trials.held(output)
-            for encoder in Encoder:
+            for encoder in output.ways:
                 if encoder is begun:
                     continue
                 trials.put(output, encoder)

@@ -43,7 +43,8 @@ def _widened(words: Words, kind: TensorType) -> tuple[Floats, np.float32]:
     return bits.view(np.float32), _F16_UNIT
 
 
-def _numbers(words: Words, kind: TensorType) -> Floats:
+def numbers_of(words: Words, kind: TensorType) -> Floats:
+    """F16 or BF16 as float32, exact and fast; what is no number becomes one."""
     found, unit = _widened(words, kind)
     if unit != 1:
         found *= unit
@@ -109,7 +110,7 @@ class Lanes:
         if not _are_finite(int(up.max()), int(down.max()), self.kind):
             raise NotFinite
         high, low = _over(np.maximum, up).view(np.uint16), _over(np.maximum, down)
-        return _numbers(high, self.kind), _numbers(low, self.kind)
+        return numbers_of(high, self.kind), numbers_of(low, self.kind)
 
     def limits(self) -> tuple[Floats, Floats]:
         """Highest and lowest number of each block; of two zeros the first: their signs differ."""
@@ -177,7 +178,7 @@ def columns_of(data: Bytes, kind: TensorType, block: int) -> Floats:
     """The same as float32 of shape (block, blocks)."""
     if kind is TensorType.F32:
         return np.ascontiguousarray(data.view(np.float32).reshape(-1, block).T)
-    return _numbers(np.ascontiguousarray(data.view(np.uint16).reshape(-1, block).T), kind)
+    return numbers_of(np.ascontiguousarray(data.view(np.uint16).reshape(-1, block).T), kind)
 
 
 def rows_of(data: Bytes, kind: TensorType) -> Floats:
@@ -186,7 +187,7 @@ def rows_of(data: Bytes, kind: TensorType) -> Floats:
         return data.view(np.float32)
     if kind is TensorType.F16:
         return data.view(np.float16).astype(np.float32)
-    return _numbers(data.view(np.uint16), kind)
+    return numbers_of(data.view(np.uint16), kind)
 
 
 def is_finite(data: Bytes, kind: TensorType) -> bool:

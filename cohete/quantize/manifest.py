@@ -44,11 +44,14 @@ class TensorNote:
     pieces: tuple[tuple[str, str], ...] = ()
     encoder: str = ""
     """That of the whole file where nothing is said."""
+    columns: str = ""
+    """Digest of how much each of its columns counted, where that was weighed."""
 
     def __post_init__(self) -> None:
         _check_words((self.name, 256), (self.type, 16), (self.source_type, 16))
         _check_words((self.encoder, 32))
-        _check_digests(self.sha256, *(each for piece in self.pieces for each in piece))
+        _check_digests(self.sha256, *filter(None, [self.columns]))
+        _check_digests(*(each for piece in self.pieces for each in piece))
         _check_sizes(self.numbers, self.rms_error, self.relative_error)
         if not self.name:
             raise ValueError("a tensor without a name")

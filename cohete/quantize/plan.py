@@ -35,6 +35,8 @@ class Output:
     type: TensorType
     offset: int
     encoder: Encoder = Encoder.REFERENCE
+    columns: bytes = field(default=b"", repr=False)
+    """How much each counts (`columns`); empty where that is not known."""
 
     @property
     def name(self) -> str:
@@ -54,6 +56,13 @@ class Output:
     def has_choice(self) -> bool:
         """Whether there is more than one way to encode it."""
         return self.type in SEARCHED and not self.is_copied
+
+    @property
+    def ways(self) -> tuple[Encoder, ...]:
+        """The encoders it may get."""
+        if not self.has_choice:
+            return (Encoder.REFERENCE,)
+        return tuple(each for each in Encoder if each is not Encoder.WEIGHED or self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,14 @@ from cohete.quantize.plan import Output, Plan
 from cohete.quantize.pool import Cancelled, Pool
 from cohete.quantize.search import NAMES
 from cohete.quantize.slabs import DIGEST, SLAB, Made, Slab, TooLarge, digest
-from cohete.quantize.tensors import TensorMade, no_numbers, note_of, relative_error, spans_of
+from cohete.quantize.tensors import (
+    TensorMade,
+    columns_digest,
+    no_numbers,
+    note_of,
+    relative_error,
+    spans_of,
+)
 from cohete.quantize.types import Encoder, TensorType
 
 ERROR_BOUND = 0.5
@@ -169,7 +176,8 @@ class Quantizer:
 
     def _key(self) -> str:
         """What a journal must name to be of this plan: sources as they are, types, encoder."""
-        parts: list[object] = [[NAMES[each.encoder] for each in self._plan.outputs], DIGEST]
+        parts: list[object] = [DIGEST]
+        parts += [(NAMES[each.encoder], columns_digest(each)) for each in self._plan.outputs]
         for path in self._plan.model.paths:
             stat = path.stat()
             parts.append((str(path.resolve()), stat.st_size, stat.st_mtime_ns))
@@ -234,12 +242,13 @@ class Quantizer:
             return
         old = self._before(output, before)
         tensor.before = old[0] if old is not None else None
+        columns = output.columns.hex() if output.encoder is Encoder.WEIGHED else ""
         for nth, (at, count) in enumerate(spans_of(output)):
             source = output.source
             slab = Slab(
                 index, nth, str(source.path), source.offset + source.type.size(at), count,
                 source.type, str(self._part), output.offset + output.type.size(at), output.type,
-                output.encoder,
+                output.encoder, columns,
             )  # fmt: skip
             if old is not None and nth < len(old[0].pieces):
                 was, made = old[0].pieces[nth]
@@ -263,10 +272,10 @@ class Quantizer:
         note = next((each for each in before.tensors if each.name == output.name), None)
         offset = self._old_places.get(output.name)
         same = note is not None and (
-            note.type, note.source_type, note.numbers, note.encoder or before.encoder
+            note.type, note.source_type, note.numbers, note.encoder or before.encoder, note.columns
         ) == (
             output.type.label, output.source.type.label, output.source.numbers,
-            NAMES[output.encoder],
+            NAMES[output.encoder], columns_digest(output),
         )  # fmt: skip
         return (note, offset) if same and note is not None and offset is not None else None
 

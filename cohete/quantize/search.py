@@ -3,12 +3,15 @@
 The reference takes the scale of a block from its largest number. Here it is chosen so that the
 squared error of the block is least: codes are rounded with some candidates, each gets its scale
 (for Q4_1 and Q5_1 scale and offset, by turns), and the best one is kept; where none is better, the
-reference's. It needs nothing but the weights.
+reference's.
 
-The scale of least squares makes numbers smaller on the whole, for what is rounded off is missing in
-one direction only: by 1 % at four bits. For Q4_0 and Q5_0 the scale is therefore the one that keeps
-the size, and an error counts more in a large number than in a small one. In a model of 135 million
-numbers least squares alone cost more of its predictions than the search gained.
+An error counts as much as the column it is in, for a tensor gives out its numbers times what goes
+into it, and that is a hundred times larger in some columns than in others (`columns`, `weighing`).
+
+Where nothing is known of columns, it needs nothing but the weights. The scale of least squares then
+makes numbers smaller on the whole, for what is rounded off is missing in one direction only: by 1 %
+at four bits. For Q4_0 and Q5_0 the scale is therefore the one that keeps the size, and an error
+counts more in a large number than in a small one.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from cohete.quantize import encode
 from cohete.quantize.encode import (
     Parts,
     codes_of,
@@ -32,12 +34,11 @@ from cohete.quantize.encode import (
 from cohete.quantize.lanes import BLOCK, LANES, Bytes, Floats, Lanes, wide
 from cohete.quantize.types import Encoder, TensorType
 
-VERSION = 3
+VERSION, WEIGHED_VERSION = 3, 1
 """Part of what a quantized tensor is known by: other candidates give other bytes."""
-OTHER_VERSION = 1
 CANDIDATES = (-0.8, -0.4, 0.0, 0.4, 0.9)
 """What is added to the highest code before the scale is taken from the largest number."""
-_TURNS, _OTHER_TURNS = 3, 1
+_TURNS = 3
 _BEGIN = np.float32(0.98)
 _BEGIN_AT = np.float32(0.01)
 """How much of the range the first turn begins with, and from where."""
@@ -61,8 +62,8 @@ def _quiet() -> np.errstate:
     return np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
 
-def _symmetric(lanes: Lanes, bits: int, *, least_squares: bool = False) -> Parts:
-    """Q4_0 and Q5_0: codes around zero, times one scale."""
+def _symmetric(lanes: Lanes, bits: int, known: Floats | None = None) -> Parts:
+    """Q4_0 and Q5_0: codes around zero, times one scale. `known`: how much each error counts."""
     half = np.float32(1 << (bits - 1))
     x = lanes.plain()
     peak = lanes.peaks()
@@ -71,9 +72,9 @@ def _symmetric(lanes: Lanes, bits: int, *, least_squares: bool = False) -> Parts
     best = plain.copy()
     work, codes = np.empty_like(x), np.empty_like(x)
     with _quiet():
-        counts = np.ones_like(x) if least_squares else _counts(x)
+        counts = _counts(x) if known is None else known
         weighted = x * counts
-        size = _sum(np.multiply(weighted, x, out=work))
+        size = _sum(np.multiply(weighted, x, out=work)) if known is None else None
         for more in CANDIDATES:
             tried = inverse(peak / np.float32(-(float(half) + more)))
             np.multiply(x, wide(tried), out=codes)
@@ -85,8 +86,7 @@ def _symmetric(lanes: Lanes, bits: int, *, least_squares: bool = False) -> Parts
             score = xc * xc / cc
             mask = mask_of(score > best_score)
             take(best_score, score, mask)
-            fitted = np.divide(xc, cc) if least_squares else np.divide(size, xc)
-            take(best, fitted, mask)
+            take(best, np.divide(xc, cc) if size is None else np.divide(size, xc), mask)
         best = np.where(np.isfinite(best), best, plain)
         codes_best, error = _symmetric_codes(x, best, bits, counts, work)
         codes_plain, error_plain = _symmetric_codes(x, plain, bits, counts, work, taken=True)
@@ -118,31 +118,34 @@ def _symmetric_codes(
     return codes, _sum(work)
 
 
-def _offset(lanes: Lanes, bits: int, turns: int = _TURNS) -> Parts:
+def _offset(lanes: Lanes, bits: int, known: Floats | None = None) -> Parts:
     """Q4_1 and Q5_1: codes from zero, times a scale, plus an offset."""
     most = np.float32((1 << bits) - 1)
     x = lanes.plain()
     high, low = lanes.limits()
     plain_d, plain_m = (high - low) / most, low.copy()
-    sum_x = _sum(x)
+    weighted = x if known is None else x * known
+    sum_x = _sum(weighted)
+    total = _COUNT if known is None else _sum(known)
     d: Floats = np.divide((high - low) * _BEGIN, most, dtype=np.float32)
     m: Floats = low + (high - low) * _BEGIN_AT
     codes, work = np.empty_like(x), np.empty_like(x)
     with _quiet():
-        for _ in range(turns):
+        for _ in range(_TURNS):
             np.subtract(x, wide(m), out=codes)
             codes *= wide(inverse(d))
             np.rint(codes, out=codes)
             np.clip(codes, np.float32(0), most, out=codes)
-            sum_c = _sum(codes)
-            sum_xc = _sum(np.multiply(x, codes, out=work))
-            sum_cc = _sum(np.multiply(codes, codes, out=work))
-            below = _COUNT * sum_cc - sum_c * sum_c
-            fitted = np.divide(_COUNT * sum_xc - sum_c * sum_x, below, dtype=np.float32)
+            sum_xc = _sum(np.multiply(weighted, codes, out=work))
+            counted = codes if known is None else np.multiply(codes, known, out=work)
+            sum_c = _sum(counted)
+            sum_cc = _sum(np.multiply(counted, codes, out=work))
+            below = total * sum_cc - sum_c * sum_c
+            fitted = np.divide(total * sum_xc - sum_c * sum_x, below, dtype=np.float32)
             d = np.where(below > 0, fitted, d)
-            m = np.divide(sum_x - d * sum_c, _COUNT, dtype=np.float32)
-        codes_best, error = _offset_codes(x, d, m, bits, work)
-        codes_plain, error_plain = _offset_codes(x, plain_d, plain_m, bits, work, taken=True)
+            m = np.divide(sum_x - d * sum_c, total, dtype=np.float32)
+        codes_best, error = _offset_codes(x, d, m, bits, known, work)
+        codes_plain, error_plain = _offset_codes(x, plain_d, plain_m, bits, known, work, taken=True)
     worse = ~(error < error_plain)
     mask = mask_of(worse)
     take(d, plain_d, mask)
@@ -152,8 +155,9 @@ def _offset(lanes: Lanes, bits: int, turns: int = _TURNS) -> Parts:
 
 
 def _offset_codes(
-    x: Floats, d: Floats, m: Floats, bits: int, work: Floats, *, taken: bool = False
-) -> tuple[Bytes, Floats]:
+    x: Floats, d: Floats, m: Floats, bits: int, known: Floats | None, work: Floats,
+    *, taken: bool = False,
+) -> tuple[Bytes, Floats]:  # fmt: skip
     stored_d, stored_m = _stored(d), _stored(m)
     shifted = x - wide(m if taken else stored_m)
     scaled = inverse(d if taken else stored_d)
@@ -167,6 +171,8 @@ def _offset_codes(
     work += wide(stored_m)
     work -= x
     work *= work
+    if known is not None:
+        work *= known
     return codes, _sum(work)
 
 
@@ -184,29 +190,24 @@ def _packed(codes: Bytes, bits: int, *scales: Floats) -> Parts:
     return *heads, fifths(codes), nibbles(codes)
 
 
-ENCODERS: Mapping[Encoder, Mapping[TensorType, Callable[[Lanes], Parts]]] = {
-    Encoder.REFERENCE: encode.ENCODERS,
-    Encoder.SEARCH: {
-        **encode.ENCODERS,
-        TensorType.Q4_0: lambda lanes: _symmetric(lanes, 4),
-        TensorType.Q5_0: lambda lanes: _symmetric(lanes, 5),
-        TensorType.Q4_1: lambda lanes: _offset(lanes, 4),
-        TensorType.Q5_1: lambda lanes: _offset(lanes, 5),
-    },
-    Encoder.OTHER: {
-        **encode.ENCODERS,
-        TensorType.Q4_0: lambda lanes: _symmetric(lanes, 4, least_squares=True),
-        TensorType.Q5_0: lambda lanes: _symmetric(lanes, 5, least_squares=True),
-        TensorType.Q4_1: lambda lanes: _offset(lanes, 4, _OTHER_TURNS),
-        TensorType.Q5_1: lambda lanes: _offset(lanes, 5, _OTHER_TURNS),
-    },
+_SEARCHES: Mapping[TensorType, tuple[Callable[[Lanes, int, Floats | None], Parts], int]] = {
+    TensorType.Q4_0: (_symmetric, 4),
+    TensorType.Q5_0: (_symmetric, 5),
+    TensorType.Q4_1: (_offset, 4),
+    TensorType.Q5_1: (_offset, 5),
 }
-"""The same shapes as `encode.ENCODERS`; Q8_0 has nothing to gain. Another search, by plain least
-squares and with fewer turns, is of use where what counts can be measured (`choosing`)."""
+
+
+def parts_of(lanes: Lanes, wanted: TensorType, known: Floats | None = None) -> Parts:
+    """Blocks as `wanted`, one of SEARCHED; `known`: how much the error of each number counts, in
+    the shape of the lanes."""
+    search, bits = _SEARCHES[wanted]
+    return search(lanes, bits, known)
+
 
 NAMES: Mapping[Encoder, str] = {
     Encoder.REFERENCE: "reference-2",
     Encoder.SEARCH: f"search-{VERSION}",
-    Encoder.OTHER: f"search-other-{OTHER_VERSION}",
+    Encoder.WEIGHED: f"search-weighed-{WEIGHED_VERSION}",
 }
 """As they are called in manifests: what another version made is made anew."""

@@ -12,10 +12,11 @@ import numpy as np
 from xxhash import xxh3_128_hexdigest
 
 from cohete.quantize import encode, search
+from cohete.quantize.columns import counts_of
 from cohete.quantize.decode import decode
 from cohete.quantize.lanes import Bytes, Floats, NotFinite, columns_of, is_finite, lanes_of, rows_of
 from cohete.quantize.q6k import SUPER, q6_k
-from cohete.quantize.types import PLAIN, Encoder, TensorType
+from cohete.quantize.types import PLAIN, SEARCHED, Encoder, TensorType
 
 SLAB = 1 << 21
 """Numbers of a piece: 4 MiB of F16."""
@@ -45,8 +46,9 @@ _SCALES = {
 @dataclass(frozen=True, slots=True)
 class Slab:
     """`path`, `offset`, `numbers`, `kind`: what is read. `out`, `out_offset`, `out_kind`: what is
-    written. `old` is a file made before, in which the piece may be found as it will be: at
-    `old_offset`, if its source and itself have these digests.
+    written. `columns`, in hexadecimal: how much each counts (`cohete.quantize.columns`). `old` is a
+    file made before, in which the piece may be found as it will be: at `old_offset`, if its source
+    and itself have these digests.
     """
 
     tensor: int
@@ -59,6 +61,7 @@ class Slab:
     out_offset: int
     out_kind: TensorType
     encoder: Encoder = Encoder.REFERENCE
+    columns: str = ""
     old: str = ""
     old_offset: int = 0
     old_source: str = ""
@@ -131,14 +134,16 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
         return raw, 0.0, 0.0, 0
     out = np.empty(slab.out_kind.size(slab.numbers), np.uint8)
     at = 0
+    columns, first = bytes.fromhex(slab.columns), slab.nth * SLAB
     at_once = _SUPER_CHUNK if slab.out_kind is TensorType.Q6_K else _CHUNK
     for chunk in _chunks(raw, kind, at_once):
         size = slab.out_kind.size(chunk.size // kind.size(1))
         try:
-            _encode(chunk, kind, slab.out_kind, out[at : at + size], slab.encoder)
+            _encode(chunk, kind, slab.out_kind, out[at : at + size], slab.encoder, columns, first)
         except NotFinite:
             raise NotFinite(slab.tensor) from None
         at += size
+        first += at_once
     if not _holds(out, slab.out_kind):
         raise TooLarge(slab.tensor)
     measured = min(_MEASURED, slab.numbers) // slab.out_kind.block * slab.out_kind.block
@@ -158,34 +163,49 @@ def _holds(out: Bytes, kind: TensorType) -> bool:
     )
 
 
-def encoded(raw: Bytes, kind: TensorType, wanted: TensorType, encoder: Encoder) -> Bytes:
-    """Plain numbers as `wanted`, flat. Whole blocks only.
+def encoded(
+    raw: Bytes, kind: TensorType, wanted: TensorType, encoder: Encoder, columns: bytes = b"",
+    first: int = 0,
+) -> Bytes:  # fmt: skip
+    """Plain numbers as `wanted`, flat. Whole blocks only; `columns` for a search that weighs them,
+    and the place of the first number in its tensor.
 
     Raises NotFinite for blocks of what is no number; with search they may be made all the same.
     """
     out = np.empty(wanted.size(raw.size // kind.size(1)), np.uint8)
-    _encode(raw, kind, wanted, out, encoder)
+    _encode(raw, kind, wanted, out, encoder, columns, first)
     return out
 
 
-def _encode(raw: Bytes, kind: TensorType, wanted: TensorType, out: Bytes, encoder: Encoder) -> None:
+def _encode(
+    raw: Bytes, kind: TensorType, wanted: TensorType, out: Bytes, encoder: Encoder,
+    columns: bytes = b"", first: int = 0,
+) -> None:  # fmt: skip
     if wanted is TensorType.F16:
         out[:] = encode.f16(raw, kind)
     elif wanted is TensorType.F32:
         out[:] = encode.f32(raw, kind)
     elif wanted is TensorType.Q6_K:
         out[:] = q6_k(columns_of(raw, kind, SUPER)).reshape(-1)
+    elif encoder is Encoder.REFERENCE or wanted not in SEARCHED:
+        encode.join(encode.ENCODERS[wanted](lanes_of(raw, kind)), out)
     else:
-        encode.join(search.ENCODERS[encoder][wanted](lanes_of(raw, kind)), out)
+        known = None
+        if encoder is Encoder.WEIGHED and columns:
+            known = counts_of(columns, first, raw.size // kind.size(1))
+        encode.join(search.parts_of(lanes_of(raw, kind), wanted, known), out)
 
 
-def lossy(raw: Bytes, kind: TensorType, wanted: TensorType, encoder: Encoder) -> Floats:
+def lossy(
+    raw: Bytes, kind: TensorType, wanted: TensorType, encoder: Encoder, columns: bytes = b"",
+    first: int = 0,
+) -> Floats:  # fmt: skip
     """Plain numbers as they come back out of `wanted`, flat. Raises NotFinite."""
     if not is_finite(raw, kind):
         raise NotFinite
     parts = [
-        decode(encoded(chunk, kind, wanted, encoder), wanted)
-        for chunk in _chunks(raw, kind, _SUPER_CHUNK)
+        decode(encoded(chunk, kind, wanted, encoder, columns, first + nth * _SUPER_CHUNK), wanted)
+        for nth, chunk in enumerate(_chunks(raw, kind, _SUPER_CHUNK))
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from cohete.errors import CoheteError
 from cohete.quantize.manifest import TensorNote
 from cohete.quantize.plan import Output
-from cohete.quantize.slabs import SLAB
+from cohete.quantize.slabs import SLAB, digest
+from cohete.quantize.types import Encoder
 
 
 @dataclass(slots=True)
@@ -26,6 +27,11 @@ class TensorMade:
     reused: bool = True
     before: TensorNote | None = None
     """The same tensor in the file that was there: what it lost then it has lost now."""
+
+
+def columns_digest(output: Output) -> str:
+    """Of how much its columns count; empty where its encoder asks for nothing of that kind."""
+    return digest(output.columns) if output.encoder is Encoder.WEIGHED else ""
 
 
 def no_numbers(name: str, path: Path) -> CoheteError:
@@ -67,5 +73,6 @@ def note_of(tensor: TensorMade, encoder: str) -> TensorNote:
         rms_error=rms,
         relative_error=relative,
         encoder=encoder,
+        columns=columns_digest(output),
         pieces=tuple(tensor.pieces[nth] for nth in range(len(tensor.pieces))),
     )

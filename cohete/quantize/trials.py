@@ -113,9 +113,11 @@ class Trials:
             (each for each in self._outputs if each.has_choice),
             key=lambda each: self.layer_of(each.name),
         )
-        each_layer = [self._cost.work(self.layer_of(each.name)) for each in self.open]
+        each_layer = [
+            (len(each.ways) - 1) * self._cost.work(self.layer_of(each.name)) for each in self.open
+        ]
         whole = self._cost.work(0)
-        self._total = (_WRITING + 3) * whole + (len(Encoder) - 1) * sum(each_layer)
+        self._total = (_WRITING + 3) * whole + sum(each_layer)
         self._done = 0.0
         self._count = self._cost.chunks(self._total)
         self.places = self._count * CONTEXT
@@ -152,7 +154,9 @@ class Trials:
                 for begin in range(0, source.numbers, _STRETCH):
                     count = min(_STRETCH, source.numbers - begin)
                     raw = np.frombuffer(file.read(source.type.size(count)), np.uint8)
-                    made[begin : begin + count] = lossy(raw, source.type, output.type, encoder)
+                    made[begin : begin + count] = lossy(
+                        raw, source.type, output.type, encoder, output.columns, begin
+                    )
         except OSError as error:
             raise GgufError(f"it cannot be read: {error.strerror}",
                             where=str(source.path)) from None  # fmt: skip

@@ -101,7 +101,7 @@ class Encoder(StrEnum):
 
     REFERENCE = "reference"
     SEARCH = "search"
-    OTHER = "search-other"
+    WEIGHED = "search-weighed"
 
 
 class Level(StrEnum):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cohete.quantize import encode, lanes, search
+from cohete.quantize import encode, lanes
 from cohete.quantize.decode import DECODED, decode
 from cohete.quantize.q6k import q6_k
 from cohete.quantize.slabs import encoded
@@ -138,29 +138,37 @@ def blocks_of(errors: Floats, kind: TensorType) -> Floats:
     return found
 
 
-def counted(x: Floats, kind: TensorType, encoder: Encoder = Encoder.SEARCH) -> Floats:
+def counted(x: Floats, kind: TensorType, columns: bytes = b"") -> Floats:
     """What a search weighs the squared error of each number with."""
-    if kind not in (TensorType.Q4_0, TensorType.Q5_0) or encoder is Encoder.OTHER:
+    if columns:
+        return np.resize(2.0 ** ((np.frombuffer(columns, np.uint8) - 64.0) / 4), x.size)
+    if kind not in (TensorType.Q4_0, TensorType.Q5_0):
         return np.ones_like(x)
     blocks = x.reshape(-1, 32).astype(np.float64)
     counts = np.sqrt(blocks**2 + (blocks**2).mean(axis=1, keepdims=True))
     return np.asarray(counts.reshape(-1), np.float32)
 
 
+COLUMNS = bytes(np.random.RandomState(9).randint(30, 100, 32).astype(np.uint8))
+SEARCHES = [(Encoder.SEARCH, b""), (Encoder.WEIGHED, COLUMNS)]
+
+
 @given(
     st.lists(_NUMBER, min_size=32, max_size=32),
-    st.sampled_from(sorted(search.ENCODERS[Encoder.SEARCH])),
-    st.sampled_from((Encoder.SEARCH, Encoder.OTHER)),
+    st.sampled_from(sorted(SEARCHED)),
+    st.none()
+    | st.binary(min_size=32, max_size=32).map(lambda each: bytes(b % 97 + 16 for b in each)),
 )
-def test_a_search_never_loses_more(
-    numbers: list[float], kind: TensorType, encoder: Encoder
-) -> None:
+def test_a_search_never_loses_more(numbers: list[float], kind: TensorType, columns: bytes) -> None:
     x = np.array(numbers, np.float32)
     raw = raw_of(x, TensorType.F32)
+    encoder = Encoder.WEIGHED if columns else Encoder.SEARCH
+    counts = counted(x, kind, columns)
     plain, searched = (
         blocks_of(
-            counted(x, kind, encoder)
-            * (decode(encoded(raw.copy(), TensorType.F32, kind, each), kind) - x) ** 2,
+            counts
+            * (decode(encoded(raw.copy(), TensorType.F32, kind, each, columns or b""), kind) - x)
+            ** 2,
             kind,
         )
         for each in (Encoder.REFERENCE, encoder)
@@ -170,9 +178,9 @@ def test_a_search_never_loses_more(
 
 @pytest.mark.parametrize("kind", sorted(SEARCHED))
 @pytest.mark.parametrize("source", KINDS)
-@pytest.mark.parametrize("encoder", [Encoder.SEARCH, Encoder.OTHER])
+@pytest.mark.parametrize(("encoder", "columns"), SEARCHES)
 def test_a_search_never_loses_more_of_few_levels_or_next_to_nothing(
-    kind: TensorType, source: TensorType, encoder: Encoder
+    kind: TensorType, source: TensorType, encoder: Encoder, columns: bytes
 ) -> None:
     """As of weights that were quantized before, and where a scale hardly fits into 16 bits."""
     random = np.random.RandomState(6)
@@ -182,10 +190,11 @@ def test_a_search_never_loses_more_of_few_levels_or_next_to_nothing(
     for x in (levels, random.standard_normal((1000, 32)) * 3e-6):
         raw = raw_of(x.astype(np.float32).reshape(-1), source)
         numbers = lanes.rows_of(raw, source)
-        counts = counted(numbers, kind, encoder)
+        counts = counted(numbers, kind, columns)
         plain, found = (
             blocks_of(
-                counts * (decode(encoded(raw.copy(), source, kind, each), kind) - numbers) ** 2,
+                counts
+                * (decode(encoded(raw.copy(), source, kind, each, columns), kind) - numbers) ** 2,
                 kind,
             )
             for each in (Encoder.REFERENCE, encoder)

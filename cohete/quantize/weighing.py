@@ -1,0 +1,160 @@
+"""How much each column of a model's tensors counts, by what goes through it: for any size of model.
+
+What a tensor gives out is its numbers times what goes into it. In a trained model a few columns
+carry a hundred times what others do, and an error there is felt as much more. A handful of random
+tokens shows which: they are sent through the layers once. The matrices are read piece by piece, so
+that it takes little memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from cohete.quantize.columns import coded
+from cohete.quantize.decode import DECODED, decode
+from cohete.quantize.forward import Layers, Tokens, shape_known
+from cohete.quantize.gguf import GgufError, Model, Tensor
+from cohete.quantize.lanes import Floats, numbers_of
+from cohete.quantize.mixture import EMBEDDING, OUTPUT
+from cohete.quantize.plan import Plan
+from cohete.quantize.slabs import read_into
+from cohete.quantize.types import Encoder, TensorType
+
+TEXTS, PLACES = 4, 32
+"""Tokens that are sent through: so many texts of so many."""
+SEED = 1
+PIECE = 1 << 17
+"""Numbers of a matrix that are read at once."""
+MOST_BYTES = 1 << 27
+"""What may go in and out of a matrix."""
+
+_WORDS = frozenset({TensorType.F16, TensorType.BF16})
+
+Tell = Callable[[float], None]
+Each = Callable[[Callable[[int], None], range], Iterable[None]]
+"""Calls for each of a range: `map`, or one that does it with more threads."""
+
+
+class Streamed(Layers):
+    """A model whose matrices stay where they are, and what went into each of them.
+
+    Raises GgufError as `shape_known` does, and where it cannot be read.
+    """
+
+    def __init__(self, model: Model, each: Each, tell: Tell) -> None:
+        self._tensors = {tensor.name: tensor for tensor in model.tensors}
+        shape = shape_known(model)
+        vectors = [each for each in model.tensors if len(each.shape) == 1]
+        _check_room(sum(each.numbers for each in vectors), "what it has beside matrices")
+        weights = {each.name: _read(each, 0, each.numbers) for each in vectors}
+        super().__init__(model, shape, weights)
+        self._each = each
+        self._tell = tell
+        self._total = sum(tensor.numbers for tensor in model.tensors)
+        self._done = 0
+        self.energies: dict[str, npt.NDArray[np.float64]] = {}
+        """Of each matrix, by column: the mean square of what goes in, of each token by its own."""
+
+    def tokens(self) -> Tokens:
+        """Any."""
+        random = np.random.default_rng(SEED)
+        return random.integers(0, self._tensors[EMBEDDING].shape[-1], (TEXTS, PLACES), np.int64)
+
+    def enter(self, tokens: Tokens) -> Floats:
+        embedding = self._tensors[EMBEDDING]
+        width = embedding.shape[0]
+        _check_room(tokens.size * width, EMBEDDING)
+        rows = [_read(embedding, int(token) * width, width) for token in tokens.flat]
+        return np.stack(rows).reshape(*tokens.shape, width)
+
+    def note(self, x: Floats, name: str) -> None:
+        """That this goes into the matrix of this name."""
+        squares = np.square(x.reshape(-1, x.shape[-1]), dtype=np.float64)
+        # One token may have a thousand times what others have: each counts as much.
+        mean = squares.mean(axis=1, keepdims=True)
+        squares /= np.where(mean == 0, 1, mean)
+        self.energies[name] = squares.mean(axis=0)
+
+    def times(self, x: Floats, name: str) -> Floats:
+        tensor = self._tensors[name]
+        width, count = tensor.shape[0], tensor.shape[-1]
+        rows = x.reshape(-1, x.shape[-1])
+        _check_room(len(rows) * (width + count), name)
+        self.note(x, name)
+        found = np.empty((len(rows), count), np.float32)
+        step = max(1, PIECE // width)
+
+        def piece(begin: int) -> None:
+            end = min(count, begin + step)
+            numbers = _read(tensor, begin * width, (end - begin) * width)
+            with np.errstate(all="ignore"):
+                np.matmul(rows, numbers.reshape(-1, width).T, out=found[:, begin:end])
+
+        for _ in self._each(piece, range(0, count, step)):
+            pass
+        self._done += tensor.numbers
+        self._tell(self._done / self._total)
+        return found.reshape(*x.shape[:-1], count)
+
+
+@contextmanager
+def _each(threads: int) -> Iterator[Each]:
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map
+
+
+def _check_room(numbers: int, name: str) -> None:
+    if 4 * numbers > MOST_BYTES:
+        raise ValueError(f"{name} would take too much memory")
+
+
+def _read(tensor: Tensor, first: int, count: int) -> Floats:
+    """Numbers of a tensor as float32, flat. Raises GgufError."""
+    kind = tensor.type
+    if kind not in DECODED:
+        raise GgufError(f"{tensor.name} is {kind.label}, which is not read here",
+                        where=str(tensor.path))  # fmt: skip
+    raw = np.empty(kind.size(count), np.uint8)
+    try:
+        read_into(raw, str(tensor.path), tensor.offset + kind.size(first))
+    except OSError as error:
+        raise GgufError(f"it cannot be read: {error.strerror}",
+                        where=str(tensor.path)) from None  # fmt: skip
+    return numbers_of(raw.view(np.uint16), kind) if kind in _WORDS else decode(raw, kind)
+
+
+def columns_of(model: Model, threads: int = 1, tell: Tell = lambda share: None) -> dict[str, bytes]:
+    """How much the columns of each matrix count, by name; the same with any number of threads.
+
+    Raises GgufError, ValueError, LookupError where the model cannot be worked out.
+    """
+    with np.errstate(all="ignore"), _each(threads) as each:
+        source = Streamed(model, each, tell)
+        x = source.through(source.enter(source.tokens()))
+        # Where the embedding is the output too, an error in it is felt most there.
+        last = OUTPUT if OUTPUT in {tensor.name for tensor in model.tensors} else EMBEDDING
+        source.note(source.norm(x, "output_norm.weight"), last)
+    if not np.isfinite(x).all():
+        raise ValueError("what its layers give out is no number")
+    return {name: coded(energies) for name, energies in source.energies.items()}
+
+
+def weighed(plan: Plan, threads: int = 1, tell: Tell = lambda share: None) -> Plan:
+    """The plan with what its columns count, and the search that weighs them where that is known."""
+    columns = columns_of(plan.model, threads, tell)
+    outputs = []
+    for output in plan.outputs:
+        known = columns.get(output.name, b"")
+        if output.has_choice and known:
+            output = replace(output, columns=known, encoder=Encoder.WEIGHED)
+        outputs.append(output)
+    return replace(plan, outputs=tuple(outputs))
