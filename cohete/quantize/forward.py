@@ -1,10 +1,14 @@
-"""The forward pass of the llama, qwen2 and qwen3 families, with numpy alone."""
+"""The forward pass of models people put on boards, with numpy alone.
+
+Positions are turned as for short texts: what a header says of longer ones is not gone by.
+"""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +18,42 @@ from cohete.memory.footprint import ModelShape
 from cohete.quantize.decode import DECODED, decode
 from cohete.quantize.gguf import GgufError, Model, read_model
 from cohete.quantize.lanes import Floats
-from cohete.quantize.shapes import shape_of
+from cohete.quantize.shapes import FULL_EVERY, shape_of
 
-FAMILIES = frozenset({"llama", "qwen2", "qwen3"})
 MAX_NUMBERS = 60_000_000
 Tokens = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What an architecture has in its layers.
+
+    `is_interleaved`: pairs that are turned lie side by side, and not half a head apart. `is_gelu`:
+    instead of SiLU. `is_centred`: norms take the mean away. `is_gemma`: the embedding is scaled by
+    the root of its width. `score_cap`, `logit_cap`: what scores and logits are kept below, where
+    the header does not say.
+    """
+
+    is_interleaved: bool = False
+    is_gelu: bool = False
+    is_centred: bool = False
+    is_gemma: bool = False
+    score_cap: float = 0.0
+    logit_cap: float = 0.0
+
+
+_FAMILIES = {
+    "llama": Family(is_interleaved=True),
+    "qwen2": Family(),
+    "qwen3": Family(),
+    "phi3": Family(),
+    "gemma2": Family(is_gelu=True, is_gemma=True, score_cap=50.0, logit_cap=30.0),
+    "gemma3": Family(is_gelu=True, is_gemma=True),
+    "gptneox": Family(is_gelu=True, is_centred=True),
+}
+FAMILIES = frozenset(_FAMILIES)
+_WIDE_GEMMA = {("gemma2", 46), ("gemma3", 62)}
+"""Those of 27 billion numbers: their scores are scaled by the width of the model by its heads."""
 
 
 def shape_here(model: Model) -> ModelShape:
@@ -38,13 +73,15 @@ def shape_known(model: Model) -> ModelShape:
     Raises GgufError where it is none of FAMILIES, or not of the shape its header tells.
     """
     where = str(model.paths[0])
-    rows = {tensor.name: tensor.shape[-1] for tensor in model.tensors}
+    rows = {tensor.name: tensor.shape[-1] for tensor in model.tensors if tensor.shape}
     if model.architecture not in FAMILIES or "blk.0.ffn_gate_inp.weight" in rows:
         raise GgufError(f"{model.architecture or 'its architecture'} is not among "
                         f"{', '.join(sorted(FAMILIES))}", where=where)  # fmt: skip
     shape = shape_of(model)
     wanted = {"attn_q": shape.heads * shape.key, "attn_k": shape.kv_heads * shape.key,
               "attn_v": shape.kv_heads * shape.value}  # fmt: skip
+    if "blk.0.attn_qkv.weight" in rows:
+        wanted = {"attn_qkv": sum(wanted.values())}
     for name, count in wanted.items():
         if rows.get(f"blk.0.{name}.weight") != count:
             raise GgufError(f"{name} is not of the shape that its header tells", where=where)
@@ -75,54 +112,100 @@ class Layers(ABC):
         self.shape = shape
         self.model = model
         self.weights = weights
-        self._interleaved = model.architecture == "llama"
-        self._epsilon = _float(model, "attention.layer_norm_rms_epsilon", 1e-5)
+        self._names = {tensor.name for tensor in model.tensors}
+        self._family = family = _FAMILIES[model.architecture]
+        kind = "layer_norm_epsilon" if family.is_centred else "layer_norm_rms_epsilon"
+        self._epsilon = np.float32(_float(model, f"attention.{kind}", 1e-5))
         self._base = _float(model, "rope.freq_base", 10_000.0)
+        self._window_base = self._base
+        if model.architecture == "gemma3":
+            self._window_base = _float(model, "rope.freq_base_swa", 10_000.0)
+        self._turned_width = int(_float(model, "rope.dimension_count", shape.key))
+        self._score_cap = _float(model, "attn_logit_softcapping", family.score_cap)
+        self._logit_cap = _float(model, "final_logit_softcapping", family.logit_cap)
+        is_wide = (model.architecture, shape.layers) in _WIDE_GEMMA
+        width = shape.embedding // shape.heads if is_wide else shape.key
+        self._score_scale = np.float32(1 / math.sqrt(width))
+        self._is_parallel = bool(_float(model, "use_parallel_residual", 1.0)) and family.is_centred
 
     @abstractmethod
-    def enter(self, tokens: Tokens) -> Floats:
-        """What goes into the first layer: shape (..., places, embedding)."""
+    def looked_up(self, tokens: Tokens) -> Floats:
+        """Rows of the embedding: shape (..., places, embedding)."""
 
     @abstractmethod
     def times(self, x: Floats, name: str) -> Floats:
         """Each row of `x` times the matrix of this name: what each of its rows makes of it."""
+
+    def enter(self, tokens: Tokens) -> Floats:
+        """What goes into the first layer: shape (..., places, embedding)."""
+        found = self.looked_up(tokens)
+        if self._family.is_gemma:
+            found = found * np.float32(math.sqrt(self.shape.embedding))
+        return found
 
     def through(
         self, x: Floats, first: int = 0, end: int | None = None, past: Past | None = None
     ) -> Floats:
         """What comes out of these layers, of what goes into the first of them."""
         count = x.shape[-2]
-        turn = self._turns(past.count if past is not None else 0, count)
+        begin = past.count if past is not None else 0
+        turns = {base: self._turns(begin, count, base) for base in (self._base, self._window_base)}
         for layer in range(first, self.shape.layers if end is None else end):
-            x = x + self._attention(layer, x, turn, past)
-            x = x + self._feed_forward(f"blk.{layer}.", x)
+            is_windowed = self._is_windowed(layer)
+            turn = turns[self._window_base if is_windowed else self._base]
+            mixed = self._attention(layer, x, turn, past, self.shape.window if is_windowed else 0)
+            block = f"blk.{layer}."
+            if self._is_parallel:
+                x = x + mixed + self._feed_forward(block, x)
+            else:
+                x = x + mixed
+                x = x + self._feed_forward(block, x)
         if past is not None:
             past.count += count
         return x
 
     def norm(self, x: Floats, name: str) -> Floats:
-        """Each row by its root mean square, times the gains of this name."""
-        scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))
-        found: Floats = x / scale * self.weights[name]
-        return found
+        """Each row by its root mean square (or deviation), times the gains of this name."""
+        if self._family.is_centred:
+            x = x - x.mean(axis=-1, keepdims=True)
+        scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + self._epsilon)
+        found: Floats = x / scale * self.weights[f"{name}.weight"]
+        return self._plus_bias(found, name)
+
+    def _is_windowed(self, layer: int) -> bool:
+        every = FULL_EVERY.get(self.model.architecture, 1)
+        return bool(self.shape.window) and layer % every < every - 1
+
+    def _plus_bias(self, x: Floats, name: str) -> Floats:
+        bias = self.weights.get(f"{name}.bias")
+        return x if bias is None else x + bias
 
     def _linear(self, x: Floats, name: str) -> Floats:
-        found = self.times(x, f"{name}.weight")
-        bias = self.weights.get(f"{name}.bias")
-        return found if bias is None else found + bias
+        return self._plus_bias(self.times(x, f"{name}.weight"), name)
+
+    def _normed(self, x: Floats, name: str) -> Floats:
+        """By a norm that only some have."""
+        return self.norm(x, name) if f"{name}.weight" in self.weights else x
+
+    def _parts(self, block: str, h: Floats) -> tuple[Floats, Floats, Floats]:
+        """Queries, keys and values: shape (..., places, heads, numbers of a head)."""
+        shape, lead = self.shape, h.shape[:-1]
+        sizes = [(shape.heads, shape.key), (shape.kv_heads, shape.key),
+                 (shape.kv_heads, shape.value)]  # fmt: skip
+        if f"{block}attn_qkv.weight" in self._names:
+            ends = np.cumsum([heads * width for heads, width in sizes])[:2]
+            parts = np.split(self._linear(h, f"{block}attn_qkv"), ends, axis=-1)
+        else:
+            parts = [self._linear(h, f"{block}attn_{name}") for name in "qkv"]
+        q, k, v = (part.reshape(*lead, *size) for part, size in zip(parts, sizes, strict=True))
+        return self._normed(q, f"{block}attn_q_norm"), self._normed(k, f"{block}attn_k_norm"), v
 
     def _attention(
-        self, layer: int, x: Floats, turn: tuple[Floats, Floats], past: Past | None
+        self, layer: int, x: Floats, turn: tuple[Floats, Floats], past: Past | None, window: int
     ) -> Floats:
         shape, block = self.shape, f"blk.{layer}."
         lead = x.shape[:-1]
-        h = self.norm(x, f"{block}attn_norm.weight")
-        q = self._linear(h, f"{block}attn_q").reshape(*lead, shape.heads, shape.key)
-        k = self._linear(h, f"{block}attn_k").reshape(*lead, shape.kv_heads, shape.key)
-        v = self._linear(h, f"{block}attn_v").reshape(*lead, shape.kv_heads, shape.value)
-        if f"{block}attn_q_norm.weight" in self.weights:
-            q = self.norm(q, f"{block}attn_q_norm.weight")
-            k = self.norm(k, f"{block}attn_k_norm.weight")
+        q, k, v = self._parts(block, self.norm(x, f"{block}attn_norm"))
         q, k = self._turned(q, turn), self._turned(k, turn)
         k, v = k.swapaxes(-2, -3), v.swapaxes(-2, -3)
         if past is not None:
@@ -131,42 +214,63 @@ class Layers(ABC):
         group = shape.heads // shape.kv_heads
         q = q.swapaxes(-2, -3).reshape(*lead[:-1], shape.kv_heads, group, lead[-1], shape.key)
         scores = q @ k[..., None, :, :].swapaxes(-1, -2)
-        scores /= np.float32(math.sqrt(shape.key))
+        scores *= self._score_scale
+        if self._score_cap:
+            scores = np.tanh(scores / self._score_cap) * self._score_cap
         places, known = scores.shape[-2:]
-        later = np.full((places, known), -np.inf, np.float32)
-        scores += np.triu(later, 1 + known - places)
+        ago = np.arange(known - places, known)[:, None] - np.arange(known)
+        scores[..., (ago < 0) | (ago >= (window or known))] = -np.inf
         scores -= scores.max(axis=-1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=-1, keepdims=True)
         mixed = (scores @ v[..., None, :, :]).reshape(*lead[:-1], shape.heads, *lead[-1:], -1)
         mixed = mixed.swapaxes(-2, -3).reshape(*lead, -1)
-        return self._linear(np.ascontiguousarray(mixed, np.float32), f"{block}attn_output")
+        found = self._linear(np.ascontiguousarray(mixed, np.float32), f"{block}attn_output")
+        return self._normed(found, f"{block}post_attention_norm")
 
     def _feed_forward(self, block: str, x: Floats) -> Floats:
-        h = self.norm(x, f"{block}ffn_norm.weight")
-        gate = self._linear(h, f"{block}ffn_gate")
+        h = self.norm(x, f"{block}ffn_norm")
         up = self._linear(h, f"{block}ffn_up")
-        return self._linear(gate / (1 + np.exp(-gate)) * up, f"{block}ffn_down")
+        if f"{block}ffn_gate.weight" in self._names:
+            found = self._bent(self._linear(h, f"{block}ffn_gate")) * up
+        elif self.model.architecture == "phi3":
+            gate, up = np.split(up, 2, axis=-1)
+            found = self._bent(gate) * up
+        else:
+            found = self._bent(up)
+        return self._normed(self._linear(found, f"{block}ffn_down"), f"{block}post_ffw_norm")
 
-    def _turns(self, begin: int, count: int) -> tuple[Floats, Floats]:
-        """Cosines and sines of the rotary embedding: shape (places, half a head)."""
-        half = self.shape.key // 2
-        speed = self._base ** (-np.arange(half, dtype=np.float64) / half)
+    def _bent(self, x: Floats) -> Floats:
+        """By the activation: GELU in its form with a tangent, or SiLU."""
+        if self._family.is_gelu:
+            root, cubic = np.float32(math.sqrt(2 / math.pi)), np.float32(0.044715)
+            found: Floats = np.float32(0.5) * x * (1 + np.tanh(root * x * (1 + cubic * x * x)))
+        else:
+            found = x / (1 + np.exp(-x))
+        return found
+
+    def _turns(self, begin: int, count: int, base: float) -> tuple[Floats, Floats]:
+        """Cosines and sines of the rotary embedding: shape (places, half of what is turned)."""
+        half = self._turned_width // 2
+        speed = base ** (-np.arange(half, dtype=np.float64) / half)
         angle = np.arange(begin, begin + count, dtype=np.float64)[:, None] * speed
         return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
 
     def _turned(self, x: Floats, turn: tuple[Floats, Floats]) -> Floats:
-        """Pairs lie side by side in llama, half a head apart elsewhere."""
+        """The first numbers of each head turned by their place; the others stay."""
         cos, sin = (part[:, None, :] for part in turn)
-        half = self.shape.key // 2
-        if self._interleaved:
-            a, b = x[..., 0::2], x[..., 1::2]
+        width = self._turned_width
+        half = width // 2
+        if self._family.is_interleaved:
+            a, b = x[..., 0:width:2], x[..., 1:width:2]
         else:
-            a, b = x[..., :half], x[..., half:]
+            a, b = x[..., :half], x[..., half:width]
         parts = (a * cos - b * sin, a * sin + b * cos)
-        if self._interleaved:
-            return np.stack(parts, axis=-1).reshape(x.shape)
-        return np.concatenate(parts, axis=-1)
+        if self._family.is_interleaved:
+            found = np.stack(parts, axis=-1).reshape(*x.shape[:-1], width)
+        else:
+            found = np.concatenate(parts, axis=-1)
+        return found if width == x.shape[-1] else np.concatenate((found, x[..., width:]), axis=-1)
 
 
 class Forward(Layers):
@@ -177,8 +281,8 @@ class Forward(Layers):
         shape = shape_here(model)
         super().__init__(model, shape, dict(_weights(model)))
 
-    def enter(self, tokens: Tokens) -> Floats:
-        """What goes into the first layer: shape (..., places, embedding)."""
+    def looked_up(self, tokens: Tokens) -> Floats:
+        """Of what is in memory."""
         found: Floats = self.weights["token_embd.weight"][tokens]
         return found
 
@@ -197,7 +301,9 @@ class Forward(Layers):
     def leave(self, x: Floats, begin: int = 0) -> Floats:
         """Log-probabilities of what comes out of the last layer."""
         head = self.weights.get("output.weight", self.weights["token_embd.weight"])
-        logits = self.norm(x[..., begin:, :], "output_norm.weight") @ head.T
+        logits = self.norm(x[..., begin:, :], "output_norm") @ head.T
+        if self._logit_cap:
+            logits = np.tanh(logits / self._logit_cap) * self._logit_cap
         logits -= logits.max(axis=-1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         return logits

@@ -2,8 +2,8 @@
 
 The reference takes the scale of a block from its largest number. Here it is chosen so that the
 squared error of the block is least: codes are rounded with some candidates, each gets its scale
-(for Q4_1 and Q5_1 scale and offset, by turns), and the best one is kept; where none is better, the
-reference's.
+(for Q4_1 and Q5_1 scale and offset, by turns), and the best one is kept; where none is better, or
+the reference loses nothing, the reference's.
 
 An error counts as much as the column it is in, for a tensor gives out its numbers times what goes
 into it, and that is a hundred times larger in some columns than in others (`columns`, `weighing`).
@@ -43,6 +43,8 @@ _BEGIN = np.float32(0.98)
 _BEGIN_AT = np.float32(0.01)
 """How much of the range the first turn begins with, and from where."""
 _COUNT = np.float32(BLOCK)
+_NOTHING = np.float32(2.0**-22)
+"""What is no loss: the squared error of rounding to 16 bits, by the squares that were rounded."""
 
 
 def _sum(x: Floats) -> Floats:
@@ -74,7 +76,7 @@ def _symmetric(lanes: Lanes, bits: int, known: Floats | None = None) -> Parts:
     with _quiet():
         counts = _counts(x) if known is None else known
         weighted = x * counts
-        size = _sum(np.multiply(weighted, x, out=work)) if known is None else None
+        size = _sum(np.multiply(weighted, x, out=work))
         for more in CANDIDATES:
             tried = inverse(peak / np.float32(-(float(half) + more)))
             np.multiply(x, wide(tried), out=codes)
@@ -86,11 +88,11 @@ def _symmetric(lanes: Lanes, bits: int, known: Floats | None = None) -> Parts:
             score = xc * xc / cc
             mask = mask_of(score > best_score)
             take(best_score, score, mask)
-            take(best, np.divide(xc, cc) if size is None else np.divide(size, xc), mask)
+            take(best, np.divide(size, xc) if known is None else np.divide(xc, cc), mask)
         best = np.where(np.isfinite(best), best, plain)
         codes_best, error = _symmetric_codes(x, best, bits, counts, work)
         codes_plain, error_plain = _symmetric_codes(x, plain, bits, counts, work, taken=True)
-    worse = ~(error < error_plain)
+    worse = ~(error < error_plain) | (error_plain <= _NOTHING * size)
     take(best, plain, mask_of(worse))
     _take_codes(codes_best, codes_plain, worse)
     return _packed(codes_best, bits, best)
@@ -126,6 +128,7 @@ def _offset(lanes: Lanes, bits: int, known: Floats | None = None) -> Parts:
     plain_d, plain_m = (high - low) / most, low.copy()
     weighted = x if known is None else x * known
     sum_x = _sum(weighted)
+    size = _sum(weighted * x)
     total = _COUNT if known is None else _sum(known)
     d: Floats = np.divide((high - low) * _BEGIN, most, dtype=np.float32)
     m: Floats = low + (high - low) * _BEGIN_AT
@@ -146,7 +149,7 @@ def _offset(lanes: Lanes, bits: int, known: Floats | None = None) -> Parts:
             m = np.divide(sum_x - d * sum_c, total, dtype=np.float32)
         codes_best, error = _offset_codes(x, d, m, bits, known, work)
         codes_plain, error_plain = _offset_codes(x, plain_d, plain_m, bits, known, work, taken=True)
-    worse = ~(error < error_plain)
+    worse = ~(error < error_plain) | (error_plain <= _NOTHING * size)
     mask = mask_of(worse)
     take(d, plain_d, mask)
     take(m, plain_m, mask)

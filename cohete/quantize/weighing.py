@@ -66,7 +66,7 @@ class Streamed(Layers):
         random = np.random.default_rng(SEED)
         return random.integers(0, self._tensors[EMBEDDING].shape[-1], (TEXTS, PLACES), np.int64)
 
-    def enter(self, tokens: Tokens) -> Floats:
+    def looked_up(self, tokens: Tokens) -> Floats:
         embedding = self._tensors[EMBEDDING]
         width = embedding.shape[0]
         _check_room(tokens.size * width, EMBEDDING)
@@ -142,7 +142,7 @@ def columns_of(model: Model, threads: int = 1, tell: Tell = lambda share: None) 
         x = source.through(source.enter(source.tokens()))
         # Where the embedding is the output too, an error in it is felt most there.
         last = OUTPUT if OUTPUT in {tensor.name for tensor in model.tensors} else EMBEDDING
-        source.note(source.norm(x, "output_norm.weight"), last)
+        source.note(source.norm(x, "output_norm"), last)
     if not np.isfinite(x).all():
         raise ValueError("what its layers give out is no number")
     return {name: coded(energies) for name, energies in source.energies.items()}

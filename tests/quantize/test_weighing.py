@@ -149,7 +149,7 @@ def test_it_is_what_goes_into_each_matrix(
     monkeypatch.setattr(Forward, "times", times)
     tokens = weighing.Streamed(model, map, lambda share: None).tokens()
     x = source.through(source.enter(tokens))
-    seen["output.weight"] = source.norm(x, "output_norm.weight").reshape(-1, x.shape[-1])
+    seen["output.weight"] = source.norm(x, "output_norm").reshape(-1, x.shape[-1])
     found = weighing.columns_of(model)
     assert sorted(found) == sorted(seen)
     assert "blk.2.ffn_down.weight" in found
@@ -246,7 +246,7 @@ def test_a_run_that_was_killed_goes_on_only_with_the_same_columns(
 @pytest.mark.parametrize(
     ("pairs", "why"),
     [
-        ({"general.architecture": text_pair("gemma2")}, "gemma2 is not among"),
+        ({"general.architecture": text_pair("olmoe")}, "olmoe is not among"),
         ({"llama.attention.head_count": scalar_pair(3)}, "attn_q is not of the shape"),
         ({"llama.block_count": scalar_pair(9)}, "cannot be worked out"),
     ],
