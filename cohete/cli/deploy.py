@@ -138,7 +138,8 @@ def _made(
     model: Model, folder: Path, plan: FleetPlan, options: Options, context: int
 ) -> Path | None:
     """The file to copy: the source, or what is made of it. None where it is only told."""
-    from cohete.cli.quantize import carry_out, fitted, one_thread_each
+    from cohete.cli.quantize import carry_out, one_thread_each
+    from cohete.cli.searching import fitted
     from cohete.cli.tooling import refuse_foreign
     from cohete.errors import ConfigError
     from cohete.quantize.fitting import candidate_of_model
@@ -166,7 +167,7 @@ def _made(
         return source
     if model.fit_mb is not None:
         target = source.with_name(f"{model.name}-{model.fit_mb:g}mb.gguf")
-        work = fitted(found, model.fit_mb * 1e6)
+        work = fitted(found, model.fit_mb * 1e6, as_json=options.as_json)
     else:
         level = model.quantization or _best_for(model.name, source, plan, context)
         if level == "f16":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cohete.cli.options import FiniteRange, config_option
+from cohete.cli.searching import fitted, tried_out
 from cohete.cli.tooling import (
     ask_by_tool,
     bar_progress,
@@ -21,13 +22,10 @@ from cohete.cli.tooling import (
 )
 
 if TYPE_CHECKING:
-    from cohete.quantize.gguf import Model
     from cohete.quantize.plan import Plan
     from cohete.quantize.run import Outcome
 
 SMALL_BYTES = 64_000_000
-TOLD_EVERY_S = 0.25
-SURE_SHARE = 0.03
 _TOOL_LEVELS = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
                 "q6_k", "iq4_nl", "iq4_xs")  # fmt: skip
 _LEVELS = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "f16")
@@ -190,7 +188,7 @@ def command(
         raise click.UsageError("--fit chooses the types by itself")
     else:
         budget = fit_mb * 1e6 if fit_mb is not None else None
-        plan = fitted(found, budget, fit_device, context, config_path)
+        plan = fitted(found, budget, fit_device, context, config_path, as_json=as_json)
     path = output or _beside(model, level or f"{plan.file_bytes / 1e6:.0f}mb")
     if dry_run:
         _say_plan(plan, path, as_json=as_json)
@@ -203,40 +201,6 @@ def command(
 def one_thread_each() -> None:
     """Small matrices are multiplied faster by one thread; this is read when numpy is loaded."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
-def fitted(
-    model: Model,
-    budget: float | None,
-    device: str | None = None,
-    context: int = 0,
-    config_path: str | None = None,
-) -> Plan:
-    """A plan of at most so many bytes, or of as many as a board leaves for weights."""
-    from cohete.cli.fit import room_on
-    from cohete.errors import CoheteError
-    from cohete.memory.footprint import MIB, Serving
-    from cohete.quantize.fitting import candidate_of_model, need
-    from cohete.quantize.mixture import Recipe
-    from cohete.quantize.plan import plan_model
-    from cohete.quantize.sizing import header_bytes_of, sized_for
-    from cohete.quantize.types import Level
-
-    if budget is None:
-        assert device is not None
-        free, overhead = room_on(device, config_path, accept_new=False)
-        besides = need(candidate_of_model(model), Level.Q4_0, Serving(context), overhead)
-        left = free - (besides.total_mib - besides.weights_mib - besides.tied_copy_mib)
-        if left <= 0:
-            raise CoheteError(
-                f"{free:.0f} MiB are free there, and cache and buffers alone need more",
-                where=device,
-                hint="Shorten the --context, or free memory.",
-            )
-        budget = left * MIB
-    room = int(budget) - header_bytes_of(model)
-    sized = sized_for(model, room, by_search=True, doubles_embedding=device is not None)
-    return plan_model(model, Recipe(sized.level), by_search=True, chosen=sized.types)
 
 
 def _beside(model: Path, level: str) -> Path:
@@ -281,35 +245,6 @@ def _say_plan(plan: Plan, path: Path, *, as_json: bool) -> None:
     )
 
 
-def _tried_out(
-    plan: Plan, path: Path, threads: int, cancel: threading.Event, *, as_json: bool
-) -> Plan:
-    import time
-
-    from cohete.quantize.choosing import try_out
-    from cohete.quantize.manifest import read_manifest
-    from cohete.quantize.pool import Cancelled
-    from cohete.quantize.run import Progress
-
-    begun = told = time.monotonic()
-
-    def tell(share: float) -> None:
-        nonlocal told
-        if cancel.is_set():
-            raise Cancelled
-        now = time.monotonic()
-        if now - told < TOLD_EVERY_S:
-            return
-        told = now
-        # The first steps say nothing of the others: numpy is still warming up.
-        left_s = (now - begun) * (1 - share) / share if share > SURE_SHARE else None
-        total = plan.input_bytes
-        progress = Progress("choosing", int(share * total), total, 0.0, left_s, "cpu")
-        (json_progress if as_json else bar_progress)(progress)
-
-    return try_out(plan, read_manifest(path), threads, tell)
-
-
 def carry_out(
     plan: Plan, path: Path, workers: int | None = None, *, as_json: bool = False
 ) -> Outcome:
@@ -328,7 +263,7 @@ def carry_out(
         from cohete.quantize.run import Quantizer
 
         def refine(plan: Plan) -> Plan:
-            return _tried_out(plan, path, workers or os.cpu_count() or 1, cancel, as_json=as_json)
+            return tried_out(plan, path, workers or os.cpu_count() or 1, cancel, as_json=as_json)
 
         return Quantizer(
             plan, path, cancel=cancel, refine=refine if plan.by_search else None,

@@ -68,13 +68,11 @@ def try_out(
     """
     if not any(each.has_choice for each in plan.outputs):
         return plan
-    begun = time.monotonic()
     try:
         plan = weighed(plan, threads, tell)
     except FAILURES as error:
         why = f"searched for each tensor, columns not weighed: {why_not(error)}"
         return replace(plan, choice=sanitise(why, MOST_WORDS))
-    took_s = time.monotonic() - begun
     try:
         shape_here(plan.model)
         decided_by = _decided_by(plan)
@@ -87,7 +85,7 @@ def try_out(
             took_s = time.monotonic() - begun
             encoders, words = choice.encoders, f"{choice.words} (took {took_s:.1f} s)"
     except FAILURES as error:
-        why = f"{WEIGHED_WORDS} (took {took_s:.1f} s); none tried out: {why_not(error)}"
+        why = f"{WEIGHED_WORDS}; none tried out: {why_not(error)}"
         return replace(plan, choice=sanitise(why, MOST_WORDS))
     words = sanitise(words, MOST_WORDS)
     return replace(chosen(plan, encoders), choice=words, choice_of=decided_by)

@@ -16,9 +16,10 @@ from itertools import pairwise
 import numpy as np
 
 from cohete.errors import CoheteError
+from cohete.quantize.columns import plain_counts_of
 from cohete.quantize.decode import decode
 from cohete.quantize.gguf import Model, Tensor
-from cohete.quantize.lanes import Bytes, is_finite, rows_of
+from cohete.quantize.lanes import Bytes, Floats, is_finite, rows_of
 from cohete.quantize.mixture import EMBEDDING, OUTPUT, Recipe, may_change, type_of
 from cohete.quantize.plan import about, plan_model
 from cohete.quantize.slabs import encoded
@@ -55,12 +56,13 @@ class _Step:
 
 
 def sized_for(
-    model: Model, budget_bytes: int, *, by_search: bool = False, doubles_embedding: bool = False
-) -> Sized:
+    model: Model, budget_bytes: int, *, by_search: bool = False, doubles_embedding: bool = False,
+    columns: Mapping[str, bytes] | None = None,
+) -> Sized:  # fmt: skip
     """The types that lose least within so many bytes of tensors. Reads samples of the data.
 
-    `doubles_embedding`: a tied embedding counts twice, as it is on a GPU. Raises CoheteError where
-    not even the smallest types fit.
+    `doubles_embedding`: a tied embedding counts twice, as it is on a GPU. `columns`: how much those
+    of a tensor count (`weighing`). Raises CoheteError where not even the smallest types fit.
     """
     known = about(model)
     ladders: dict[str, list[_Step]] = {}
@@ -68,7 +70,8 @@ def sized_for(
     for tensor in model.tensors:
         factor = 2 if doubles_embedding and known.is_tied and tensor.name == EMBEDDING else 1
         if tensor.type in PLAIN and may_change(tensor.name, tensor.shape):
-            ladders[tensor.name] = _ladder(tensor, factor, is_tied=known.is_tied, search=by_search)
+            losses = _Losses(tensor, (columns or {}).get(tensor.name, b""), search=by_search)
+            ladders[tensor.name] = _ladder(tensor, factor, losses, is_tied=known.is_tied)
         else:
             fixed += factor * tensor.bytes
     chosen = _greedy(ladders, budget_bytes - fixed)
@@ -98,19 +101,16 @@ def header_bytes_of(model: Model) -> int:
     return len(plan.header) + 64 * len(plan.outputs)
 
 
-def _ladder(tensor: Tensor, factor: int, *, is_tied: bool, search: bool) -> list[_Step]:
+def _ladder(tensor: Tensor, factor: int, losses: _Losses, *, is_tied: bool) -> list[_Step]:
     """Types of a tensor, each larger and better than the one before."""
     decides = tensor.name == OUTPUT or (is_tied and tensor.name == EMBEDDING)
     weight = tensor.numbers * (EMBEDDING_WEIGHT if decides else 1.0)
-    sample = _sample(tensor)
-    if not is_finite(sample, tensor.type):
-        raise no_numbers(tensor.name, tensor.path)
     steps: list[_Step] = []
     for kind in LADDER:
         if tensor.shape[0] % kind.block or (decides and kind.bits < FLOOR.bits):
             continue
         cost = factor * kind.size(tensor.numbers)
-        steps.append(_Step(kind, cost, weight * _lost(sample, tensor.type, kind, search=search)))
+        steps.append(_Step(kind, cost, weight * losses.of(kind)))
     return _hull(steps)
 
 
@@ -168,34 +168,44 @@ def _level(types: Mapping[str, TensorType]) -> Level:
     return Level[max(named, key=named.count).name] if named else Level.Q8_0
 
 
-def _sample(tensor: Tensor) -> Bytes:
-    """Whole blocks from all over a tensor."""
+class _Losses:
+    """What a tensor loses as other types, by whole blocks from all over it."""
+
+    def __init__(self, tensor: Tensor, columns: bytes, *, search: bool) -> None:
+        self._kind = tensor.type
+        self._columns = columns
+        self._encoder = Encoder.REFERENCE
+        if search:
+            self._encoder = Encoder.WEIGHED if columns else Encoder.SEARCH
+        self._pieces: list[tuple[int, Bytes, Floats, Floats]] = []
+        self._squares = 0.0
+        for first, raw in _sample(tensor):
+            if not is_finite(raw, self._kind):
+                raise no_numbers(tensor.name, tensor.path)
+            numbers = rows_of(raw, self._kind)
+            counts = plain_counts_of(columns, first, numbers.size)
+            self._pieces.append((first, raw, numbers, counts))
+            self._squares += float(np.dot(counts, numbers * numbers))
+
+    def of(self, wanted: TensorType) -> float:
+        """The squared error by the squares."""
+        lost = 0.0
+        for first, raw, numbers, counts in self._pieces:
+            made = encoded(raw, self._kind, wanted, self._encoder, self._columns, first)
+            away = decode(made, wanted) - numbers
+            lost += float(np.dot(counts, away * away))
+        return lost / self._squares if self._squares > 0 else 0.0
+
+
+def _sample(tensor: Tensor) -> Iterator[tuple[int, Bytes]]:
+    """Stretches of a tensor, each with the place of its first number."""
     size = tensor.type.size(_STRETCH)
     if tensor.bytes <= _STRETCHES * size:
-        return np.fromfile(tensor.path, np.uint8, tensor.bytes, offset=tensor.offset)
-    return np.concatenate([
-        np.fromfile(tensor.path, np.uint8, size, offset=tensor.offset + at)
-        for at in _places(tensor, size)
-    ])  # fmt: skip
-
-
-def _places(tensor: Tensor, size: int) -> Iterator[int]:
+        yield 0, np.fromfile(tensor.path, np.uint8, tensor.bytes, offset=tensor.offset)
+        return
     step = (tensor.bytes - size) // (_STRETCHES - 1)
     for nth in range(_STRETCHES):
         # Rows may be no multiple of 256: a stretch begins where a block of any type could.
-        yield nth * step // tensor.type.size(256) * tensor.type.size(256)
-
-
-def _lost(sample: Bytes, kind: TensorType, wanted: TensorType, *, search: bool) -> float:
-    """The squared error by the squares, of a sample."""
-    numbers = rows_of(sample, kind)
-    squares = float(np.dot(numbers, numbers))
-    if squares == 0:
-        return 0.0
-    lost = (
-        decode(
-            encoded(sample, kind, wanted, Encoder.SEARCH if search else Encoder.REFERENCE), wanted
-        )
-        - numbers
-    )
-    return float(np.dot(lost, lost)) / squares
+        at = nth * step // tensor.type.size(256) * 256
+        place = tensor.offset + tensor.type.size(at)
+        yield at, np.fromfile(tensor.path, np.uint8, size, offset=place)

@@ -8,7 +8,7 @@ that it takes little memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from cohete.quantize.columns import coded
 from cohete.quantize.decode import DECODED, decode
-from cohete.quantize.forward import Layers, Tokens, shape_known
+from cohete.quantize.forward import MAX_NUMBERS, Layers, Tokens, shape_known
 from cohete.quantize.gguf import GgufError, Model, Tensor
 from cohete.quantize.lanes import Floats, numbers_of
+from cohete.quantize.measuring import FAILURES
 from cohete.quantize.mixture import EMBEDDING, OUTPUT
 from cohete.quantize.plan import Plan
 from cohete.quantize.slabs import read_into
@@ -148,9 +149,24 @@ def columns_of(model: Model, threads: int = 1, tell: Tell = lambda share: None) 
     return {name: coded(energies) for name, energies in source.energies.items()}
 
 
-def weighed(plan: Plan, threads: int = 1, tell: Tell = lambda share: None) -> Plan:
+def columns_for_types(
+    model: Model, threads: int = 1, tell: Tell = lambda share: None
+) -> dict[str, bytes]:
+    """The same, to choose types by; nothing of a model that cannot be worked out.
+
+    Nothing of a small one either: single tensors decide there, which are tried out, and types that
+    are chosen by the plain error turned out better.
+    """
+    if sum(tensor.numbers for tensor in model.tensors) <= MAX_NUMBERS:
+        return {}
+    try:
+        return columns_of(model, threads, tell)
+    except FAILURES:
+        return {}
+
+
+def with_columns(plan: Plan, columns: Mapping[str, bytes]) -> Plan:
     """The plan with what its columns count, and the search that weighs them where that is known."""
-    columns = columns_of(plan.model, threads, tell)
     outputs = []
     for output in plan.outputs:
         known = columns.get(output.name, b"")
@@ -158,3 +174,10 @@ def weighed(plan: Plan, threads: int = 1, tell: Tell = lambda share: None) -> Pl
             output = replace(output, columns=known, encoder=Encoder.WEIGHED)
         outputs.append(output)
     return replace(plan, outputs=tuple(outputs))
+
+
+def weighed(plan: Plan, threads: int = 1, tell: Tell = lambda share: None) -> Plan:
+    """The same, worked out where the plan does not have it. Raises as `columns_of` does."""
+    if any(output.columns for output in plan.outputs):
+        return plan
+    return with_columns(plan, columns_of(plan.model, threads, tell))

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cohete.cli.quantize import command
 from cohete.quantize import choosing, weighing
-from cohete.quantize.columns import coded, counts_of
+from cohete.quantize.columns import coded, counts_of, plain_counts_of
 from cohete.quantize.decode import decode
 from cohete.quantize.forward import Forward
 from cohete.quantize.gguf import GgufError, Pair, scalar_pair, text_pair
@@ -24,6 +26,7 @@ from cohete.quantize.mixture import Recipe
 from cohete.quantize.perplexity import divergence_of
 from cohete.quantize.plan import Plan, plan_model
 from cohete.quantize.run import Quantizer
+from cohete.quantize.sizing import sized_for
 from cohete.quantize.slabs import encoded
 from cohete.quantize.types import SEARCHED, Encoder, Level, TensorType
 from tests.quantize import models
@@ -280,3 +283,57 @@ def test_a_file_that_ends_too_early_is_told(tmp_path: Path) -> None:
         file.truncate(model.tensors[-20].offset)
     with pytest.raises(GgufError, match="it cannot be read"):
         weighing.columns_of(model)
+
+
+def test_types_are_chosen_by_what_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lopsided: Callable[..., Path]
+) -> None:
+    path = lopsided(replace(SMALL, tied=True))
+    model = read(path)
+    source = Forward(path)
+    tokens = np.random.default_rng(5).integers(0, SMALL.vocabulary, (16, 64), np.int64)
+    wanted = source.log_probabilities(tokens)
+    assert weighing.columns_for_types(model) == {}
+    monkeypatch.setattr(weighing, "MAX_NUMBERS", 1000)
+    columns = weighing.columns_for_types(model)
+    assert columns == weighing.columns_of(model)
+    plain = plan_model(model, Recipe(Level.Q4_1))
+    room = sum(each.bytes for each in plain.outputs)
+    lost = []
+    for known in ({}, columns):
+        sized = sized_for(model, room, by_search=True, columns=known)
+        assert sized.bytes <= room
+        plan = plan_model(model, Recipe(sized.level), by_search=True, chosen=sized.types)
+        out = tmp_path / "out.gguf"
+        Quantizer(weighing.with_columns(plan, columns), out).run()
+        lost.append(divergence_of(wanted, Forward(out).log_probabilities(tokens)))
+    assert lost[1] < lost[0]
+    odd = write(SMALL, tmp_path / "odd.gguf", models.pairs_of(SMALL) | {
+        "general.architecture": text_pair("olmoe")})  # fmt: skip
+    assert weighing.columns_for_types(read(odd)) == {}
+
+
+@given(st.integers(1, 4), st.integers(0, 300), st.integers(1, 200))
+def test_counts_in_plain_order_are_the_same(blocks: int, first: int, numbers: int) -> None:
+    columns = bytes(range(30, 30 + 16 * blocks))
+    found = plain_counts_of(columns, first, numbers)
+    wanted = [2 ** ((columns[(first + at) % len(columns)] - 64) / 4) for at in range(numbers)]
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert (plain_counts_of(b"", first, numbers) == 1).all()
+
+
+def test_the_command_weighs_columns_of_a_large_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lopsided: Callable[..., Path]
+) -> None:
+    for module in ("weighing", "forward"):
+        monkeypatch.setattr(f"cohete.quantize.{module}.MAX_NUMBERS", 1000)
+    path = lopsided()
+    for nth, how in enumerate((("--level", "q4_0", "--quality"), ("--fit", "0.12"))):
+        out = tmp_path / f"out-{nth}.gguf"
+        done = CliRunner().invoke(command, [str(path), *how, "-o", str(out), "-y"])
+        assert done.exit_code == 0, done.output
+        told = f"encoders: {choosing.WEIGHED_WORDS}; none tried out: it has more than"
+        assert told in done.output
+        manifest = read_manifest(out)
+        assert manifest is not None
+        assert sum(each.columns != "" for each in manifest.tensors) >= 10
