@@ -29,8 +29,8 @@ from cohete.text import sanitise
 
 MOST_WORDS = 400
 WEIGHED_WORDS = (
-    f"searched for each tensor, columns weighed by what {TEXTS * PLACES} random tokens send "
-    "through them"
+    "searched for each tensor, columns weighed by what a handful of random tokens sends through "
+    "them"
 )
 
 

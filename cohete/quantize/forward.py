@@ -232,7 +232,8 @@ class Layers(ABC):
         h = self.norm(x, f"{block}ffn_norm")
         up = self._linear(h, f"{block}ffn_up")
         if f"{block}ffn_gate.weight" in self._names:
-            found = self._bent(self._linear(h, f"{block}ffn_gate")) * up
+            found = self._bent(self._linear(h, f"{block}ffn_gate"))
+            found *= up
         elif self.model.architecture == "phi3":
             gate, up = np.split(up, 2, axis=-1)
             found = self._bent(gate) * up
@@ -244,9 +245,12 @@ class Layers(ABC):
         """By the activation: GELU in its form with a tangent, or SiLU."""
         if self._family.is_gelu:
             root, cubic = np.float32(math.sqrt(2 / math.pi)), np.float32(0.044715)
-            found: Floats = np.float32(0.5) * x * (1 + np.tanh(root * x * (1 + cubic * x * x)))
-        else:
-            found = x / (1 + np.exp(-x))
+            found: Floats = 1 + np.tanh(root * x * (1 + cubic * x * x))
+            found *= np.float32(0.5) * x
+            return found
+        found = np.exp(-x)
+        found += 1
+        np.divide(x, found, out=found)
         return found
 
     def _turns(self, begin: int, count: int, base: float) -> tuple[Floats, Floats]:

@@ -28,7 +28,9 @@ from cohete.quantize.slabs import read_into
 from cohete.quantize.types import Encoder, TensorType
 
 TEXTS, PLACES = 4, 32
-"""Tokens that are sent through: so many texts of so many."""
+"""Tokens that are sent through: so many texts of so many. Half of them tell nearly as much."""
+WIDE = 8192
+"""Rows of a matrix from which half as many are sent through, which takes half the memory."""
 SEED = 1
 PIECE = 1 << 17
 """Numbers of a matrix that are read at once."""
@@ -63,9 +65,12 @@ class Streamed(Layers):
         """Of each matrix, by column: the mean square of what goes in, of each token by its own."""
 
     def tokens(self) -> Tokens:
-        """Any."""
+        """Any: shape (texts, places)."""
+        widest = max(each.shape[-1] for name, each in self._tensors.items()
+                     if name.startswith("blk.") and each.shape)  # fmt: skip
+        count = TEXTS if widest <= WIDE else TEXTS // 2
         random = np.random.default_rng(SEED)
-        return random.integers(0, self._tensors[EMBEDDING].shape[-1], (TEXTS, PLACES), np.int64)
+        return random.integers(0, self._tensors[EMBEDDING].shape[-1], (count, PLACES), np.int64)
 
     def looked_up(self, tokens: Tokens) -> Floats:
         embedding = self._tensors[EMBEDDING]
@@ -76,11 +81,15 @@ class Streamed(Layers):
 
     def note(self, x: Floats, name: str) -> None:
         """That this goes into the matrix of this name."""
-        squares = np.square(x.reshape(-1, x.shape[-1]), dtype=np.float64)
-        # One token may have a thousand times what others have: each counts as much.
-        mean = squares.mean(axis=1, keepdims=True)
-        squares /= np.where(mean == 0, 1, mean)
-        self.energies[name] = squares.mean(axis=0)
+        rows = x.reshape(-1, x.shape[-1])
+        total = np.zeros(x.shape[-1])
+        for begin in range(0, len(rows), PLACES):
+            squares = np.square(rows[begin : begin + PLACES], dtype=np.float64)
+            # One token may have a thousand times what others have: each counts as much.
+            mean = squares.mean(axis=1, keepdims=True)
+            squares /= np.where(mean == 0, 1, mean)
+            total += squares.sum(axis=0)
+        self.energies[name] = total / len(rows)
 
     def times(self, x: Floats, name: str) -> Floats:
         tensor = self._tensors[name]

@@ -276,6 +276,16 @@ def test_it_takes_little_memory_whatever_the_file_says(
             weighing.columns_of(model)
 
 
+def test_a_wide_model_is_sent_half_as_much(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = weighing.Streamed(read(write(SMALL, tmp_path / "m.gguf")), map, lambda share: None)
+    assert source.tokens().shape == (4, 32)
+    monkeypatch.setattr(weighing, "WIDE", SMALL.feed_forward)
+    assert source.tokens().shape == (4, 32)
+    monkeypatch.setattr(weighing, "WIDE", SMALL.feed_forward - 1)
+    assert source.tokens().shape == (2, 32)
+    assert source.tokens().max() < SMALL.vocabulary
+
+
 def test_a_file_that_ends_too_early_is_told(tmp_path: Path) -> None:
     path = write(MODELS["untied-f16"], tmp_path / "m.gguf")
     model = read(path)

@@ -125,8 +125,8 @@ async def test_scales_are_searched_for_where_somebody_wants_it(tmp_path: Path) -
         await pilot.press("x")
         await until(lambda: "searched.gguf" in words_of(app))
         text = words_of(app)
-        assert "Scales: searched for, at half the speed." in text
-        assert "takes seconds to minutes more" in text
+        assert "Scales: searched for, by what goes through each column" in text
+        assert "seconds to minutes more" in text
         assert text.count("--quality --yes --json") == 1
         await pilot.press("enter")
         await until(lambda: "blake3" in text_of(app), 60)
