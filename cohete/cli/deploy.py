@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,7 +168,9 @@ def _made(
         return source
     if model.fit_mb is not None:
         target = source.with_name(f"{model.name}-{model.fit_mb:g}mb.gguf")
-        work = fitted(found, model.fit_mb * 1e6, as_json=options.as_json)
+        work = fitted(
+            found, model.fit_mb * 1e6, threads=os.cpu_count() or 1, as_json=options.as_json
+        )
     else:
         level = model.quantization or _best_for(model.name, source, plan, context)
         if level == "f16":

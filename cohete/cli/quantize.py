@@ -188,7 +188,10 @@ def command(
         raise click.UsageError("--fit chooses the types by itself")
     else:
         budget = fit_mb * 1e6 if fit_mb is not None else None
-        plan = fitted(found, budget, fit_device, context, config_path, as_json=as_json)
+        plan = fitted(
+            found, budget, fit_device, context, config_path,
+            threads=workers or os.cpu_count() or 1, as_json=as_json,
+        )  # fmt: skip
     path = output or _beside(model, level or f"{plan.file_bytes / 1e6:.0f}mb")
     if dry_run:
         _say_plan(plan, path, as_json=as_json)

@@ -3,12 +3,14 @@ best."""
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from cohete.cli.tooling import bar_progress, json_progress
 
@@ -27,13 +29,16 @@ def fitted(
     context: int = 0,
     config_path: str | None = None,
     *,
+    threads: int = 1,
     as_json: bool = False,
 ) -> Plan:
     """A plan of at most so many bytes, or of as many as a board leaves for weights."""
     from cohete.cli.fit import room_on
     from cohete.errors import CoheteError
     from cohete.memory.footprint import MIB, Serving
+    from cohete.quantize.choosing import not_weighed
     from cohete.quantize.fitting import candidate_of_model, need
+    from cohete.quantize.measuring import FAILURES
     from cohete.quantize.mixture import Recipe
     from cohete.quantize.plan import plan_model
     from cohete.quantize.sizing import header_bytes_of, sized_for
@@ -53,14 +58,21 @@ def fitted(
             )
         budget = left * MIB
     room = int(budget) - header_bytes_of(model)
-    columns = columns_for_types(
-        model, os.cpu_count() or 1, _telling("weighing", model.file_bytes, as_json=as_json)
-    )
+    columns: dict[str, bytes] = {}
+    failed: BaseException | None = None
+    try:
+        columns = columns_for_types(
+            model, threads, _telling("weighing", model.file_bytes, as_json=as_json)
+        )
+    except FAILURES as error:
+        failed = error
+    if columns and not as_json and sys.stderr.isatty():
+        click.echo("", err=True)
     sized = sized_for(
         model, room, by_search=True, doubles_embedding=device is not None, columns=columns
     )
     plan = plan_model(model, Recipe(sized.level), by_search=True, chosen=sized.types)
-    return with_columns(plan, columns)
+    return not_weighed(plan, failed) if failed is not None else with_columns(plan, columns)
 
 
 def tried_out(
@@ -71,25 +83,30 @@ def tried_out(
     from cohete.quantize.manifest import read_manifest
     from cohete.quantize.pool import Cancelled
 
-    told = _telling("choosing", plan.input_bytes, as_json=as_json)
+    def telling(step: str) -> Callable[[float], None]:
+        told = _telling(step, plan.input_bytes, as_json=as_json)
 
-    def tell(share: float) -> None:
-        if cancel.is_set():
-            raise Cancelled
-        told(share)
+        def tell(share: float) -> None:
+            if cancel.is_set():
+                raise Cancelled
+            told(share)
 
-    return try_out(plan, read_manifest(path), threads, tell)
+        return tell
+
+    return try_out(plan, read_manifest(path), threads, telling("choosing"), telling("weighing"))
 
 
 def _telling(step: str, total: int, *, as_json: bool) -> Callable[[float], None]:
     """Tells, now and then, how far a step is."""
     from cohete.quantize.run import Progress
 
-    begun = told = time.monotonic()
+    begun = told = 0.0
 
     def tell(share: float) -> None:
-        nonlocal told
+        nonlocal begun, told
         now = time.monotonic()
+        if not begun:
+            begun = told = now
         if now - told < TOLD_EVERY_S:
             return
         told = now

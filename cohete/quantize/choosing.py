@@ -24,7 +24,7 @@ from cohete.quantize.search import NAMES
 from cohete.quantize.slabs import digest
 from cohete.quantize.trials import LEAST_CHUNKS, MOST_CHUNKS, ROOM_BYTES, USUAL_WORK, Tell, Trials
 from cohete.quantize.types import Encoder
-from cohete.quantize.weighing import PLACES, TEXTS, weighed
+from cohete.quantize.weighing import weighed
 from cohete.text import sanitise
 
 MOST_WORDS = 400
@@ -60,19 +60,20 @@ def try_out(
     made: Manifest | None = None,
     threads: int = 1,
     tell: Tell = lambda share: None,
+    tell_weighing: Tell = lambda share: None,
 ) -> Plan:
     """The plan with the encoders that turn out best, and a word on how they were chosen; with those
     of before, and why, where nothing can be told.
 
-    `made`: of the file that is there already. What it was decided by may be the same.
+    `made`: of the file that is there already. What it was decided by may be the same. A plan that
+    has such a word already stays as it is.
     """
-    if not any(each.has_choice for each in plan.outputs):
+    if plan.choice or not any(each.has_choice for each in plan.outputs):
         return plan
     try:
-        plan = weighed(plan, threads, tell)
+        plan = weighed(plan, threads, tell_weighing)
     except FAILURES as error:
-        why = f"searched for each tensor, columns not weighed: {why_not(error)}"
-        return replace(plan, choice=sanitise(why, MOST_WORDS))
+        return not_weighed(plan, error)
     try:
         shape_here(plan.model)
         decided_by = _decided_by(plan)
@@ -85,10 +86,18 @@ def try_out(
             took_s = time.monotonic() - begun
             encoders, words = choice.encoders, f"{choice.words} (took {took_s:.1f} s)"
     except FAILURES as error:
-        why = f"{WEIGHED_WORDS}; none tried out: {why_not(error)}"
+        is_weighed = any(each.encoder is Encoder.WEIGHED for each in plan.outputs)
+        how = WEIGHED_WORDS if is_weighed else "searched for each tensor"
+        why = f"{how}; none tried out: {why_not(error)}"
         return replace(plan, choice=sanitise(why, MOST_WORDS))
     words = sanitise(words, MOST_WORDS)
     return replace(chosen(plan, encoders), choice=words, choice_of=decided_by)
+
+
+def not_weighed(plan: Plan, error: BaseException) -> Plan:
+    """The plan with a word on why columns could not be weighed: one of FAILURES."""
+    why = f"searched for each tensor, columns not weighed: {why_not(error)}"
+    return replace(plan, choice=sanitise(why, MOST_WORDS))
 
 
 def chosen(plan: Plan, encoders: Mapping[str, Encoder]) -> Plan:
@@ -101,10 +110,11 @@ def chosen(plan: Plan, encoders: Mapping[str, Encoder]) -> Plan:
 
 def _decided_by(plan: Plan) -> str:
     """A digest of the source, of what it becomes, and of how that is tried out."""
-    limits = [CONTEXT, SEED, LEAST_CHUNKS, MOST_CHUNKS, USUAL_WORK, ROOM_BYTES, TEXTS, PLACES]
+    limits = [CONTEXT, SEED, LEAST_CHUNKS, MOST_CHUNKS, USUAL_WORK, ROOM_BYTES]
     parts = [*map(str, limits), *NAMES.values(), digest(plan.header)]
     for output in plan.outputs:
         source = output.source
+        parts.append(digest(output.columns))
         try:
             with source.path.open("rb") as file:
                 file.seek(source.offset)

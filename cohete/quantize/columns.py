@@ -1,7 +1,7 @@
 """How much each column of a tensor counts, in a byte: what a search weighs errors with.
 
 A byte is a quarter of an octave, so that what is worked out on another machine, and differs in its
-last bits, gives the same file.
+last bits, nearly always gives the same file.
 """
 
 from __future__ import annotations

@@ -120,7 +120,11 @@ class Layers(ABC):
         self._window_base = self._base
         if model.architecture == "gemma3":
             self._window_base = _float(model, "rope.freq_base_swa", 10_000.0)
-        self._turned_width = int(_float(model, "rope.dimension_count", shape.key))
+        turned = _float(model, "rope.dimension_count", shape.key)
+        if not (0 <= turned <= shape.key and turned % 2 == 0):
+            raise GgufError("its header turns more of a head than there is",
+                            where=str(model.paths[0]))  # fmt: skip
+        self._turned_width = int(turned)
         self._score_cap = _float(model, "attn_logit_softcapping", family.score_cap)
         self._logit_cap = _float(model, "final_logit_softcapping", family.logit_cap)
         is_wide = (model.architecture, shape.layers) in _WIDE_GEMMA

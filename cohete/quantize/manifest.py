@@ -38,7 +38,8 @@ class TensorNote:
     numbers: int
     sha256: str
     rms_error: float | None = None
-    """Of the numbers that were read back, in their own unit; None where nothing was changed."""
+    """Of the numbers that were read back, in their own unit, each as its column counts; None where
+    nothing was changed."""
     relative_error: float | None = None
     """The same by their own root mean square."""
     pieces: tuple[tuple[str, str], ...] = ()

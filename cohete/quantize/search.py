@@ -34,7 +34,7 @@ from cohete.quantize.encode import (
 from cohete.quantize.lanes import BLOCK, LANES, Bytes, Floats, Lanes, wide
 from cohete.quantize.types import Encoder, TensorType
 
-VERSION, WEIGHED_VERSION = 3, 1
+VERSION, WEIGHED_VERSION = 4, 1
 """Part of what a quantized tensor is known by: other candidates give other bytes."""
 CANDIDATES = (-0.8, -0.4, 0.0, 0.4, 0.9)
 """What is added to the highest code before the scale is taken from the largest number."""
@@ -126,14 +126,14 @@ def _offset(lanes: Lanes, bits: int, known: Floats | None = None) -> Parts:
     x = lanes.plain()
     high, low = lanes.limits()
     plain_d, plain_m = (high - low) / most, low.copy()
-    weighted = x if known is None else x * known
-    sum_x = _sum(weighted)
-    size = _sum(weighted * x)
     total = _COUNT if known is None else _sum(known)
     d: Floats = np.divide((high - low) * _BEGIN, most, dtype=np.float32)
     m: Floats = low + (high - low) * _BEGIN_AT
     codes, work = np.empty_like(x), np.empty_like(x)
     with _quiet():
+        weighted = x if known is None else x * known
+        sum_x = _sum(weighted)
+        size = _sum(np.multiply(weighted, x, out=work))
         for _ in range(_TURNS):
             np.subtract(x, wide(m), out=codes)
             codes *= wide(inverse(d))

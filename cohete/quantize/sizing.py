@@ -70,7 +70,8 @@ def sized_for(
     for tensor in model.tensors:
         factor = 2 if doubles_embedding and known.is_tied and tensor.name == EMBEDDING else 1
         if tensor.type in PLAIN and may_change(tensor.name, tensor.shape):
-            losses = _Losses(tensor, (columns or {}).get(tensor.name, b""), search=by_search)
+            known_columns = (columns or {}).get(tensor.name, b"")
+            losses = _Losses(tensor, known_columns, search=by_search)
             ladders[tensor.name] = _ladder(tensor, factor, losses, is_tied=known.is_tied)
         else:
             fixed += factor * tensor.bytes
@@ -172,6 +173,8 @@ class _Losses:
     """What a tensor loses as other types, by whole blocks from all over it."""
 
     def __init__(self, tensor: Tensor, columns: bytes, *, search: bool) -> None:
+        if len(columns) != tensor.shape[0]:
+            columns = b""
         self._kind = tensor.type
         self._columns = columns
         self._encoder = Encoder.REFERENCE
@@ -185,15 +188,17 @@ class _Losses:
             numbers = rows_of(raw, self._kind)
             counts = plain_counts_of(columns, first, numbers.size)
             self._pieces.append((first, raw, numbers, counts))
-            self._squares += float(np.dot(counts, numbers * numbers))
+            with np.errstate(all="ignore"):
+                self._squares += float(np.dot(counts, numbers * numbers))
 
     def of(self, wanted: TensorType) -> float:
         """The squared error by the squares."""
         lost = 0.0
         for first, raw, numbers, counts in self._pieces:
             made = encoded(raw, self._kind, wanted, self._encoder, self._columns, first)
-            away = decode(made, wanted) - numbers
-            lost += float(np.dot(counts, away * away))
+            with np.errstate(all="ignore"):
+                away = decode(made, wanted) - numbers
+                lost += float(np.dot(counts, away * away))
         return lost / self._squares if self._squares > 0 else 0.0
 
 

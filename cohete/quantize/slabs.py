@@ -12,7 +12,7 @@ import numpy as np
 from xxhash import xxh3_128_hexdigest
 
 from cohete.quantize import encode, search
-from cohete.quantize.columns import counts_of
+from cohete.quantize.columns import counts_of, plain_counts_of
 from cohete.quantize.decode import decode
 from cohete.quantize.lanes import Bytes, Floats, NotFinite, columns_of, is_finite, lanes_of, rows_of
 from cohete.quantize.q6k import SUPER, q6_k
@@ -71,7 +71,8 @@ class Slab:
 @dataclass(frozen=True, slots=True)
 class Made:
     """What came of a piece: digests of what was read and written, the squared error and the squares
-    over the `measured` numbers of it, seconds of reading and writing, and of everything."""
+    over the `measured` numbers of it as their columns count, seconds of reading and writing, and of
+    everything."""
 
     tensor: int
     nth: int
@@ -149,7 +150,10 @@ def _encoded(slab: Slab, raw: Bytes) -> tuple[Bytes, float, float, int]:
     measured = min(_MEASURED, slab.numbers) // slab.out_kind.block * slab.out_kind.block
     numbers = rows_of(raw[: kind.size(measured)], kind)
     lost = decode(out[: slab.out_kind.size(measured)], slab.out_kind) - numbers
-    return out, float(np.dot(lost, lost)), float(np.dot(numbers, numbers)), measured
+    counts = plain_counts_of(columns, slab.nth * SLAB, measured)
+    counts /= counts.mean()
+    error, squares = (float(np.dot(each, counts * each)) for each in (lost, numbers))
+    return out, error, squares, measured
 
 
 def _holds(out: Bytes, kind: TensorType) -> bool:
@@ -200,7 +204,9 @@ def lossy(
     raw: Bytes, kind: TensorType, wanted: TensorType, encoder: Encoder, columns: bytes = b"",
     first: int = 0,
 ) -> Floats:  # fmt: skip
-    """Plain numbers as they come back out of `wanted`, flat. Raises NotFinite."""
+    """Numbers as they come back out of `wanted`, flat. Raises NotFinite."""
+    if kind not in PLAIN:
+        raw, kind = decode(raw, kind).view(np.uint8), TensorType.F32
     if not is_finite(raw, kind):
         raise NotFinite
     parts = [

@@ -20,12 +20,11 @@ from cohete.quantize.columns import coded
 from cohete.quantize.decode import DECODED, decode
 from cohete.quantize.forward import MAX_NUMBERS, Layers, Tokens, shape_known
 from cohete.quantize.gguf import GgufError, Model, Tensor
-from cohete.quantize.lanes import Floats, numbers_of
-from cohete.quantize.measuring import FAILURES
+from cohete.quantize.lanes import Floats, NotFinite, is_finite, numbers_of
 from cohete.quantize.mixture import EMBEDDING, OUTPUT
-from cohete.quantize.plan import Plan
+from cohete.quantize.plan import Plan, about
 from cohete.quantize.slabs import read_into
-from cohete.quantize.types import Encoder, TensorType
+from cohete.quantize.types import PLAIN, Encoder, TensorType
 
 TEXTS, PLACES = 4, 32
 """Tokens that are sent through: so many texts of so many. Half of them tell nearly as much."""
@@ -55,11 +54,13 @@ class Streamed(Layers):
         shape = shape_known(model)
         vectors = [each for each in model.tensors if len(each.shape) == 1]
         _check_room(sum(each.numbers for each in vectors), "what it has beside matrices")
+        _check_room(TEXTS * PLACES * shape.heads * (2 * shape.key + shape.value + 3 * PLACES),
+                    "attention")  # fmt: skip
         weights = {each.name: _read(each, 0, each.numbers) for each in vectors}
         super().__init__(model, shape, weights)
         self._each = each
         self._tell = tell
-        self._total = sum(tensor.numbers for tensor in model.tensors)
+        self._total = sum(each.numbers for each in model.tensors if each.name.startswith("blk."))
         self._done = 0
         self.energies: dict[str, npt.NDArray[np.float64]] = {}
         """Of each matrix, by column: the mean square of what goes in, of each token by its own."""
@@ -74,13 +75,15 @@ class Streamed(Layers):
 
     def looked_up(self, tokens: Tokens) -> Floats:
         embedding = self._tensors[EMBEDDING]
-        width = embedding.shape[0]
+        width, _ = _matrix(embedding)
         _check_room(tokens.size * width, EMBEDDING)
         rows = [_read(embedding, int(token) * width, width) for token in tokens.flat]
         return np.stack(rows).reshape(*tokens.shape, width)
 
     def note(self, x: Floats, name: str) -> None:
         """That this goes into the matrix of this name."""
+        if x.shape[-1:] != self._tensors[name].shape[:1]:
+            raise ValueError(f"the rows of {name} are not as wide as what goes into them")
         rows = x.reshape(-1, x.shape[-1])
         total = np.zeros(x.shape[-1])
         for begin in range(0, len(rows), PLACES):
@@ -93,7 +96,7 @@ class Streamed(Layers):
 
     def times(self, x: Floats, name: str) -> Floats:
         tensor = self._tensors[name]
-        width, count = tensor.shape[0], tensor.shape[-1]
+        width, count = _matrix(tensor)
         rows = x.reshape(-1, x.shape[-1])
         _check_room(len(rows) * (width + count), name)
         self.note(x, name)
@@ -109,7 +112,7 @@ class Streamed(Layers):
         for _ in self._each(piece, range(0, count, step)):
             pass
         self._done += tensor.numbers
-        self._tell(self._done / self._total)
+        self._tell(min(1.0, self._done / self._total))
         return found.reshape(*x.shape[:-1], count)
 
 
@@ -127,8 +130,15 @@ def _check_room(numbers: int, name: str) -> None:
         raise ValueError(f"{name} would take too much memory")
 
 
+def _matrix(tensor: Tensor) -> tuple[int, int]:
+    """Numbers of a row, and how many rows."""
+    if len(tensor.shape) != 2:
+        raise ValueError(f"{tensor.name} is no matrix")
+    return tensor.shape[0], tensor.shape[1]
+
+
 def _read(tensor: Tensor, first: int, count: int) -> Floats:
-    """Numbers of a tensor as float32, flat. Raises GgufError."""
+    """Numbers of a tensor as float32, flat. Raises GgufError, NotFinite."""
     kind = tensor.type
     if kind not in DECODED:
         raise GgufError(f"{tensor.name} is {kind.label}, which is not read here",
@@ -139,6 +149,8 @@ def _read(tensor: Tensor, first: int, count: int) -> Floats:
     except OSError as error:
         raise GgufError(f"it cannot be read: {error.strerror}",
                         where=str(tensor.path)) from None  # fmt: skip
+    if kind in PLAIN and not is_finite(raw, kind):
+        raise NotFinite
     return numbers_of(raw.view(np.uint16), kind) if kind in _WORDS else decode(raw, kind)
 
 
@@ -149,9 +161,13 @@ def columns_of(model: Model, threads: int = 1, tell: Tell = lambda share: None) 
     """
     with np.errstate(all="ignore"), _each(threads) as each:
         source = Streamed(model, each, tell)
-        x = source.through(source.enter(source.tokens()))
+        try:
+            x = source.through(source.enter(source.tokens()))
+        except RuntimeError as error:
+            # No more threads are to be had.
+            raise ValueError(str(error)) from None
         # Where the embedding is the output too, an error in it is felt most there.
-        last = OUTPUT if OUTPUT in {tensor.name for tensor in model.tensors} else EMBEDDING
+        last = EMBEDDING if about(model).is_tied else OUTPUT
         source.note(source.norm(x, "output_norm"), last)
     if not np.isfinite(x).all():
         raise ValueError("what its layers give out is no number")
@@ -161,17 +177,14 @@ def columns_of(model: Model, threads: int = 1, tell: Tell = lambda share: None) 
 def columns_for_types(
     model: Model, threads: int = 1, tell: Tell = lambda share: None
 ) -> dict[str, bytes]:
-    """The same, to choose types by; nothing of a model that cannot be worked out.
+    """The same, to choose types by; nothing of a small model. Raises as `columns_of` does.
 
-    Nothing of a small one either: single tensors decide there, which are tried out, and types that
-    are chosen by the plain error turned out better.
+    Single tensors decide in a small one, which are tried out, and types that are chosen by the
+    plain error turned out better there.
     """
     if sum(tensor.numbers for tensor in model.tensors) <= MAX_NUMBERS:
         return {}
-    try:
-        return columns_of(model, threads, tell)
-    except FAILURES:
-        return {}
+    return columns_of(model, threads, tell)
 
 
 def with_columns(plan: Plan, columns: Mapping[str, bytes]) -> Plan:
@@ -179,7 +192,7 @@ def with_columns(plan: Plan, columns: Mapping[str, bytes]) -> Plan:
     outputs = []
     for output in plan.outputs:
         known = columns.get(output.name, b"")
-        if output.has_choice and known:
+        if output.has_choice and known and len(known) == output.source.shape[0]:
             output = replace(output, columns=known, encoder=Encoder.WEIGHED)
         outputs.append(output)
     return replace(plan, outputs=tuple(outputs))
@@ -187,6 +200,9 @@ def with_columns(plan: Plan, columns: Mapping[str, bytes]) -> Plan:
 
 def weighed(plan: Plan, threads: int = 1, tell: Tell = lambda share: None) -> Plan:
     """The same, worked out where the plan does not have it. Raises as `columns_of` does."""
-    if any(output.columns for output in plan.outputs):
+    is_tied = about(plan.model).is_tied
+    open_ = [each for each in plan.outputs
+             if each.has_choice and (is_tied or each.name != EMBEDDING)]  # fmt: skip
+    if not open_ or any(output.columns for output in plan.outputs):
         return plan
     return with_columns(plan, columns_of(plan.model, threads, tell))

@@ -22,7 +22,7 @@ from cohete.quantize.gguf import GgufError, Pair, scalar_pair, text_pair
 from cohete.quantize.gguf import read_model as read
 from cohete.quantize.lanes import Floats, lanes_of
 from cohete.quantize.manifest import manifest_path, read_manifest
-from cohete.quantize.mixture import Recipe
+from cohete.quantize.mixture import Recipe, parse_rule
 from cohete.quantize.perplexity import divergence_of
 from cohete.quantize.plan import Plan, plan_model
 from cohete.quantize.run import Quantizer
@@ -252,6 +252,8 @@ def test_a_run_that_was_killed_goes_on_only_with_the_same_columns(
         ({"general.architecture": text_pair("olmoe")}, "olmoe is not among"),
         ({"llama.attention.head_count": scalar_pair(3)}, "attn_q is not of the shape"),
         ({"llama.block_count": scalar_pair(9)}, "cannot be worked out"),
+        ({"llama.rope.dimension_count": scalar_pair(20_000_000)}, "more of a head than there is"),
+        ({"llama.rope.dimension_count": scalar_pair(5)}, "more of a head than there is"),
     ],
 )
 def test_what_is_not_known_is_searched_without_weighing(
@@ -270,7 +272,7 @@ def test_it_takes_little_memory_whatever_the_file_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     model = read(write(SMALL, tmp_path / "small.gguf"))
-    for bytes_ in (100, 4 * 64 * 11, 4 * 128 * 150, 4 * 128 * 200):
+    for bytes_ in (100, 4 * 64 * 11, 4 * 128 * 150, 4 * 128 * 4 * (3 * 16 + 96) - 1):
         monkeypatch.setattr(weighing, "MOST_BYTES", bytes_)
         with pytest.raises(ValueError, match="would take too much memory"):
             weighing.columns_of(model)
@@ -320,7 +322,8 @@ def test_types_are_chosen_by_what_counts(
     assert lost[1] < lost[0]
     odd = write(SMALL, tmp_path / "odd.gguf", models.pairs_of(SMALL) | {
         "general.architecture": text_pair("olmoe")})  # fmt: skip
-    assert weighing.columns_for_types(read(odd)) == {}
+    with pytest.raises(GgufError, match="olmoe is not among"):
+        weighing.columns_for_types(read(odd))
 
 
 @given(st.integers(1, 4), st.integers(0, 300), st.integers(1, 200))
@@ -347,3 +350,107 @@ def test_the_command_weighs_columns_of_a_large_model(
         manifest = read_manifest(out)
         assert manifest is not None
         assert sum(each.columns != "" for each in manifest.tensors) >= 10
+
+
+def test_an_output_of_another_width_is_not_weighed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain = models.tensors_of
+
+    def odd(small: Small) -> dict[str, tuple[tuple[int, ...], Floats]]:
+        found = plain(small)
+        found["output.weight"] = ((96, 64), np.ones((64, 96), np.float32))
+        return found
+
+    monkeypatch.setattr(models, "tensors_of", odd)
+    path = write(SMALL, tmp_path / "odd.gguf")
+    found = choosing.try_out(searched(path, pure=True))
+    assert "the rows of output.weight are not as wide as what goes into them" in found.choice
+    Quantizer(found, tmp_path / "out.gguf").run()
+    wrong = weighing.with_columns(searched(path, pure=True), {"output.weight": bytes(64)})
+    assert not any(each.columns for each in wrong.outputs)
+    some = sized_for(read(path), 10**6, by_search=True, columns={"output.weight": bytes(64)})
+    assert some.bytes <= 10**6
+
+
+def test_what_is_lost_is_told_as_it_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Large numbers in columns that count for nothing are let go, and that destroys nothing."""
+
+    def lopsided(random: np.random.RandomState, rows: int, columns: int) -> Floats:
+        x = (random.standard_normal((rows, columns)) * 0.03).astype(np.float32)
+        x[:, ::32] = np.sign(x[:, ::32])
+        return x
+
+    monkeypatch.setattr(models, "hard", lopsided)
+    monkeypatch.setattr("cohete.quantize.run.ERROR_BOUND", 0.2)
+    plan = searched(write(SMALL, tmp_path / "m.gguf"), Level.Q5_0)
+    columns = bytes(16 if nth % 32 == 0 else 66 for nth in range(160))
+    known = {each.name: columns[: each.source.shape[0]] for each in plan.outputs}
+    weighed = weighing.with_columns(plan, known)
+    out = tmp_path / "out.gguf"
+    notes = {each.name: each for each in Quantizer(weighed, out).run().manifest.tensors}
+    name = "blk.0.ffn_gate.weight"
+    before = Forward(weighed.model.paths[0]).weights[name]
+    away = (Forward(out).weights[name] - before).astype(np.float64)
+    assert np.square(away).sum() > 0.2**2 * np.square(before).sum()
+    counts = 2.0 ** ((np.frombuffer(known[name], np.uint8) - 64) / 4)
+    wanted = np.sqrt((counts * away**2).sum() / (counts * before.astype(np.float64) ** 2).sum())
+    assert notes[name].relative_error == pytest.approx(wanted, rel=1e-3)
+    assert wanted < 0.1
+
+
+def test_weights_that_are_no_numbers_are_told_before_anything_is_chosen(tmp_path: Path) -> None:
+    path = write(SMALL, tmp_path / "m.gguf")
+    plan = searched(path)
+    source = next(each.source for each in plan.outputs if each.name == "blk.1.ffn_up.weight")
+    with path.open("r+b") as file:
+        file.seek(source.offset)
+        file.write(b"\xff\x7f")
+    found = choosing.try_out(plan)
+    assert "columns not weighed: it cannot be worked out: its weights are no numbers" in (
+        found.choice
+    )
+
+
+def test_where_no_tensor_has_columns_nothing_is_said_of_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("cohete.quantize.forward.MAX_NUMBERS", 1000)
+    path = write(MODELS["untied-f16"], tmp_path / "m.gguf")
+    recipe = Recipe(Level.Q8_0, rules=(parse_rule("token_embd.weight=q4_0"),))
+    told: list[float] = []
+    found = choosing.try_out(
+        plan_model(read(path), recipe, by_search=True), None, 1, told.append, told.append
+    )
+    assert found.choice.startswith("searched for each tensor; none tried out: it has more than")
+    assert not told
+
+
+def test_a_failure_is_found_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = write(SMALL, tmp_path / "odd.gguf", models.pairs_of(SMALL) | {
+        "general.architecture": text_pair("olmoe"),
+        "olmoe.block_count": scalar_pair(3)})  # fmt: skip
+    calls: list[int] = []
+
+    def failing(*_: object) -> dict[str, bytes]:
+        calls.append(1)
+        raise ValueError("for want of luck")
+
+    monkeypatch.setattr(weighing, "MAX_NUMBERS", 1000)
+    monkeypatch.setattr(weighing, "columns_of", failing)
+    out = tmp_path / "out.gguf"
+    done = CliRunner().invoke(command, [str(path), "--fit", "0.12", "-o", str(out), "-y"])
+    assert done.exit_code == 0, done.output
+    assert "columns not weighed: it cannot be worked out: for want of luck" in done.output
+    assert len(calls) == 1
+
+
+def test_a_quantized_source_is_tried_out_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lopsided: Callable[..., Path]
+) -> None:
+    monkeypatch.setattr("cohete.quantize.trials.MOST_CHUNKS", 4)
+    first = tmp_path / "q8.gguf"
+    Quantizer(plan_model(read(lopsided()), Recipe(Level.Q8_0)), first).run()
+    plan = plan_model(read(first), Recipe(Level.Q4_0), by_search=True, again=True)
+    assert any(each.has_choice for each in plan.outputs)
+    assert "that the model wrote by itself" in choosing.try_out(plan).choice
