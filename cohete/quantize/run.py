@@ -52,6 +52,8 @@ from cohete.quantize.types import Encoder, TensorType
 
 ERROR_BOUND = 0.5
 """A tensor that lost half of itself was not quantized but destroyed."""
+WEIGHED_BOUND = 1.0
+"""Of what counts in it even the reference may lose more, where that is small beside the rest."""
 _TOLD_EVERY_S = 0.25
 
 
@@ -332,7 +334,8 @@ class Quantizer:
             self._report("checking", 0, total)
         for tensor in self._tensors:
             lost = relative_error(tensor)
-            if lost is not None and not lost <= ERROR_BOUND:
+            is_weighed = tensor.output.encoder is Encoder.WEIGHED
+            if lost is not None and not lost <= (WEIGHED_BOUND if is_weighed else ERROR_BOUND):
                 self._remove()
                 raise CoheteError(
                     f"{tensor.output.name} lost {100 * lost:.0f} % of itself: that is no model",

@@ -396,7 +396,6 @@ def test_what_is_lost_is_told_as_it_counts(monkeypatch: pytest.MonkeyPatch, tmp_
     counts = 2.0 ** ((np.frombuffer(known[name], np.uint8) - 64) / 4)
     wanted = np.sqrt((counts * away**2).sum() / (counts * before.astype(np.float64) ** 2).sum())
     assert notes[name].relative_error == pytest.approx(wanted, rel=1e-3)
-    assert wanted < 0.1
 
 
 def test_weights_that_are_no_numbers_are_told_before_anything_is_chosen(tmp_path: Path) -> None:
