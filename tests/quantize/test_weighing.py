@@ -393,7 +393,7 @@ def test_what_is_lost_is_told_as_it_counts(monkeypatch: pytest.MonkeyPatch, tmp_
     before = Forward(weighed.model.paths[0]).weights[name]
     away = (Forward(out).weights[name] - before).astype(np.float64)
     assert np.square(away).sum() > 0.2**2 * np.square(before).sum()
-    counts = 2.0 ** ((np.frombuffer(known[name], np.uint8) - 64) / 4)
+    counts = 2.0 ** ((np.frombuffer(known[name], np.uint8) - 64.0) / 4)
     wanted = np.sqrt((counts * away**2).sum() / (counts * before.astype(np.float64) ** 2).sum())
     assert notes[name].relative_error == pytest.approx(wanted, rel=1e-3)
 
