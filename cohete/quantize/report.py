@@ -22,6 +22,8 @@ class TensorError:
     type: str
     rms_error: float
     relative_error: float
+    is_weighed: bool = False
+    """Whether an error counts there as the column it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
     manifest = outcome.manifest
     errors = [
         TensorError(name=each.name, type=each.type, rms_error=each.rms_error,
-                    relative_error=each.relative_error)
+                    relative_error=each.relative_error, is_weighed=each.columns != "")
         for each in manifest.tensors
         if each.rms_error is not None and each.relative_error is not None
     ]  # fmt: skip
@@ -153,7 +155,10 @@ def as_text(report: Report) -> str:
     if report.choice:
         lines.append(f"encoders: {report.choice}")
     if report.worst:
-        lines.append("lost most, of their own size:")
+        how = (
+            ", as their columns count" if any(each.is_weighed for each in report.worst[:5]) else ""
+        )
+        lines.append(f"lost most, of their own size{how}:")
         lines += [f"  {100 * each.relative_error:5.2f} %  {each.type:5}  {each.name}"
                   for each in report.worst[:5]]  # fmt: skip
     lines += [f"warning: {text}" for text in report.warnings]

@@ -347,6 +347,7 @@ def test_the_command_weighs_columns_of_a_large_model(
         assert done.exit_code == 0, done.output
         told = f"encoders: {choosing.WEIGHED_WORDS}; none tried out: it has more than"
         assert told in done.output
+        assert "lost most, of their own size, as their columns count:" in done.output
         manifest = read_manifest(out)
         assert manifest is not None
         assert sum(each.columns != "" for each in manifest.tensors) >= 10
