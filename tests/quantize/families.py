@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cohete.quantize.gguf import Pair, header_bytes, read_model, scalar_pair, text_pair
+from cohete.quantize.gguf import Pair, read_model, scalar_pair, text_pair
 from cohete.quantize.types import TensorType
-from tests.quantize.models import Floats, stored
+from tests.quantize.models import Floats, write_tensors
 
 EMBEDDING, FEED_FORWARD, LAYERS, HEADS, KV_HEADS = 128, 192, 7, 4, 2
 Listed = dict[str, tuple[tuple[int, ...], Floats]]
@@ -115,13 +115,5 @@ def write(arch: str, path: Path, tokenizer: Path, *, is_parallel: bool = True) -
     other = read_model(tokenizer).pairs
     pairs = {key: pair for key, pair in other.items() if key.startswith("tokenizer.")}
     vocabulary = pairs["tokenizer.ggml.tokens"].count
-    listed, data, at = [], b"", 0
-    for name, (shape, numbers) in tensors_of(arch, vocabulary).items():
-        kind = TensorType.F16 if len(shape) > 1 else TensorType.F32
-        part = stored(numbers, kind)
-        part = part.ljust(-(-len(part) // 32) * 32, b"\0")
-        listed.append((name, shape, kind, at))
-        data += part
-        at += len(part)
-    path.write_bytes(header_bytes(pairs_of(arch, is_parallel=is_parallel) | pairs, listed) + data)
-    return path
+    own = pairs_of(arch, is_parallel=is_parallel)
+    return write_tensors(path, own | pairs, tensors_of(arch, vocabulary), TensorType.F16)

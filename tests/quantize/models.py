@@ -117,13 +117,21 @@ def tensors_of(small: Small) -> dict[str, tuple[tuple[int, ...], Floats]]:
 
 def write(small: Small, path: Path, pairs: dict[str, Pair] | None = None) -> Path:
     """The model as a GGUF file."""
+    return write_tensors(path, pairs or pairs_of(small), tensors_of(small), small.type)
+
+
+def write_tensors(
+    path: Path, pairs: dict[str, Pair], tensors: dict[str, tuple[tuple[int, ...], Floats]],
+    matrices: TensorType,
+) -> Path:  # fmt: skip
+    """A GGUF file with its matrices in a type, and all else as F32."""
     listed, data, at = [], b"", 0
-    for name, (shape, numbers) in tensors_of(small).items():
-        kind = small.type if len(shape) > 1 else TensorType.F32
+    for name, (shape, numbers) in tensors.items():
+        kind = matrices if len(shape) > 1 else TensorType.F32
         part = stored(numbers, kind)
         part = part.ljust(-(-len(part) // 32) * 32, b"\0")
         listed.append((name, shape, kind, at))
         data += part
         at += len(part)
-    path.write_bytes(header_bytes(pairs or pairs_of(small), listed) + data)
+    path.write_bytes(header_bytes(pairs, listed) + data)
     return path
