@@ -4,6 +4,9 @@ What a tensor gives out is its numbers times what goes into it. In a trained mod
 carry a hundred times what others do, and an error there is felt as much more. A handful of random
 tokens shows which: they are sent through the layers once. The matrices are read piece by piece, so
 that it takes little memory.
+
+That the mean square of what goes in is what an error counts is how llama.cpp's importance matrices
+have it, which need a text.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class Streamed(Layers):
     Raises GgufError as `shape_known` does, and where it cannot be read.
     """
 
-    def __init__(self, model: Model, each: Each, tell: Tell) -> None:
+    def __init__(self, model: Model, calls: Each, tell: Tell) -> None:
         self._tensors = {tensor.name: tensor for tensor in model.tensors}
         shape = shape_known(model)
         vectors = [each for each in model.tensors if len(each.shape) == 1]
@@ -58,7 +61,7 @@ class Streamed(Layers):
                     "attention")  # fmt: skip
         weights = {each.name: _read(each, 0, each.numbers) for each in vectors}
         super().__init__(model, shape, weights)
-        self._each = each
+        self._calls = calls
         self._tell = tell
         self._total = sum(each.numbers for each in model.tensors if each.name.startswith("blk."))
         self._done = 0
@@ -109,7 +112,7 @@ class Streamed(Layers):
             with np.errstate(all="ignore"):
                 np.matmul(rows, numbers.reshape(-1, width).T, out=found[:, begin:end])
 
-        for _ in self._each(piece, range(0, count, step)):
+        for _ in self._calls(piece, range(0, count, step)):
             pass
         self._done += tensor.numbers
         self._tell(min(1.0, self._done / self._total))
@@ -159,8 +162,8 @@ def columns_of(model: Model, threads: int = 1, tell: Tell = lambda share: None) 
 
     Raises GgufError, ValueError, LookupError where the model cannot be worked out.
     """
-    with np.errstate(all="ignore"), _each(threads) as each:
-        source = Streamed(model, each, tell)
+    with np.errstate(all="ignore"), _each(threads) as calls:
+        source = Streamed(model, calls, tell)
         try:
             x = source.through(source.enter(source.tokens()))
         except RuntimeError as error:
