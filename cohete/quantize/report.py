@@ -63,6 +63,8 @@ class Report:
     warnings: tuple[str, ...]
     choice: str = ""
     """How encoders were chosen, or why they were not."""
+    choosing_s: float = 0.0
+    """What that took, before the `seconds`."""
 
 
 def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None = None) -> Report:
@@ -96,6 +98,7 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
         perplexity=change,
         warnings=_warnings(level, change),
         choice=manifest.choice,
+        choosing_s=outcome.choosing_s,
     )
 
 
@@ -132,6 +135,10 @@ def read_report(document: Mapping[str, object]) -> Report:
     return TypeAdapter(Report).validate_python(document)
 
 
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+
+
 def as_text(report: Report) -> str:
     """For a person."""
     lines = [
@@ -139,12 +146,14 @@ def as_text(report: Report) -> str:
         f"{report.bits_per_weight:.2f} bits per weight",
         f"{report.seconds:.1f} s, {report.mb_s:.0f} MB/s of {report.source}",
     ]
+    if report.choosing_s >= 0.05:
+        lines.append(f"{report.choosing_s:.1f} s before it, to find out how tensors are made best")
     if report.reused_bytes:
         share = 100 * report.reused_bytes / report.bytes
-        lines.append(f"{report.reused_bytes / 1e6:.1f} MB ({share:.0f} %) had not changed and were "
+        lines.append(f"{_size(report.reused_bytes)} ({share:.0f} %) had not changed and were "
                      "not quantized again")  # fmt: skip
     if report.resumed_bytes:
-        lines.append(f"{report.resumed_bytes / 1e6:.1f} MB were there from a run that was killed")
+        lines.append(f"{_size(report.resumed_bytes)} were there from a run that was killed")
     perplexity = report.perplexity
     if perplexity.percent is None:
         lines.append(f"perplexity: not measured ({perplexity.source})")

@@ -81,6 +81,8 @@ class Outcome:
     """Of the result: not quantized again, because nothing of it had changed."""
     resumed_bytes: int
     """Of the result: already made by a run that was killed."""
+    choosing_s: float = 0.0
+    """What it took before to find out how each tensor is made best."""
 
 
 class Quantizer:
@@ -107,7 +109,7 @@ class Quantizer:
         self._tensors = [TensorMade(output) for output in plan.outputs]
         self._io_s = self._all_s = 0.0
         self._told_s = 0.0
-        self._begun_s = 0.0
+        self._begun_s = self._choosing_s = 0.0
         self._done = 0
 
     def cancel(self) -> None:
@@ -134,9 +136,11 @@ class Quantizer:
         try:
             if self._refine is not None:
                 check_folder(self._path, self._plan.file_bytes)
+                begun_s = time.perf_counter()
                 self._plan = self._refine(self._plan)
                 self._tensors = [TensorMade(output) for output in self._plan.outputs]
                 self._begun_s = time.perf_counter()
+                self._choosing_s = self._begun_s - begun_s
             # Workers take their time to start: the file is prepared meanwhile.
             resumed = self._prepare()
             self._make(pool)
@@ -160,7 +164,7 @@ class Quantizer:
         reused = sum(each.output.bytes for each in self._tensors if each.reused)
         return Outcome(
             manifest, seconds, self._plan.input_bytes / 1e6 / seconds, max(0, reused - resumed),
-            resumed,
+            resumed, self._choosing_s,
         )  # fmt: skip
 
     def _prepare(self) -> int:

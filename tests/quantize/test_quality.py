@@ -18,7 +18,7 @@ from cohete.quantize.mixture import EMBEDDING, Recipe
 from cohete.quantize.perplexity import CONTEXT, Measured, measure
 from cohete.quantize.plan import plan_model
 from cohete.quantize.quality import published
-from cohete.quantize.report import as_json, read_report, report_of
+from cohete.quantize.report import as_json, as_text, read_report, report_of
 from cohete.quantize.run import Quantizer
 from cohete.quantize.sizing import header_bytes_of, sized_for
 from cohete.quantize.tokens import tokenizer_of
@@ -214,6 +214,22 @@ def test_a_divergence_that_is_no_number_is_not_known(
     report = report_of(outcome, tmp_path / "o.gguf", change)
     assert json.loads(as_json(report))["perplexity"]["divergence"] is None
     assert read_report(json.loads(as_json(report))) == report
+
+
+def test_what_was_looked_at_first_is_told_beside_the_speed(tmp_path: Path) -> None:
+    plan = plan_model(read_model(MODEL), Recipe(Level.Q8_0))
+    outcome = Quantizer(plan, tmp_path / "o.gguf", refine=lambda plan: plan).run()
+    assert outcome.choosing_s > 0
+    found = report_of(
+        replace(outcome, choosing_s=12.34, reused_bytes=2_000_000, resumed_bytes=1_234),
+        tmp_path / "o.gguf",
+    )
+    text = as_text(found)
+    assert "12.3 s before it" in text
+    assert "2.0 MB (" in text
+    assert "1.2 kB were there from a run that was killed" in text
+    assert read_report(json.loads(as_json(found))) == found
+    assert "before it" not in as_text(replace(found, choosing_s=0.0))
 
 
 def test_a_header_that_lies_about_heads_is_not_worked_out() -> None:
