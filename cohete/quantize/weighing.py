@@ -29,10 +29,8 @@ from cohete.quantize.plan import Plan, about
 from cohete.quantize.slabs import read_into
 from cohete.quantize.types import PLAIN, Encoder, TensorType
 
-TEXTS, PLACES = 4, 32
-"""Tokens that are sent through: so many texts of so many. Half of them tell nearly as much."""
-WIDE = 8192
-"""Rows of a matrix from which half as many are sent through, which takes half the memory."""
+TEXTS, PLACES = 2, 32
+"""Tokens that are sent through: so many texts of so many. Twice as many tell no more."""
 SEED = 1
 PIECE = 1 << 17
 """Numbers of a matrix that are read at once."""
@@ -70,11 +68,8 @@ class Streamed(Layers):
 
     def tokens(self) -> Tokens:
         """Any: shape (texts, places)."""
-        widest = max(each.shape[-1] for name, each in self._tensors.items()
-                     if name.startswith("blk.") and each.shape)  # fmt: skip
-        count = TEXTS if widest <= WIDE else TEXTS // 2
         random = np.random.default_rng(SEED)
-        return random.integers(0, self._tensors[EMBEDDING].shape[-1], (count, PLACES), np.int64)
+        return random.integers(0, self._tensors[EMBEDDING].shape[-1], (TEXTS, PLACES), np.int64)
 
     def looked_up(self, tokens: Tokens) -> Floats:
         embedding = self._tensors[EMBEDDING]

@@ -272,20 +272,10 @@ def test_it_takes_little_memory_whatever_the_file_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     model = read(write(SMALL, tmp_path / "small.gguf"))
-    for bytes_ in (100, 4 * 64 * 11, 4 * 128 * 150, 4 * 128 * 4 * (3 * 16 + 96) - 1):
+    for bytes_ in (100, 4 * 64 * 11, 4 * 64 * 150, 4 * 64 * 4 * (3 * 16 + 96) - 1):
         monkeypatch.setattr(weighing, "MOST_BYTES", bytes_)
         with pytest.raises(ValueError, match="would take too much memory"):
             weighing.columns_of(model)
-
-
-def test_a_wide_model_is_sent_half_as_much(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    source = weighing.Streamed(read(write(SMALL, tmp_path / "m.gguf")), map, lambda share: None)
-    assert source.tokens().shape == (4, 32)
-    monkeypatch.setattr(weighing, "WIDE", SMALL.feed_forward)
-    assert source.tokens().shape == (4, 32)
-    monkeypatch.setattr(weighing, "WIDE", SMALL.feed_forward - 1)
-    assert source.tokens().shape == (2, 32)
-    assert source.tokens().max() < SMALL.vocabulary
 
 
 def test_a_file_that_ends_too_early_is_told(tmp_path: Path) -> None:
