@@ -65,6 +65,10 @@ class ModelShape:
     window_layers: int = 0
     is_gated: bool = True
     """Whether the feed-forward part has a gate: nearly all have."""
+    experts: int = 0
+    """That are used for one token; `feed_forward` is then of all these together."""
+    uneven_kv_heads: tuple[int, ...] = ()
+    """Of each layer, where layers differ; `kv_heads` is the most."""
 
     @property
     def width(self) -> int:
@@ -73,7 +77,8 @@ class ModelShape:
 
     def kv_bytes_per_token(self, kind: KvType = KvType.F16) -> float:
         """Of one token in the cache, where every layer keeps it."""
-        return self.layers * self.kv_heads * (self.key + self.value) * kind.bytes
+        heads = sum(self.uneven_kv_heads) or self.layers * self.kv_heads
+        return heads * (self.key + self.value) * kind.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Serving:
     flash_attention: bool = True
     kv_type: KvType = KvType.F16
     gpu: bool = True
-    """Offloaded: a tied embedding is then there twice."""
+    """Offloaded: a tied embedding is then there twice, and there are buffers on both sides."""
 
     @property
     def cache(self) -> tuple[int, int]:
@@ -138,7 +143,7 @@ def footprint(
     return Footprint(
         weights_bytes / MIB,
         _kv_bytes(shape, serving) / MIB,
-        _compute_bytes(shape, serving) / MIB,
+        (_compute_bytes(shape, serving) + _host_bytes(shape, serving)) / MIB,
         4 * shape.vocabulary * serving.slots / MIB,
         tied / MIB,
         overhead_mib,
@@ -171,10 +176,23 @@ def _window_tokens(shape: ModelShape, serving: Serving) -> int:
 
 def _kv_bytes(shape: ModelShape, serving: Serving) -> float:
     streams, tokens = serving.cache
+    if not shape.window_layers:
+        return streams * tokens * shape.kv_bytes_per_token(serving.kv_type)
     row = shape.kv_heads * (shape.key + shape.value) * serving.kv_type.bytes
     full = shape.layers - shape.window_layers
     kept = full * tokens + shape.window_layers * _window_tokens(shape, serving)
     return streams * row * kept
+
+
+def _host_bytes(shape: ModelShape, serving: Serving) -> int:
+    """What stays with the processor where the GPU computes: masks, and what goes in.
+
+    On a Jetson both are the same memory.
+    """
+    if not serving.gpu:
+        return 0
+    masks = (6 if serving.flash_attention else 4) * _padded(serving.context)
+    return serving.ubatch * (masks + 4 * shape.embedding)
 
 
 def _compute_bytes(shape: ModelShape, serving: Serving) -> float:
@@ -183,6 +201,8 @@ def _compute_bytes(shape: ModelShape, serving: Serving) -> float:
     masks = tokens + (_window_tokens(shape, serving) if shape.window else 0)
     logits = 4 * serving.slots * (shape.vocabulary + embedding) + 4 * batch * embedding
     wide = (3 if shape.is_gated else 2) * shape.feed_forward
+    # What each expert gives out is there until it is added up.
+    wide = max(wide, shape.experts * embedding)
     forward = 4 * batch * (wide + 3 * embedding + shape.width)
     if serving.flash_attention:
         needed = max(forward, logits) + 2 * batch * masks

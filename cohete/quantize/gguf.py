@@ -20,7 +20,7 @@ from cohete.text import sanitise
 
 MAGIC = b"GGUF"
 DEFAULT_ALIGNMENT = 32
-MAX_NAME, MAX_DIMS, MAX_COUNT = 256, 4, 1 << 20
+MAX_NAME, MAX_DIMS, MAX_COUNT, MAX_LAYERS = 256, 4, 1 << 20, 1 << 12
 MAX_TEXT, MAX_VALUE = 1 << 24, 1 << 28
 """Bytes of a string, and of any value: vocabularies have some ten million."""
 _SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
@@ -30,6 +30,7 @@ _SCALARS: Mapping[int, tuple[str, int]] = {
     0: ("<B", 1), 1: ("<b", 1), 2: ("<H", 2), 3: ("<h", 2), 4: ("<I", 4), 5: ("<i", 4),
     6: ("<f", 4), 7: ("<?", 1), 10: ("<Q", 8), 11: ("<q", 8), 12: ("<d", 8),
 }  # fmt: skip
+_FRACTIONS = frozenset({"<f", "<d"})
 _STRING, _ARRAY, _U32 = 8, 9, 4
 
 
@@ -107,6 +108,18 @@ class Model:
         found = pair.value if pair is not None else None
         return found if isinstance(found, int) and not isinstance(found, bool) else None
 
+    def listed(self, key: str) -> tuple[int, ...]:
+        """Whole numbers of an array, at most one a layer; nothing where it is none such."""
+        pair = self.pairs.get(key)
+        if pair is None or not 0 < pair.count <= MAX_LAYERS:
+            return ()
+        (item,) = struct.unpack_from("<I", pair.raw, 4)
+        if item not in _SCALARS or _SCALARS[item][0] in _FRACTIONS:
+            return ()
+        form, size = _SCALARS[item]
+        data = pair.raw[16 : 16 + size * pair.count]
+        return tuple(int(value) for (value,) in struct.iter_unpack(form, data))
+
 
 def read_model(path: Path) -> Model:
     """The header of a model; of a split one, given any of its files, all of them. Blocking.
@@ -115,7 +128,16 @@ def read_model(path: Path) -> Model:
     """
     match = _SPLIT.fullmatch(path.name)
     if match is None:
-        return _read_file(path)
+        model = _read_file(path)
+        count = model.number("split.count") or 1
+        if count > 1:
+            raise GgufError(
+                f"it is one of the {count} files of a model that was split, and its name does not "
+                "tell which",
+                where=str(path),
+                hint="Give them their names back, as in model-00001-of-00003.gguf.",
+            )
+        return _whole(model, path)
     count = int(match[3])
     paths = [
         path.with_name(f"{match[1]}-{nth:05}-of-{match[3]}.gguf") for nth in range(1, count + 1)
@@ -134,7 +156,14 @@ def read_model(path: Path) -> Model:
     wanted = parts[0].number("split.tensors.count")
     if wanted is not None and wanted != len(tensors):
         raise GgufError(f"{wanted} tensors were split, {len(tensors)} are there", where=str(path))
-    return Model(tuple(paths), parts[0].version, parts[0].pairs, tensors)
+    return _whole(Model(tuple(paths), parts[0].version, parts[0].pairs, tensors), path)
+
+
+def _whole(model: Model, path: Path) -> Model:
+    if not model.tensors:
+        raise GgufError("it has no tensors", where=str(path),
+                        hint="Name the file with the model's weights.")  # fmt: skip
+    return model
 
 
 def _read_file(path: Path) -> Model:
@@ -178,6 +207,7 @@ class _Reader:
             raise self._error(f"an alignment of {alignment!r} cannot be")
         begin = aligned(self._at, alignment)
         tensors: dict[str, Tensor] = {}
+        expected = 0
         for name, shape, kind, offset in infos:
             tensor = Tensor(name, shape, kind, self._path, begin + offset)
             if tensor.numbers % kind.block or shape[0] % kind.block:
@@ -186,6 +216,11 @@ class _Reader:
                 raise self._error(f"it ends before the data of {name}", "Copy it again.")
             if name in tensors:
                 raise self._error(f"it names {name} twice")
+            # llama.cpp loads no other order, and what overlaps is damaged.
+            if offset != expected:
+                raise self._error(f"the data of {name} is said to begin at {offset}, and what is "
+                                  f"before it ends at {expected}", "Copy it again.")  # fmt: skip
+            expected = aligned(offset + tensor.bytes, alignment)
             tensors[name] = tensor
         return Model((self._path,), version, pairs, tuple(tensors.values()))
 

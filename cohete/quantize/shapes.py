@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cohete.memory.footprint import ModelShape
 from cohete.quantize.gguf import GgufError, Model
@@ -32,7 +32,8 @@ def shape_of(model: Model) -> ModelShape:
     def number(key: str, otherwise: int | None = None) -> int:
         found = model.number(f"{arch}.{key}")
         if found is None:
-            found = otherwise
+            # Layers that differ have one each: the most of them bounds what is needed.
+            found = max(model.listed(f"{arch}.{key}"), default=otherwise)
         if found is None or not 0 < found < 1 << 31:
             raise GgufError(f"its header does not tell {arch or 'its architecture'}.{key}",
                             where=str(model.paths[0]))  # fmt: skip
@@ -45,6 +46,11 @@ def shape_of(model: Model) -> ModelShape:
     window = model.number(f"{arch}.attention.sliding_window") or 0
     every = FULL_EVERY.get(arch, 0)
     windowed = layers - layers // every if window and every else 0
+    uneven = model.listed(f"{arch}.attention.head_count_kv")
+    if uneven and (len(uneven) != layers or min(uneven) < 0):
+        raise GgufError(f"its header has {arch}.attention.head_count_kv of {len(uneven)} layers, "
+                        f"and {layers} layers", where=str(model.paths[0]))  # fmt: skip
+    experts, feed_forward = _forward_of(model, number)
     listed = model.pairs.get("tokenizer.ggml.tokens")
     rows = tensors[EMBEDDING].rows if EMBEDDING in tensors else 0
     return ModelShape(
@@ -53,13 +59,28 @@ def shape_of(model: Model) -> ModelShape:
         number("attention.head_count_kv", heads),
         number("attention.key_length", head),
         number("attention.value_length", head),
-        number("feed_forward_length", 4 * embedding),
+        feed_forward,
         rows or (listed.count if listed is not None else 0),
         is_tied="output.weight" not in tensors,
         window=window if windowed else 0,
         window_layers=windowed,
         is_gated=arch not in NOT_GATED,
+        experts=experts,
+        uneven_kv_heads=uneven,
     )  # fmt: skip
+
+
+def _forward_of(model: Model, number: Callable[[str, int | None], int]) -> tuple[int, int]:
+    """Experts that are used for a token, and the width of all that is worked out for it."""
+    plain = number("feed_forward_length", 4 * number("embedding_length", None))
+    if not model.number(f"{model.architecture}.expert_count"):
+        return 0, plain
+    used = number("expert_used_count", None)
+    each = number("expert_feed_forward_length", plain)
+    shared = model.number(f"{model.architecture}.expert_shared_feed_forward_length")
+    if shared is None:
+        shared = each * (model.number(f"{model.architecture}.expert_shared_count") or 0)
+    return used, max(plain, used * each + shared)
 
 
 def tensors_of(shape: ModelShape) -> list[Listed]:

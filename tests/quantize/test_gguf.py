@@ -116,3 +116,31 @@ def test_arrays_are_kept_as_they_are(tmp_path: Path) -> None:
     assert model.pairs["words"].raw == ARRAY
     assert model.pairs["words"].count == 2
     assert model.tensors[0].offset == len(header)
+
+
+@pytest.mark.parametrize("offset", [0, 64, 33])
+def test_data_that_overlaps_or_leaves_a_gap_is_refused(tmp_path: Path, offset: int) -> None:
+    f32 = TensorType.F32
+    path = tmp_path / "m.gguf"
+    path.write_bytes(
+        header_bytes({}, [("a", (8,), f32, 0), ("b", (8,), f32, offset)]) + b"\0" * 200
+    )
+    with pytest.raises(
+        GgufError, match=f"the data of b is said to begin at {offset}, .* ends at 32"
+    ):
+        read_model(path)
+
+
+def test_a_part_of_a_split_model_under_another_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "blob"
+    pairs = {"split.count": scalar_pair(3)}
+    path.write_bytes(header_bytes(pairs, [("a", (8,), TensorType.F32, 0)]) + b"\0" * 64)
+    with pytest.raises(GgufError, match="one of the 3 files of a model that was split"):
+        read_model(path)
+
+
+def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vocabulary.gguf"
+    path.write_bytes(header_bytes({"general.name": text_pair("a vocabulary")}, []) + b"\0" * 64)
+    with pytest.raises(GgufError, match="it has no tensors"):
+        read_model(path)
