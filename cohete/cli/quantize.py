@@ -168,7 +168,7 @@ def command(
         # Before hours of work, not after them, and once: it may be a pipe.
         words = text_of(text)
     if model.is_dir():
-        model = converted(model, tool, dry_run=dry_run)
+        model = converted(model, tool, dry_run=dry_run, quiet=as_json)
     found = read_model(model)
     if level is not None and (imatrix is not None or level in _TOOL_LEVELS):
         if rules or pure or leave_output or quality or allow_requantize:

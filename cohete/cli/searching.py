@@ -57,7 +57,6 @@ def fitted(
                 hint="Shorten the --context, or free memory.",
             )
         budget = left * MIB
-    room = int(budget) - header_bytes_of(model)
     columns: dict[str, bytes] = {}
     failed: BaseException | None = None
     try:
@@ -69,8 +68,9 @@ def fitted(
     if columns and not as_json and sys.stderr.isatty():
         click.echo("", err=True)
     sized = sized_for(
-        model, room, by_search=True, doubles_embedding=device is not None, columns=columns
-    )
+        model, int(budget), by_search=True, doubles_embedding=device is not None, columns=columns,
+        besides_bytes=header_bytes_of(model),
+    )  # fmt: skip
     plan = plan_model(model, Recipe(sized.level), by_search=True, chosen=sized.types)
     return not_weighed(plan, failed) if failed is not None else with_columns(plan, columns)
 

@@ -38,7 +38,7 @@ def json_progress(progress: Progress) -> None:
 def refuse_foreign(path: Path, *, replace: bool) -> None:
     """Raises CoheteError for a file that somebody else made."""
     from cohete.errors import CoheteError
-    from cohete.quantize.manifest import read_manifest
+    from cohete.quantize.manifest import manifest_path, read_manifest
 
     try:
         is_there = path.exists()
@@ -47,20 +47,30 @@ def refuse_foreign(path: Path, *, replace: bool) -> None:
                           where=str(path)[:200]) from None  # fmt: skip
     if is_there and not replace and read_manifest(path) is None:
         words = "it exists, and was not made by `cohete quantize`"
+        if manifest_path(path).exists():
+            words = "it exists, and its manifest is damaged or cannot be read"
         raise CoheteError(words, where=str(path), hint="--replace makes it anew.")
 
 
-def converted(folder: Path, tool: Path | None, *, dry_run: bool) -> Path:
+def converted(folder: Path, tool: Path | None, *, dry_run: bool, quiet: bool) -> Path:
     """A folder of safetensors as GGUF, by the converter a person has."""
     from cohete.errors import CoheteError
-    from cohete.quantize.tools import CONVERT, convert, find_tool
+    from cohete.quantize.tools import CONVERT, convert, find_tool, is_converted, was_converted
 
     if not any(folder.glob("*.safetensors")):
         raise CoheteError("there are no safetensors in it, and it is no GGUF file",
                           where=str(folder))  # fmt: skip
     path = folder / f"{folder.resolve().name}-f16.gguf"
     if path.exists():
-        return path
+        if is_converted(folder, path):
+            if not quiet:
+                click.echo(f"{path.name} was converted from these files before", err=True)
+            return path
+        if not was_converted(path):
+            raise CoheteError(
+                "it is in the way: it is not known to be of these safetensors", where=str(path),
+                hint="Quantize it by its own name, or move it away to convert them.",
+            )  # fmt: skip
     try:
         found = find_tool(CONVERT, tool)
     except CoheteError as error:

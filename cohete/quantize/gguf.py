@@ -162,7 +162,7 @@ def read_model(path: Path) -> Model:
 def _whole(model: Model, path: Path) -> Model:
     if not model.tensors:
         raise GgufError("it has no tensors", where=str(path),
-                        hint="Name the file with the model's weights.")  # fmt: skip
+                        hint="It may be a vocabulary only.")  # fmt: skip
     return model
 
 

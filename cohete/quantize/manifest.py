@@ -82,6 +82,8 @@ class Manifest:
     """How encoders were chosen, or why they were not."""
     choice_of: str = ""
     """Digest of all that decided it."""
+    is_ordinary: bool = False
+    """Whether what is published of its level holds for it."""
     tensors: tuple[TensorNote, ...]
 
     def __post_init__(self) -> None:
@@ -158,7 +160,14 @@ def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> Ma
     where = str(path)
     manifest = read_manifest(path)
     if manifest is None:
-        hint = f"{manifest_path(path).name} is written when a model is quantized."
+        beside = manifest_path(path).name
+        if manifest_path(path).exists():
+            raise CoheteError(
+                f"its manifest {beside} is damaged or cannot be read: it cannot be checked",
+                where=where,
+                hint="Copy both again, or make it anew with --replace.",
+            )
+        hint = f"{beside} is written when a model is quantized."
         raise CoheteError("it has no manifest to be checked against", where=where, hint=hint)
     try:
         size = path.stat().st_size

@@ -91,6 +91,18 @@ class Plan:
         return sum(output.source.bytes for output in self.outputs)
 
     @property
+    def is_ordinary(self) -> bool:
+        """Whether it is what is published of its level: the mixture that llama.cpp has for it, by
+        the reference encoder, of a model that was not quantized."""
+        known, recipe = about(self.model), Recipe(self.recipe.level)
+        return all(
+            each.encoder is Encoder.REFERENCE
+            and each.source.type in PLAIN
+            and each.type is type_of(each.name, each.source.shape, each.source.type, recipe, known)
+            for each in self.outputs
+        )
+
+    @property
     def bits_per_weight(self) -> float:
         """Over all tensors."""
         numbers = sum(output.source.numbers for output in self.outputs)
@@ -114,8 +126,6 @@ def plan_model(
     Raises GgufError where the model cannot be quantized, CoheteError for rules that mean nothing.
     """
     where = str(model.paths[0])
-    if not model.tensors:
-        raise GgufError("it has no tensors", where=where, hint="It may be a vocabulary only.")
     names = [tensor.name for tensor in model.tensors if may_change(tensor.name, tensor.shape)]
     idle = unused(recipe.rules, names)
     if idle:

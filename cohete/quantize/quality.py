@@ -43,6 +43,8 @@ _PUBLISHED: dict[str, tuple[str, dict[Level, float]]] = {
 _OF = {"llama-3.1-8b": "Llama-3 8B", "llama-3-8b": "Llama-3 8B", "llama-2-7b": "LLaMA-1 7B",
        "llama-2-13b": "LLaMA-1 13B"}  # fmt: skip
 """Models by the name of the one whose figures hold for them, or nearly."""
+_AROUND = re.compile(r"^(meta-)+|(-(hf|base|f16|bf16|f32|fp16|gguf))+$")
+"""What people write around a name and does not change the model; a chat model is another one."""
 NEWEST = "Llama-3 8B"
 
 
@@ -52,7 +54,7 @@ def published(model: str, level: Level, *, guess: bool = False) -> Quality | Non
     `guess`: for any other model the figures of the newest of the table, which are its worst; whose
     they are stands beside them.
     """
-    like = _OF.get(re.sub(r"[^a-z0-9.]+", "-", model.casefold()))
+    like = _OF.get(_AROUND.sub("", re.sub(r"[^a-z0-9.]+", "-", model.casefold())))
     if like is None and guess:
         like = NEWEST
     if like is None:

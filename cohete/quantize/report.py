@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cohete.quantize.manifest import Manifest
 from cohete.quantize.quality import WARN_PERCENT, published
 from cohete.quantize.run import Outcome
-from cohete.quantize.types import Level
+from cohete.quantize.types import PLAIN, Level
 
 WORST = 10
 
@@ -78,7 +79,9 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
     ]  # fmt: skip
     errors.sort(key=lambda each: -each.relative_error)
     level = Level(manifest.level) if manifest.level in Level.__members__.values() else None
-    change = perplexity or published_change(manifest.model or manifest.source, level)
+    change = perplexity or published_change(
+        manifest.model or manifest.source, level, is_ordinary=manifest.is_ordinary
+    )
     return Report(
         file=str(path),
         source=manifest.source,
@@ -96,20 +99,36 @@ def report_of(outcome: Outcome, path: Path, perplexity: PerplexityChange | None 
         tensors=len(manifest.tensors),
         worst=tuple(errors[:WORST]),
         perplexity=change,
-        warnings=_warnings(level, change),
+        warnings=(*_unchanged(manifest, level), *_warnings(level, change)),
         choice=manifest.choice,
         choosing_s=outcome.choosing_s,
     )
 
 
-def published_change(model: str, level: Level | None) -> PerplexityChange:
-    """What was published of this very model, else that it is not known."""
+def published_change(
+    model: str, level: Level | None, *, is_ordinary: bool = True
+) -> PerplexityChange:
+    """What was published of this very model, else that it is not known.
+
+    `is_ordinary`: it is made as that was, not with other types or another encoder.
+    """
     found = published(model, level) if level is not None else None
+    if found is not None and not is_ordinary:
+        return PerplexityChange(how="not measured", source="no --text was given; what is published "
+                                "is of the level's own mixture")  # fmt: skip
     if found is None:
         return PerplexityChange(how="not measured", source="no --text was given")
     return PerplexityChange(
         how="published", percent=found.percent, source=f"{found.source}: {found.model}"
     )
+
+
+def _unchanged(manifest: Manifest, level: Level | None) -> tuple[str, ...]:
+    """Whether it was asked to be smaller and is not."""
+    plain = {kind.label for kind in PLAIN}
+    if level is Level.F16 or not all(each.type in plain for each in manifest.tensors):
+        return ()
+    return (f"nothing of it became {manifest.level}: rows that 32 does not divide stay F16",)
 
 
 def _warnings(level: Level | None, perplexity: PerplexityChange) -> tuple[str, ...]:

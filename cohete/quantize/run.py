@@ -369,6 +369,7 @@ class Quantizer:
             bits_per_weight=plan.bits_per_weight,
             choice=written(plan.choice),
             choice_of=plan.choice_of,
+            is_ordinary=plan.is_ordinary,
             tensors=tuple(note_of(tensor, self._noted(tensor.output)) for tensor in self._tensors),
         )
         if self._cancel.is_set():

@@ -57,16 +57,17 @@ class _Step:
 
 def sized_for(
     model: Model, budget_bytes: int, *, by_search: bool = False, doubles_embedding: bool = False,
-    columns: Mapping[str, bytes] | None = None,
+    columns: Mapping[str, bytes] | None = None, besides_bytes: int = 0,
 ) -> Sized:  # fmt: skip
-    """The types that lose least within so many bytes of tensors. Reads samples of the data.
+    """The types that lose least within so many bytes, less what is there `besides` tensors. Reads
+    samples of the data.
 
     `doubles_embedding`: a tied embedding counts twice, as it is on a GPU. `columns`: how much those
     of a tensor count (`weighing`). Raises CoheteError where not even the smallest types fit.
     """
     known = about(model)
     ladders: dict[str, list[_Step]] = {}
-    fixed = 0
+    fixed = besides_bytes
     for tensor in model.tensors:
         factor = 2 if doubles_embedding and known.is_tied and tensor.name == EMBEDDING else 1
         if tensor.type in PLAIN and may_change(tensor.name, tensor.shape):
@@ -89,7 +90,8 @@ def sized_for(
     if not candidates:
         least = fixed + sum(min(step.cost for step in steps) for steps in ladders.values())
         raise CoheteError(
-            f"it needs at least {least / 1e6:.3g} MB, {budget_bytes / 1e6:.3g} MB are given",
+            f"it needs at least {math.ceil(least / 1e4) / 100:.2f} MB, "
+            f"{math.floor(budget_bytes / 1e4) / 100:.2f} MB are given",
             where=str(model.paths[0]),
             hint="Give it more, or take a smaller model.",
         )

@@ -4,6 +4,8 @@ are no GGUF yet. They are run, watched, ended; what they made is checked and nam
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import re
 import shutil
 import subprocess
@@ -31,6 +33,10 @@ TOOL_LEVELS = (
 """Levels that are not encoded here."""
 _PART = re.compile(rb"\[\s*(\d{1,7})/\s*(\d{1,7})\]")
 _SAID = 4_000
+_CONVERTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json",
+              "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
+              "chat_template*")  # fmt: skip
+"""What the converter reads of a folder."""
 _PIECE = 1 << 22
 
 
@@ -93,6 +99,33 @@ def quantize_with(
     return Outcome(manifest, seconds, total / 1e6 / seconds, 0, 0)
 
 
+def source_files(folder: Path) -> dict[str, list[int]]:
+    """Size and time of each file that decides what a folder of safetensors is converted to."""
+    stats = {
+        each.name: each.stat()
+        for each in folder.iterdir()
+        if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in _CONVERTED) and each.is_file()
+    }
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
+
+
+def is_converted(folder: Path, path: Path) -> bool:
+    """Whether a file was converted from this very folder as it is. Blocking."""
+    try:
+        return bool(json.loads(_sources_path(path).read_bytes()) == source_files(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def was_converted(path: Path) -> bool:
+    """Whether a file was converted here, from whatever."""
+    return _sources_path(path).exists()
+
+
+def _sources_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sources.json")
+
+
 def convert(tool: str, folder: Path, path: Path, cancel: threading.Event | None = None) -> Path:
     """A folder of safetensors as an F16 GGUF file, by llama.cpp's converter. Blocking.
 
@@ -100,10 +133,13 @@ def convert(tool: str, folder: Path, path: Path, cancel: threading.Event | None 
     """
     part = path.with_name(f"{path.name}.part")
     argv = [sys.executable, tool, str(folder), "--outfile", str(part), "--outtype", "f16"]
+    before = source_files(folder)
     try:
         _run(argv, lambda _: None, cancel or threading.Event(), str(folder))
         read_model(part)
+        _sources_path(path).unlink(missing_ok=True)
         part.replace(path)
+        _sources_path(path).write_text(json.dumps(before), encoding="utf-8")
     finally:
         part.unlink(missing_ok=True)
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,17 @@ def test_what_was_looked_at_first_is_told_beside_the_speed(tmp_path: Path) -> No
     assert "1.2 kB were there from a run that was killed" in text
     assert read_report(json.loads(as_json(found))) == found
     assert "before it" not in as_text(replace(found, choosing_s=0.0))
+
+
+def test_what_fit_needs_is_what_it_takes(tmp_path: Path) -> None:
+    argv = ("quantize", str(MODEL), "-o", str(tmp_path / "o.gguf"), "--yes", "--fit")
+    code, _, err = run(*argv, "0.1")
+    assert code == 2
+    assert "0.10 MB are given" in err
+    match = re.search(r"needs at least ([0-9.]+) MB", err)
+    assert match is not None
+    assert run(*argv, match[1])[0] == 0
+    assert (tmp_path / "o.gguf").stat().st_size <= float(match[1]) * 1e6
 
 
 def test_a_header_that_lies_about_heads_is_not_worked_out() -> None:

@@ -454,6 +454,13 @@ def test_the_command_never_replaces_what_somebody_else_made(tmp_path: Path) -> N
     assert code == 2
     assert "was not made by" in err
     assert precious.read_bytes() == b"precious"
+    damaged = manifest_path(precious)
+    damaged.write_text("{")
+    code, _, err = run(*argv, "--yes")
+    assert (code, "its manifest is damaged" in err) == (2, True)
+    code, _, err = run("quantize", "--verify", str(precious))
+    assert (code, f"its manifest {damaged.name} is damaged" in err) == (2, True)
+    damaged.unlink()
     code, _, err = run(*argv)
     assert (code, "--replace" in err) == (2, True)
     assert run(*argv, "--yes", "--replace")[0] == 0

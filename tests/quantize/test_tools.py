@@ -113,6 +113,40 @@ def test_safetensors_go_through_the_converter_a_person_has(tmp_path: Path) -> No
     assert "hf-q4_0.gguf" in out
 
 
+def test_safetensors_are_converted_again_when_they_changed(tmp_path: Path) -> None:
+    whole = write(MODELS["tied-f16"], tmp_path / "whole.gguf")
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"x")
+    ran = tmp_path / "ran"
+    converter = tool(
+        tmp_path,
+        f"import shutil, sys\nopen({str(ran)!r}, 'a').write('x')\n"
+        f"shutil.copy({str(whole)!r}, sys.argv[3])\n",
+        "convert_hf_to_gguf.py",
+    )
+    argv = ("quantize", str(folder), "--level", "q4_0", "--yes", "--tool", str(converter))
+    assert run(*argv)[0] == 0
+    code, _, err = run(*argv)
+    assert (code, "converted from these files before" in err) == (0, True)
+    assert ran.read_text() == "x"
+    # Notes beside it are not what it was converted from.
+    (folder / "report.json").write_text("{}")
+    code, _, err = run(*argv, "--json")
+    assert (code, "converted from" in err) == (0, False)
+    assert ran.read_text() == "x"
+    (folder / "model.safetensors").write_bytes(b"yy")
+    write(MODELS["untied-f16"], whole)
+    assert run(*argv)[0] == 0
+    assert ran.read_text() == "xx"
+    assert len(read_model(folder / "hf-q4_0.gguf").tensors) == len(read_model(whole).tensors)
+    # One that somebody else put there is neither taken nor overwritten.
+    (folder / "hf-f16.gguf.sources.json").unlink()
+    code, _, err = run(*argv)
+    assert (code, "not known to be of these safetensors" in err) == (2, True)
+    assert (folder / "hf-f16.gguf").read_bytes() == whole.read_bytes()
+
+
 def test_a_tool_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(CoheteError, match="llama-quantize is not installed"):
