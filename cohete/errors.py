@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from cohete.text import sanitise
+
+_WHERE_LIMIT = 4096
+
 
 class CoheteError(Exception):
     """Base of every error a person may see.
 
     `what` is a sentence without a full stop, `where` names the device or file,
-    `hint` is the next step. All three are safe to print.
+    `hint` is the next step. All three are safe to print: `where` is made so, the name of a file may
+    hold anything.
     """
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.where = where
+        self.where = sanitise(where, _WHERE_LIMIT)
         self.hint = hint
 
     def __str__(self) -> str:

@@ -21,6 +21,7 @@ from textual.screen import Screen
 
 from cohete.errors import CoheteError
 from cohete.fleet.eventlog import EventLog
+from cohete.text import sanitise
 from cohete_tui import themes
 from cohete_tui.actions import (
     Action,
@@ -34,6 +35,7 @@ from cohete_tui.ascii import AsciiFilter
 from cohete_tui.commands import Choice, choices, find, one_of, typed_on
 from cohete_tui.launch import Launch
 from cohete_tui.opening_app import OpeningApp
+from cohete_tui.quantizing import JobState
 from cohete_tui.replay_app import Session
 from cohete_tui.screens.start import StartScreen
 from cohete_tui.sparing import FORGET_S, forget_cut_segments
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 _TO_ASCII = AsciiFilter()
 EXIT_S = 20.0
 """After a signal to end, how long leaving may take."""
+QUITS_WITHIN_S = 10.0
+"""How long a second `q` ends what is being made too."""
 
 THEMES_S = 1.0
 """How often a person's folder of themes is looked at."""
@@ -67,6 +71,7 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
     ) -> None:
         super().__init__(launch, session, timer=timer)
         self.event_log = EventLog()
+        self._quits_anyway = False
         self._typed = TypedLines(None if launch.served else user_state_path("cohete") / "typed")
         self.looks = launch.looks
         self.own_themes = themes.built_in()
@@ -290,7 +295,17 @@ class CoheteApp(OpeningApp, inherit_bindings=False):
         self.push_screen(HelpScreen(_scope_of(self.screen)))
 
     async def action_quit(self) -> None:
-        self.exit()
+        job = self.quantizing
+        if job is None or job.state is not JobState.RUNNING or self._quits_anyway:
+            self.exit()
+            return
+        self._quits_anyway = True
+        self.set_timer(QUITS_WITHIN_S, self._stay)
+        text = f"{sanitise(job.output.name)} is being made. q again ends it; nothing of it is kept."
+        self.notify(text, severity="warning", timeout=QUITS_WITHIN_S, markup=False)
+
+    def _stay(self) -> None:
+        self._quits_anyway = False
 
     def action_quit_now(self) -> None:
         self.exit()

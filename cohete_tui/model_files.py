@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cohete.text import sanitise
 from cohete_tui.draw import Line, fit
 
 MAX_FILES = 200
@@ -136,8 +137,8 @@ def model_rows(
         room = max(12, min(56, cells - 40))
         rows.append((
             str(each.path),
-            [(f" {fit(each.path.name, room)} ", ""), (f"{size}  ", "title"),
-             (str(each.path.parent), "dim")],
+            [(f" {fit(sanitise(each.path.name), room)} ", ""), (f"{size}  ", "title"),
+             (sanitise(str(each.path.parent)), "dim")],
         ))  # fmt: skip
     above = here.absolute().parent
     for folder in folders:

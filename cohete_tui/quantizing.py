@@ -67,6 +67,11 @@ class QuantizeJob:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def made_nothing(self) -> bool:
+        """Whether it has ended, and might be tried again."""
+        return self.state in (JobState.FAILED, JobState.CANCELLED)
+
+    @property
     def words(self) -> str:
         """In a few words, for a header."""
         if self.state is JobState.RUNNING:

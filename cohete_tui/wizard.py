@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cohete.fleet.words import UNKNOWN, gib, span
+from cohete.text import sanitise
 from cohete_tui.draw import Line, bar, fit, spread, width, wrap
 from cohete_tui.quantizing import JobState, QuantizeJob
 
@@ -26,6 +27,7 @@ BY_SEARCH = (
     "Scales: searched for, by what goes through each column, at a third of the speed. A small "
     "model (60 million numbers) is tried out tensor by tensor: seconds to minutes more."
 )
+AGAIN = "enter tries again, / names another file or folder for it, n begins anew."
 NO_SEARCH = "Scales: this level has none to search for."
 CONTEXTS = (512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
 SLOTS = (1, 2, 4, 8, 16)
@@ -133,7 +135,8 @@ def overhead_on(devices: Sequence[Device], folder: Path) -> float:
 
 def title(step: Step, choice: Choice, cells: int) -> Line:
     """Which step of how many, what it asks, and what was chosen before."""
-    done = [choice.path.name if choice.path else choice.text] if step > Step.MODEL else []
+    model = choice.path.name if choice.path else choice.text
+    done = [sanitise(model, 128)] if step > Step.MODEL else []
     if step > Step.BOARD:
         names = list(choice.boards)
         done.append(", ".join(names) if names else "no board")
@@ -174,7 +177,7 @@ def level_rows(
     """A level a row: size, need against what can be had, quality, how long it takes."""
     most = max([available_mib or 0.0, *(row.need.total_mib for row in found.rows)])
     wide = cells >= 100
-    room = max(6, min(30, cells - (66 if wide else 50)))
+    room = max(6, min(30, cells - (66 if wide else 57)))
     rows: list[tuple[str, Line]] = []
     for row in found.rows:
         over = available_mib is not None and not row.fits
@@ -191,7 +194,7 @@ def level_rows(
         ]
         if row.name in seconds:
             line.append((f"{span(seconds[row.name]):>6} ", "dim"))
-        if row.quality is not None and cells - width(line) > 12:
+        if row.quality is not None and cells - width(line) >= 9:
             line.append((f" {row.quality.percent:+.2g} %", "dim"))
             if wide:
                 line.append((f" {row.quality.model}", "dim"))
@@ -212,6 +215,9 @@ def need_lines(row: Row, serving: Serving, available_mib: float | None, cells: i
     is_known = available_mib is not None and row.longest is not None
     longest = f"; at most {row.longest} tokens would fit" if is_known else ""
     lines: list[Line] = [[(part, "")] for part in wrap(f"{how}{longest}", cells, 2)]
+    if row.quality is not None:
+        words = f"{row.quality.words} ({row.quality.source})"
+        lines += [[(part, "")] for part in wrap(words, cells, 2)]
     return lines + [[(part, "dim")] for part in wrap(f"{text} MiB", cells, 3)]
 
 
@@ -232,13 +238,15 @@ def make_lines(choice: Choice, cells: int, *, is_there: bool) -> list[Line]:
     if is_there:
         lines.append([("It exists: what has not changed is taken from it.", "dim")])
     lines += [[(part, "")] for part in wrap(choice.scales, cells, 3)]
-    return lines + [[(part, "")] for part in wrap(f"$ cohete {shlex.join(choice.argv)}", cells, 9)]
+    command = sanitise(f"$ cohete {shlex.join(choice.argv)}", 4096)
+    lines += [[(part, "")] for part in wrap(command, cells, 9)]
+    return [*lines, [("enter makes it; / names another file or folder for it.", "dim")]]
 
 
 def job_lines(job: QuantizeJob, cells: int) -> list[Line]:
     """A run: how far it is, what came of it, or why nothing did and what to do."""
     made = job.made
-    lines: list[Line] = [[(fit(str(job.output), cells).rstrip(), "title")]]
+    lines: list[Line] = [[(fit(sanitise(str(job.output), 4096), cells).rstrip(), "title")]]
     if job.state is JobState.RUNNING:
         share = made.share
         percent = UNKNOWN if share is None else f"{100 * share:.0f} %"
@@ -254,10 +262,11 @@ def job_lines(job: QuantizeJob, cells: int) -> list[Line]:
             [("You may leave: it goes on, and the fleet's header says how far.", "dim")],
         ]
     if job.state is JobState.CANCELLED:
-        return [*lines, [("Cancelled. Nothing of it was kept. n begins anew.", "warn")]]
+        lines.append([("Cancelled. Nothing of it was kept.", "warn")])
+        return [*lines, [(AGAIN, "dim")]]
     if job.state is JobState.FAILED:
         lines += [[(part, "danger")] for part in wrap(job.error, cells, 6)]
-        return [*lines, [("n begins anew.", "dim")]]
+        return [*lines, [(AGAIN, "dim")]]
     foot: Line = [("d copies it to its boards, y copies YAML, n makes another, esc leaves.", "dim")]
     return [*lines, *report_lines(job.report, cells), foot]
 

@@ -108,6 +108,9 @@ def _deploy_configured(options: Options, folder: str, context: int) -> bool:
         )
     plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
     well = True
+    # Before hours of work on others.
+    for model in config.models:
+        _source_of(model, path.parent)
     for model in config.models:
         wanted = set(_boards(config, model))
         theirs = replace(plan, specs=[spec for spec in plan.specs if spec.id in wanted])
@@ -135,6 +138,18 @@ def _boards(config: Config, model: Model) -> list[str]:
     return found
 
 
+def _source_of(model: Model, folder: Path) -> Path:
+    from cohete.errors import ConfigError
+
+    source = (folder / Path(model.source).expanduser()).resolve()
+    if "://" in model.source or not source.exists():
+        raise ConfigError(
+            f"the source of {model.name} is no file here: {model.source}",
+            hint="References are not fetched yet: name a GGUF file.",
+        )
+    return source
+
+
 def _made(
     model: Model, folder: Path, plan: FleetPlan, options: Options, context: int
 ) -> Path | None:
@@ -150,12 +165,7 @@ def _made(
     from cohete.quantize.types import SEARCHED, Level
 
     one_thread_each()
-    source = (folder / Path(model.source).expanduser()).resolve()
-    if "://" in model.source or not source.exists():
-        raise ConfigError(
-            f"the source of {model.name} is no file here: {model.source}",
-            hint="References are not fetched yet: name a GGUF file.",
-        )
+    source = _source_of(model, folder)
     found = read_model(source)
     candidate = candidate_of_model(found)
     if not candidate.is_plain:

@@ -19,6 +19,7 @@ from cohete.cli.tooling import (
     json_progress,
     refuse_foreign,
     run_tool,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def command(
             raise click.UsageError("llama-quantize is given a level and an imatrix only")
         path = output or _beside(model, level)
         if dry_run:
-            click.echo(f"{path}: llama-quantize would make it as {level}")
+            click.echo(f"{shown(path)}: llama-quantize would make it as {level}")
             return
         ask_by_tool(path, level, replace=replace, yes=yes)
         outcome = run_tool(found, level, path, tool, imatrix, as_json=as_json)
@@ -243,7 +244,7 @@ def _say_plan(plan: Plan, path: Path, *, as_json: bool) -> None:
         return
     words = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     click.echo(
-        f"{path}: {plan.file_bytes / 1e6:.1f} MB of {plan.model.file_bytes / 1e6:.1f} MB, "
+        f"{shown(path)}: {plan.file_bytes / 1e6:.1f} MB of {plan.model.file_bytes / 1e6:.1f} MB, "
         f"{plan.bits_per_weight:.2f} bits per weight; {words}"
     )
 
@@ -327,4 +328,5 @@ def _verify(path: Path, *, as_json: bool) -> None:
         click.echo(json.dumps({"file": str(path), "ok": True, "blake3": manifest.blake3,
                                "tensors": len(manifest.tensors)}))  # fmt: skip
         return
-    click.echo(f"{path}: as it was made, {len(manifest.tensors)} tensors, blake3 {manifest.blake3}")
+    click.echo(f"{shown(path)}: as it was made, {len(manifest.tensors)} tensors, "
+               f"blake3 {manifest.blake3}")  # fmt: skip

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cohete.text import sanitise
+
 if TYPE_CHECKING:
     from cohete.quantize.gguf import Model
     from cohete.quantize.run import Outcome, Progress
+
+
+def shown(path: Path) -> str:
+    """A path as it can be printed: a name may hold anything."""
+    return sanitise(str(path), 4096)
 
 
 def bar_progress(progress: Progress) -> None:
@@ -64,7 +71,7 @@ def converted(folder: Path, tool: Path | None, *, dry_run: bool, quiet: bool) ->
     if path.exists():
         if is_converted(folder, path):
             if not quiet:
-                click.echo(f"{path.name} was converted from these files before", err=True)
+                click.echo(f"{shown(path)} was converted from these files before", err=True)
             return path
         if not was_converted(path):
             raise CoheteError(
@@ -81,7 +88,7 @@ def converted(folder: Path, tool: Path | None, *, dry_run: bool, quiet: bool) ->
         ) from None
     if dry_run:
         raise CoheteError(
-            f"it would be converted to {path.name} first; then more can be said",
+            f"it would be converted to {shown(path)} first; then more can be said",
             where=str(folder),
         )
     return convert(found, folder, path)
@@ -96,7 +103,7 @@ def ask_by_tool(path: Path, level: str, *, replace: bool, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise CoheteError("nobody can be asked here", hint="--yes does not ask.")
-    if not click.confirm(f"Let llama-quantize make {path} as {level}?", default=True):
+    if not click.confirm(f"Let llama-quantize make {shown(path)} as {level}?", default=True):
         raise click.Abort
 
 

@@ -25,9 +25,12 @@ SPARE_MB = 512
 """Left free on the board's disk."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _FOLDER = re.compile(r"/?[A-Za-z0-9._][A-Za-z0-9._-]{0,63}(?:/[A-Za-z0-9._-]{1,64}){0,12}", re.A)
+_DIGEST = re.compile(r"([0-9a-f]{64}) ", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ROOM = re.compile(r"^\S+ +(\d{1,15}) +\d+ +(\d{1,15}) +", re.MULTILINE | re.ASCII)
 _MEMORY = re.compile(r"^MemTotal: +(\d{1,12}) kB", re.MULTILINE | re.ASCII)
+DIGEST_LIMIT_S = 15
+"""For reading again what is there; some gigabytes from an NVMe disk."""
 SYSTEM_MIB = 1024
 """Of a board's memory, for its system."""
 _SLOWEST_BYTES_S = 5e6
@@ -75,7 +78,7 @@ class PutFile:
 
     @property
     def intent(self) -> str:
-        return f"copy {self.name} ({self.size / 1e6:.0f} MB) to {self.folder}"
+        return f"copy {self.name} ({_mb(self.size)}) to {self.folder}"
 
     @property
     def probes(self) -> tuple[Probe, ...]:
@@ -90,6 +93,7 @@ class PutFile:
             Probe("noted", ("cat", f"{self.path}.sha256")),
             Probe("space", ("sh", "-c", look)),
             Probe("meminfo", ("cat", "/proc/meminfo")),
+            Probe("digest", ("timeout", str(DIGEST_LIMIT_S), "sha256sum", "--", self.path)),
         )
 
     def plan(self, device: str, board: Sections) -> Change:
@@ -97,9 +101,15 @@ class PutFile:
         there, part = (_size(board, name) for name in ("file", "part"))
         noted = decode(board.get("noted", b"")).split()
         after = f"there, {self.size} bytes, sha256 {self.sha256[:12]}"
-        if there == self.size and noted[:1] == [self.sha256]:
-            return Change(device, self.intent, after, after)
         before = "not there" if there is None else f"another file of {there} bytes"
+        if there == self.size and noted[:1] == [self.sha256]:
+            found = _DIGEST.match(decode(board.get("digest", b"")))
+            if found is None:
+                noted_only = f"{after} as noted when it was copied: too large to be read now"
+                return Change(device, self.intent, noted_only, noted_only)
+            if found[1] == self.sha256:
+                return Change(device, self.intent, after, after)
+            before = f"a damaged copy of it, sha256 {found[1][:12]}"
         if part is not None:
             before = f"{before}, {part} of {self.size} bytes copied"
         self._require_memory(device, board)
@@ -148,15 +158,19 @@ class PutFile:
         found = _ROOM.findall(decode(board.get("space", b"")))
         if not found:
             raise ChangeRefused("it does not tell how much room it has", where=device)
-        total_mb, free_mb = (int(text) / 1024 for text in found[-1])
-        need_mb = (self.size - copied) / 1_048_576
-        if need_mb + SPARE_MB > free_mb:
+        total, free = (int(text) * 1024 for text in found[-1])
+        need = self.size - copied
+        if need + SPARE_MB * 1_000_000 > free:
             raise ChangeRefused(
-                f"{need_mb:.0f} MB and {SPARE_MB} to spare are needed, {free_mb:.0f} MB are free",
+                f"{_mb(need)} and {SPARE_MB} to spare are needed, {_mb(free)} are free",
                 where=device,
                 hint="Make room there, or name another folder with --to.",
             )
-        return (free_mb - need_mb) / total_mb if total_mb else 1.0
+        return (free - need) / total if total else 1.0
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.0f} MB" if size >= 10_000_000 else f"{size / 1e6:.1f} MB"
 
 
 def _size(board: Sections, name: str) -> int | None:

@@ -23,6 +23,11 @@ async def put(
     try:
         async with connection.start_sftp_client() as client:
             await _send(client, Path(local), remote, sent)
+    except asyncssh.SFTPNoSuchFile:
+        raise CommandError(
+            f"there is no folder {remote.rpartition('/')[0]} on the board", where=where,
+            hint="Name another one with --to.",
+        ) from None  # fmt: skip
     except asyncssh.SFTPError as error:
         raise CommandError(
             f"the board takes no files: {reason(error)}", where=where,

@@ -59,7 +59,7 @@ def check_folder(path: Path, need: int) -> None:
     if need > free and not part.exists():
         raise CoheteError(
             f"it needs {need / 1e6:.0f} MB and {free / 1e6:.0f} MB are free",
-            where=str(folder),
+            where=str(folder.absolute()),
             hint="Make room, or name another folder with --output.",
         )
 

@@ -11,6 +11,7 @@ from cohete.quantize.manifest import Manifest
 from cohete.quantize.quality import WARN_PERCENT, published
 from cohete.quantize.run import Outcome
 from cohete.quantize.types import PLAIN, Level
+from cohete.text import sanitise
 
 WORST = 10
 
@@ -161,9 +162,9 @@ def _size(size: int) -> str:
 def as_text(report: Report) -> str:
     """For a person."""
     lines = [
-        f"{report.file}: {report.bytes / 1e6:.1f} MB, {report.ratio:.2f} times smaller, "
-        f"{report.bits_per_weight:.2f} bits per weight",
-        f"{report.seconds:.1f} s, {report.mb_s:.0f} MB/s of {report.source}",
+        f"{sanitise(report.file, 4096)}: {report.bytes / 1e6:.1f} MB, "
+        f"{report.ratio:.2f} times smaller, {report.bits_per_weight:.2f} bits per weight",
+        f"{report.seconds:.1f} s, {report.mb_s:.0f} MB/s of {sanitise(report.source)}",
     ]
     if report.choosing_s >= 0.05:
         lines.append(f"{report.choosing_s:.1f} s before it, to find out how tensors are made best")

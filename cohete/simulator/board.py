@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 from cohete.clock import Clock
 from cohete.simulator.disk import SimDisk, SimProfile
@@ -49,6 +50,8 @@ class SimBoard:
         self.gpu_used_since_boot = False
         self.booted_at = clock.monotonic() - 3600 * 5
         self.written: dict[str, bytes] = {}
+        self.home: Path | None = None
+        """A folder of this machine with what was put on the board over SFTP."""
         self.packages = {
             "linux-libc-dev:arm64": "5.15.0-1.2",
             "nvidia-jetpack": self.module.jetpack,

@@ -6,6 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterable
 
+from cohete.simulator import homes
 from cohete.simulator.activity import nvmap_clients
 from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
@@ -162,6 +163,9 @@ def _write_sysfs(board: SimBoard, path: str, value: int) -> None:
 async def rm(context: Context, argv: list[str]) -> int:
     for path in argv[1:]:
         context.board.written.pop(path, None)
+        place = homes.stored(context.board, path)
+        if place is not None:
+            place.unlink()
     return 0
 
 

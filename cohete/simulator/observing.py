@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from cohete.simulator import activity
 from cohete.simulator.faults import Fault
-from cohete.simulator.files import ESCAPES, read_file
+from cohete.simulator.files import ESCAPES
+from cohete.simulator.homes import sha256sum
 from cohete.simulator.shell import Context, Program
 
 
@@ -80,18 +80,6 @@ async def dpkg_query(context: Context, argv: list[str]) -> int:
         return 1
     context.out(packages[argv[-1]].encode())
     return 0
-
-
-async def sha256sum(context: Context, argv: list[str]) -> int:
-    status = 0
-    for path in argv[argv.index("--") + 1 :]:
-        data = read_file(context.board, path)
-        if data is None:
-            context.complain(f"sha256sum: {path}: No such file or directory")
-            status = 1
-        else:
-            context.say(f"{hashlib.sha256(data).hexdigest()}  {path}")
-    return status
 
 
 OBSERVING: dict[str, Program] = {

@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 
+from cohete.simulator import homes
 from cohete.simulator.faults import Fault
 from cohete.simulator.files import read_file
 from cohete.simulator.shell import Context, Program
@@ -137,6 +138,8 @@ async def mountpoint(context: Context, argv: list[str]) -> int:
 async def mkdir(context: Context, argv: list[str]) -> int:
     mode = argv[argv.index("-m") + 1] if "-m" in argv else "755"
     context.board.disk.modes.setdefault(argv[-1], (mode, 0))
+    if "-m" not in argv:
+        homes.make_folder(context.board, argv[-1])
     return 0
 
 
@@ -160,6 +163,10 @@ async def stat(context: Context, argv: list[str]) -> int:
     board, status = context.board, 0
     modes = board.disk.modes
     for path in argv[3:]:
+        place = homes.stored(board, path)
+        if place is not None:
+            context.say(argv[2].replace("%n", path).replace("%s", str(place.stat().st_size)))
+            continue
         if path not in modes and path not in board.written:
             context.complain(f"stat: cannot statx '{path}': No such file or directory")
             status = 1
@@ -203,6 +210,11 @@ async def sysctl(context: Context, argv: list[str]) -> int:
 
 async def mv(context: Context, argv: list[str]) -> int:
     written = context.board.written
+    if homes.move(context.board, argv[-2], argv[-1]):
+        return 0
+    if argv[-2] not in written:
+        context.complain(f"mv: cannot stat '{argv[-2]}': No such file or directory")
+        return 1
     written[argv[-1]] = written.pop(argv[-2])
     return 0
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from asyncssh.packet import SSHPacketLogger
 from cohete.clock import Clock, SystemClock
 from cohete.links.hostkeys import known_hosts_line
 from cohete.links.ssh import raise_open_file_limit
+from cohete.simulator import homes
 from cohete.simulator.board import SimBoard
 from cohete.simulator.faults import Fault
 from cohete.simulator.programs import PROGRAMS
@@ -49,7 +48,6 @@ class SimHost:
         self.accepted = 0
         self.password = ""
         """Lets somebody in beside the keys; empty: nobody."""
-        self._home: str | None = None
         self._booting: asyncio.Task[None] | None = None
         board.on_cut = self.cut
         board.on_reboot = self._begin_reboot
@@ -84,8 +82,7 @@ class SimHost:
             self._booting.cancel()
             await asyncio.gather(self._booting, return_exceptions=True)
         await self._stop_serving()
-        if self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
+        homes.forget(self.board)
 
     async def _stop_serving(self) -> None:
         acceptor, self._acceptor = self._acceptor, None
@@ -192,9 +189,7 @@ class SimHost:
                 process.exit_with_signal("TERM")
 
     def _sftp(self, channel: SSHChannel[bytes]) -> asyncssh.SFTPServer:
-        if self._home is None:
-            self._home = tempfile.mkdtemp(prefix="cohete-sim-")
-        return _Sftp(channel, self._home, self.board)
+        return _Sftp(channel, str(homes.home_of(self.board)), self.board)
 
 
 class _Coalesced:

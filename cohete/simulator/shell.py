@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from cohete.simulator.board import SimBoard
 
+_BETWEEN = (";", "&&", "||")
 _ENDLESS = re.compile(r"while :; do (.*); done", re.DOTALL)
 
 Write = Callable[[bytes], None]
@@ -99,15 +100,38 @@ async def run_line(line: str, context: Context, programs: Mapping[str, Program])
     except ValueError as error:
         context.complain(f"sh: {error}")
         return 2
-    status = 0
+    try:
+        return await _list(words, context, programs)
+    except _Exit as ended:
+        return ended.status
+
+
+class _Exit(Exception):
+    """`exit` ends the shell."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+async def _list(words: list[str], context: Context, programs: Mapping[str, Program]) -> int:
+    status = depth = 0
     pipeline: list[str] = []
     run_next = True
     for word in [*words, ";"]:
-        if word not in (";", "&&", "||"):
+        if word == "{" and (not pipeline or pipeline[-1] in (*_BETWEEN, "{")):
+            depth += 1
+        elif word == "}" and depth:
+            depth -= 1
+        if depth or word not in _BETWEEN:
             pipeline.append(word)
             continue
         if pipeline and run_next:
-            status = await _pipeline(pipeline, context, programs)
+            if pipeline[0] == "exit":
+                raise _Exit(int(pipeline[1]) if pipeline[1:] else status)
+            is_group = pipeline[0] == "{"
+            run = _list(pipeline[1:-1], context, programs) if is_group else None
+            status = await (run or _pipeline(pipeline, context, programs))
         pipeline = []
         run_next = word == ";" or (word == "&&") == (status == 0)
     return status

@@ -109,7 +109,10 @@ class WizardScreen(FilteredScreen[None]):
 
     @on(Prompt.Kept, "#filter")
     def _path_typed(self, event: Prompt.Kept) -> None:
-        if event.text:
+        event.prompt.value = ""
+        if event.text and (self.step is Step.MAKE or self._can_retry):
+            self._take_output(event.text)
+        elif event.text:
             self._take_model(event.text)
 
     # What is shown.
@@ -210,6 +213,24 @@ class WizardScreen(FilteredScreen[None]):
         self.choice.boards = self._free(self._wanted)
         self._go(Step.BOARD if self._devices else Step.LEVEL)
 
+    @work(exclusive=True, group="name", exit_on_error=False)
+    async def _take_output(self, text: str) -> None:
+        """A file, or a folder for one of the same name."""
+        if self.step is Step.RUN and self.job is not None:
+            self.choice = replace(self.job.choice)
+        before = self.choice.output or Path(text)
+        try:
+            path = await asyncio.to_thread(lambda: Path(text).expanduser().absolute())
+            output = path / before.name if await asyncio.to_thread(path.is_dir) else path
+            self._is_there = await asyncio.to_thread(output.exists)
+        except (OSError, ValueError, RuntimeError) as error:
+            self._problem = str(error)
+            self.flush()
+            return
+        self._problem = ""
+        self.choice = replace(self.choice, output=output)
+        self._go(Step.MAKE)
+
     def _free(self, names: Sequence[str]) -> dict[str, float | None]:
         known = {device.id: device for device in self._devices}
         return {name: wizard.free_mib(known[name]) for name in names if name in known}
@@ -286,8 +307,12 @@ class WizardScreen(FilteredScreen[None]):
                 return
             self.choice.level = self._row.name
             self._name_output()
-        elif self.step is Step.MAKE:
+        elif self.step is Step.MAKE or self._can_retry:
             self._make()
+
+    @property
+    def _can_retry(self) -> bool:
+        return self.step is Step.RUN and self.job is not None and self.job.made_nothing
 
     def _make(self) -> None:
         job, output = self.job, self.choice.output

@@ -16,6 +16,7 @@ from cohete.control.applying import Control
 from cohete.control.audit import AuditLog, read_audit
 from cohete.control.files import PutFile
 from cohete.control.gate import Gate
+from cohete.control.looking import read
 from cohete.control.outcome import Outcome
 from cohete.errors import ChangeRefused, LinkError
 from cohete.fleet.actions import action_as_dict, action_from
@@ -24,6 +25,7 @@ from cohete.links.commands import look, split_sections
 from cohete.links.opener import make_opener
 from cohete.links.reopening import ReopeningLink
 from cohete.links.ssh import SshConnector, SshFiles
+from cohete.simulator.faults import Fault
 from tests.control.faulty import Hurried
 from tests.control.support import bench
 from tests.openssh import Sshd, openssh
@@ -110,7 +112,7 @@ async def test_copied_checked_named_and_not_twice(server: Sshd, tmp_path: Path) 
         assert (await test.put(action)).startswith("already so")
         assert test.runner.sent == 0
         (entry,) = read_audit(test.state)
-        assert entry.intent == f"copy model.gguf (5 MB) to {test.folder}"
+        assert entry.intent == f"copy model.gguf (5.0 MB) to {test.folder}"
         # Another file under this name is replaced, and only once the new one is right.
         path, other = file_of(tmp_path)
         assert (await test.put(other)).startswith("done")
@@ -176,6 +178,23 @@ async def test_a_name_without_its_digest_is_not_taken_for_granted(
         assert (test.folder / "model.gguf").read_bytes() == path.read_bytes()
 
 
+async def test_a_copy_that_was_damaged_there_is_made_again(server: Sshd, tmp_path: Path) -> None:
+    path, action = file_of(tmp_path, 4096)
+    async with board(server, tmp_path) as test:
+        assert (await test.put(action)).startswith("done")
+        there = test.folder / "model.gguf"
+        there.write_bytes(os.urandom(4096))
+        plan = action.plan("a", await read(test.server.spec(), test.runner, action))
+        assert plan.before.startswith("a damaged copy of it, sha256 ")
+        assert (await test.put(action)).startswith("done")
+        assert there.read_bytes() == path.read_bytes()
+        # What could not be read in time is not said to be right.
+        sections = dict(await read(test.server.spec(), test.runner, action))
+        plan = action.plan("a", sections | {"digest": b""})
+        assert plan.is_done
+        assert plan.before.endswith("as noted when it was copied: too large to be read now")
+
+
 async def test_a_file_that_is_gone_here_is_said(server: Sshd, tmp_path: Path) -> None:
     path, action = file_of(tmp_path)
     async with board(server, tmp_path) as test:
@@ -185,14 +204,38 @@ async def test_a_file_that_is_gone_here_is_said(server: Sshd, tmp_path: Path) ->
         assert said.startswith("failed")
 
 
+@pytest.mark.parametrize("folder", ["models", "/mnt/nvme/models", "."])
+async def test_a_simulated_board_takes_files_too(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"x" * 100)
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        action = PutFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), 100, folder)
+        assert (await test.apply(action)).outcome is Outcome.DONE
+        home = test.board.home
+        assert home is not None
+        there = home / folder.lstrip("/") / "m.gguf"
+        assert there.read_bytes() == path.read_bytes()
+        assert (await test.apply(action)).outcome is Outcome.ALREADY
+        there.write_bytes(b"y" * 100)
+        assert (await test.apply(action)).outcome is Outcome.DONE
+        assert there.read_bytes() == path.read_bytes()
+        (there.parent / Path(action.part).name).write_bytes(b"z" * 100)
+        there.unlink()
+        result = await test.apply(action)
+        assert "the copy is damaged" in result.words
+        assert not (there.parent / Path(action.part).name).exists()
+    assert not home.exists()
+
+
 async def test_a_board_that_takes_no_files_says_so(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"x" * 100)
     async with bench("orin-nano-8gb", tmp_path) as test:
+        test.board.faults.add(Fault.DISK_FULL)
         action = PutFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), 100)
         result = await test.apply(action)
-        assert result.outcome in (Outcome.UNCHANGED, Outcome.REFUSED), result
-        assert not result.outcome.is_well
+        assert result.outcome is Outcome.REFUSED, result
+        assert "to spare are needed" in result.words
 
 
 @pytest.mark.parametrize(
