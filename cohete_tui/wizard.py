@@ -94,6 +94,12 @@ class Choice:
                 *search, "--yes", "--json")  # fmt: skip
 
 
+def next_of(values: Sequence[int], now: int, step: int, *, around: bool = False) -> int:
+    """The value so many further on; the nearest where `now` is none of them."""
+    at = min(range(len(values)), key=lambda nth: abs(values[nth] - now)) + step
+    return values[at % len(values)] if around else values[max(0, min(len(values) - 1, at))]
+
+
 def output_for(choice: Choice) -> Path | None:
     """A name beside the source, never that of a file somebody else made. Blocking."""
     from cohete.quantize.manifest import read_manifest

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cohete.quantize.plan import Plan
     from cohete.quantize.run import Outcome
 
+INTERRUPTED = 130
 SMALL_BYTES = 64_000_000
 _TOOL_LEVELS = ("q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m",
                 "q6_k", "iq4_nl", "iq4_xs")  # fmt: skip
@@ -259,7 +260,14 @@ def carry_out(
     from cohete.quantize.pool import Cancelled, Pool
 
     cancel = threading.Event()
-    previous = signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+
+    def end(number: int, _: object) -> None:
+        # Whoever presses it twice does not want to wait.
+        if number == signal.SIGINT and cancel.is_set():
+            raise KeyboardInterrupt
+        cancel.set()
+
+    previous = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         pool = Pool(workers or workers_for(plan), cancel)
         pool.start()
@@ -276,7 +284,8 @@ def carry_out(
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
         if not as_json and sys.stderr.isatty():
             click.echo("", err=True)
 
@@ -296,14 +305,18 @@ def _say(
     as_json: bool,
 ) -> None:
     from cohete.errors import CoheteError
+    from cohete.quantize.report import PerplexityChange, as_text, report_of
     from cohete.quantize.report import as_json as json_of
-    from cohete.quantize.report import as_text, report_of
 
-    change = None
+    change, status = None, 0
     if words is not None:
         from cohete.quantize.measuring import measured_change
 
-        change = measured_change(source, path, words)
+        try:
+            change = measured_change(source, path, words)
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+            change = PerplexityChange(how="not measured", source="it was interrupted")
     report = report_of(outcome, path, change)
     if report_path is not None:
         is_json = report_path.suffix == ".json"
@@ -316,6 +329,8 @@ def _say(
                 where=str(report_path),
             ) from None
     click.echo(json_of(report) if as_json else as_text(report))
+    if status:
+        sys.exit(status)
 
 
 def _verify(path: Path, *, as_json: bool) -> None:

@@ -32,6 +32,9 @@ def check_places(path: Path, sources: Iterable[Path]) -> None:
 
     Raises CoheteError.
     """
+    if path.exists() and not path.is_file():
+        raise CoheteError("it is there and is no regular file", where=str(path),
+                          hint="Name another file with --output.")  # fmt: skip
     if written(path.name) != path.name:
         raise CoheteError(
             "this name is no UTF-8 text", where=written(str(path)),
@@ -81,7 +84,10 @@ def told(error: OSError, where: str) -> CoheteError:
         13: "You may not write there. Name another folder with --output.",
     }
     words = error.strerror or str(error) or type(error).__name__
-    return CoheteError(words, where=error.filename or where, hint=hints.get(error.errno or 0, ""))
+    hint = hints.get(error.errno or 0, "")
+    if not error.errno and error.filename:
+        hint = "Something changed it meanwhile. Copy it again, then run the same command."
+    return CoheteError(words, where=error.filename or where, hint=hint)
 
 
 def written(name: str) -> str:

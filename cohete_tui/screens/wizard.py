@@ -335,10 +335,10 @@ class WizardScreen(FilteredScreen[None]):
             self.flush()
 
     def action_context(self, step: int) -> None:
-        self._change(context=_next(wizard.CONTEXTS, self.serving.context, step))
+        self._change(context=wizard.next_of(wizard.CONTEXTS, self.serving.context, step))
 
     def action_slots(self) -> None:
-        self._change(slots=_next(wizard.SLOTS, self.serving.slots, 1, around=True))
+        self._change(slots=wizard.next_of(wizard.SLOTS, self.serving.slots, 1, around=True))
 
     def action_kv_type(self) -> None:
         kinds = tuple(KvType)
@@ -414,9 +414,3 @@ class WizardScreen(FilteredScreen[None]):
     @on(RowList.Opened)
     def _opened(self) -> None:
         self.action_choose()
-
-
-def _next(values: Sequence[int], now: int, step: int, *, around: bool = False) -> int:
-    """The value so many further on; the nearest where `now` is none of them."""
-    at = min(range(len(values)), key=lambda nth: abs(values[nth] - now)) + step
-    return values[at % len(values)] if around else values[max(0, min(len(values) - 1, at))]

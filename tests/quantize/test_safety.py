@@ -241,3 +241,54 @@ def test_a_tool_beside_the_model_is_the_one_that_is_run(
     code, _, err = run(*argv)
     assert code == 0, err
     assert os.path.exists("model-q4_k_m.gguf")
+
+
+def patched(line: str, *argv: str) -> tuple[int, str, str]:
+    """`cohete` with something of it replaced."""
+    script = (
+        "import os, signal, sys\nimport cohete.quantize.measuring as measuring\n"
+        "import cohete.quantize.run as run\n"
+        f"def interrupt(*_): os.kill(os.getpid(), signal.SIGINT)\n{line}\n"
+        "from cohete.cli import main\nsys.argv[0] = 'cohete'\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *argv], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_interrupted_at_its_end_it_is_made_and_says_so(tmp_path: Path) -> None:
+    source = source_of(tmp_path)
+    argv = ("quantize", str(source), "--level", "q4_0", "--yes")
+    code, out, err = patched("run.sync_folder = interrupt", *argv)
+    assert (code, err) == (0, "")
+    assert "model-q4_0.gguf" in out
+    verify(tmp_path / "model-q4_0.gguf")
+
+
+def test_interrupted_while_it_is_measured_the_model_is_told_of(tmp_path: Path) -> None:
+    source = source_of(tmp_path)
+    text = tmp_path / "text"
+    text.write_text("words")
+    argv = ("quantize", str(source), "--level", "q4_0", "--yes", "--text", str(text))
+    code, out, _ = patched("measuring.measured_change = interrupt", *argv)
+    assert code == 130
+    assert "not measured (it was interrupted)" in out
+    verify(tmp_path / "model-q4_0.gguf")
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    source = write(MODELS["tied-f16"], tmp_path / "model-f16.gguf")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    argv = ("quantize", str(source), "--level", "q4_0", "--yes", "--replace", "-o", str(pipe))
+    code, _, err = run(*argv)
+    assert (code, "is there and is no regular file" in err) == (2, True)
+    assert pipe.is_fifo()
+    # A name may hold anything, and is told all the same.
+    odd = source.rename(tmp_path / "esc\x1b[31m-f16.gguf")
+    code, out, _ = run("quantize", str(odd), "--level", "q4_0", "--yes")
+    assert (code, "\x1b" in out, "esc\u241b[31m-q4_0.gguf" in out) == (0, False, True)
+    code, _, err = run("quantize", str(odd), "--level", "q4_0", "-o", str(odd), "--yes")
+    assert (code, "\x1b" in err, "\u241b[31m" in err) == (2, False, True)
