@@ -198,6 +198,7 @@ class WizardScreen(FilteredScreen[None]):
             path = await asyncio.to_thread(Path(text).expanduser)
             if await self._models.go(path):
                 self._problem = ""
+                self.step = Step.MODEL
                 self._look()
                 return
             found = await asyncio.to_thread(candidate_of, str(path))
