@@ -59,6 +59,14 @@ async def opened(
         yield pilot, app, screen
 
 
+def never_done(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """What is made from now on takes for ever."""
+    slow = folder / "slow.py"
+    slow.write_text("import time; time.sleep(60)\n")
+    patch.setattr(Choice, "argv", property(lambda _: ()))
+    patch.setattr("cohete_tui.quantizing.RUN", (str(slow),))
+
+
 def words_of(app: CoheteApp) -> str:
     """What stands on the screen, whatever its lines are cut at."""
     return " ".join(text_of(app).replace("│", " ").split())
@@ -365,10 +373,7 @@ async def test_without_a_fleet_it_stands_alone(tmp_path: Path) -> None:
 async def test_leaving_the_dashboard_ends_what_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = tmp_path / "slow.py"
-    slow.write_text("import time; time.sleep(60)\n")
-    monkeypatch.setattr(Choice, "argv", property(lambda _: ()))
-    monkeypatch.setattr("cohete_tui.quantizing.RUN", (str(slow),))
+    never_done(tmp_path, monkeypatch)
     app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=False)
     async with app.run_test() as pilot:
         await settle(pilot)

@@ -12,12 +12,12 @@ from cohete_tui.app import CoheteApp
 from cohete_tui.launch import Launch
 from cohete_tui.quantizing import JobState, QuantizeJob
 from cohete_tui.screens.wizard import WizardScreen
-from cohete_tui.wizard import Choice, Step
+from cohete_tui.wizard import Step
 from tests.boards import until
 from tests.quantize.models import Small, pairs_of, write
 from tests.quantize.vocabulary import vocabulary_pairs
 from tests.tui.support import StillSession, mixed_store, settle, text_of
-from tests.tui.test_wizard import at, model, opened, words_of
+from tests.tui.test_wizard import at, model, never_done, opened, words_of
 
 
 async def to_the_last_question(pilot: Pilot[None], screen: WizardScreen) -> None:
@@ -65,12 +65,10 @@ async def test_enter_makes_what_was_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = model(tmp_path)
-    slow = tmp_path / "slow.py"
-    slow.write_text("import time; time.sleep(60)\n")
     async with opened(tmp_path, typed=str(source)) as (pilot, app, screen):
         await to_the_last_question(pilot, screen)
         with monkeypatch.context() as patch:
-            patch.setattr("cohete_tui.quantizing.RUN", (str(slow),))
+            never_done(tmp_path, patch)
             await pilot.press("enter")
             await until(lambda: app.quantizing is not None and app.quantizing._process is not None)
             await pilot.press("X")
@@ -118,10 +116,7 @@ async def test_the_name_of_a_file_cannot_draw_on_the_screen(tmp_path: Path) -> N
 async def test_quitting_asks_while_something_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = tmp_path / "slow.py"
-    slow.write_text("import time; time.sleep(60)\n")
-    monkeypatch.setattr(Choice, "argv", property(lambda _: ()))
-    monkeypatch.setattr("cohete_tui.quantizing.RUN", (str(slow),))
+    never_done(tmp_path, monkeypatch)
     app = CoheteApp(Launch(), session=StillSession(mixed_store()), timer=False)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await settle(pilot)
