@@ -12,7 +12,7 @@ from cohete_tui.app import CoheteApp
 from cohete_tui.launch import Launch
 from cohete_tui.quantizing import JobState, QuantizeJob
 from cohete_tui.screens.wizard import WizardScreen
-from cohete_tui.wizard import Step
+from cohete_tui.wizard import Choice, Step
 from tests.boards import until
 from tests.quantize.models import Small, pairs_of, write
 from tests.quantize.vocabulary import vocabulary_pairs
