@@ -10,6 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cohete.errors import CoheteError
 from cohete.fleet.words import UNKNOWN, gib, span
 from cohete.text import sanitise
 from cohete_tui.draw import Line, bar, fit, spread, width, wrap
@@ -26,6 +27,12 @@ AS_REFERENCE = "Scales: as llama-quantize's, to the byte."
 BY_SEARCH = (
     "Scales: searched for, by what goes through each column, at a third of the speed. A small "
     "model (60 million numbers) is tried out tensor by tensor: seconds to minutes more."
+)
+NAMES_MODEL = "path of a GGUF file, or the name of a model"
+NAMES_OUTPUT = "where it will be: a file, or a folder"
+NO_MODELS = (
+    "No GGUF file here. Go to another folder, or press / and type the path of one (F16 or BF16), "
+    "or the name of a model, as in llama-3.2-1b, to see what it would need."
 )
 AGAIN = "enter tries again, / names another file or folder for it, n begins anew."
 NO_SEARCH = "Scales: this level has none to search for."
@@ -65,6 +72,8 @@ class Choice:
     by_search: bool = False
     output: Path | None = None
     """The file to be; one that exists only where Cohete made it."""
+    is_named: bool = False
+    """Whether a person said where it will be."""
 
     @property
     def available_mib(self) -> float | None:
@@ -113,6 +122,22 @@ def output_for(choice: Choice) -> Path | None:
         if not path.exists() or read_manifest(path) is not None:
             return path
     return None
+
+
+def named_output(text: str, name: str) -> tuple[Path, bool]:
+    """A file as it was typed, or of this name in a folder that was; and whether it is there.
+
+    Blocking. Raises CoheteError where it is somebody else's, OSError, ValueError, RuntimeError.
+    """
+    from cohete.quantize.manifest import read_manifest
+
+    path = Path(text).expanduser().absolute()
+    output = path / name if path.is_dir() else path
+    is_there = output.exists()
+    if is_there and read_manifest(output) is None:
+        raise CoheteError("it exists, and was not made by `cohete quantize`",
+                          where=str(output), hint="Name another one.")  # fmt: skip
+    return output, is_there
 
 
 def free_mib(device: Device) -> float | None:

@@ -108,14 +108,15 @@ def _deploy_configured(options: Options, folder: str, context: int) -> bool:
         )
     plan = fleet(options.targets, options.config_path, accept_new=options.accept_new)
     well = True
-    # Before hours of work on others.
-    for model in config.models:
-        _source_of(model, path.parent)
+    todo: list[tuple[Model, FleetPlan]] = []
     for model in config.models:
         wanted = set(_boards(config, model))
         theirs = replace(plan, specs=[spec for spec in plan.specs if spec.id in wanted])
-        if not theirs.specs:
-            continue
+        if theirs.specs:
+            # That one is missing is told before hours of work on others.
+            _source_of(model, path.parent)
+            todo.append((model, theirs))
+    for model, theirs in todo:
         file = _made(model, path.parent, theirs, options, context)
         if file is None:
             continue

@@ -24,7 +24,7 @@ from cohete.cli.tooling import (
 
 if TYPE_CHECKING:
     from cohete.quantize.plan import Plan
-    from cohete.quantize.run import Outcome
+    from cohete.quantize.run import Outcome, Quantizer
 
 INTERRUPTED = 130
 SMALL_BYTES = 64_000_000
@@ -261,26 +261,33 @@ def carry_out(
 
     cancel = threading.Event()
 
+    begun: list[Quantizer] = []
+
     def end(number: int, _: object) -> None:
         # Whoever presses it twice does not want to wait.
-        if number == signal.SIGINT and cancel.is_set():
+        is_ending = any(each.is_ending for each in begun)
+        if number == signal.SIGINT and cancel.is_set() and not is_ending:
             raise KeyboardInterrupt
         cancel.set()
 
-    previous = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
+    # In the background of a script ctrl+c is for others.
+    heard = [each for each in (signal.SIGTERM, signal.SIGINT)
+             if signal.getsignal(each) is not signal.SIG_IGN]  # fmt: skip
+    previous = {each: signal.signal(each, end) for each in heard}
     try:
         pool = Pool(workers or workers_for(plan), cancel)
         pool.start()
         # It takes as long as a worker takes to start.
-        from cohete.quantize.run import Quantizer
+        from cohete.quantize.run import Quantizer as Run
 
         def refine(plan: Plan) -> Plan:
             return tried_out(plan, path, workers or os.cpu_count() or 1, cancel, as_json=as_json)
 
-        return Quantizer(
+        begun.append(Run(
             plan, path, cancel=cancel, refine=refine if plan.by_search else None,
             progress=json_progress if as_json else bar_progress,
-        ).run(pool)  # fmt: skip
+        ))  # fmt: skip
+        return begun[0].run(pool)
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:

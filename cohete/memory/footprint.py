@@ -69,6 +69,8 @@ class ModelShape:
     """That are used for one token; `feed_forward` is then of all these together."""
     uneven_kv_heads: tuple[int, ...] = ()
     """Of each layer, where layers differ; `kv_heads` is the most."""
+    state_bytes: int = 0
+    """What recurrent layers keep for each slot, however long its context."""
 
     @property
     def width(self) -> int:
@@ -176,12 +178,13 @@ def _window_tokens(shape: ModelShape, serving: Serving) -> int:
 
 def _kv_bytes(shape: ModelShape, serving: Serving) -> float:
     streams, tokens = serving.cache
+    states = serving.slots * shape.state_bytes
     if not shape.window_layers:
-        return streams * tokens * shape.kv_bytes_per_token(serving.kv_type)
+        return states + streams * tokens * shape.kv_bytes_per_token(serving.kv_type)
     row = shape.kv_heads * (shape.key + shape.value) * serving.kv_type.bytes
     full = shape.layers - shape.window_layers
     kept = full * tokens + shape.window_layers * _window_tokens(shape, serving)
-    return streams * row * kept
+    return states + streams * row * kept
 
 
 def _host_bytes(shape: ModelShape, serving: Serving) -> int:

@@ -129,7 +129,7 @@ def _unchanged(manifest: Manifest, level: Level | None) -> tuple[str, ...]:
     plain = {kind.label for kind in PLAIN}
     if level is Level.F16 or not all(each.type in plain for each in manifest.tensors):
         return ()
-    return (f"nothing of it became {manifest.level}: rows that 32 does not divide stay F16",)
+    return ("no tensor of it became smaller; rows that 32 does not divide stay F16",)
 
 
 def _warnings(level: Level | None, perplexity: PerplexityChange) -> tuple[str, ...]:

@@ -111,6 +111,8 @@ class Quantizer:
         self._told_s = 0.0
         self._begun_s = self._choosing_s = 0.0
         self._done = 0
+        self.is_ending = False
+        """Whether it is too late to cancel it."""
 
     def cancel(self) -> None:
         """End it soon; nothing of it stays."""
@@ -372,6 +374,7 @@ class Quantizer:
             is_ordinary=plan.is_ordinary,
             tensors=tuple(note_of(tensor, self._noted(tensor.output)) for tensor in self._tensors),
         )
+        self.is_ending = True
         if self._cancel.is_set():
             raise Cancelled
         # A manifest of the file that was there must not be found beside the new one.

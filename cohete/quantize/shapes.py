@@ -46,10 +46,16 @@ def shape_of(model: Model) -> ModelShape:
     window = model.number(f"{arch}.attention.sliding_window") or 0
     every = FULL_EVERY.get(arch, 0)
     windowed = layers - layers // every if window and every else 0
-    uneven = model.listed(f"{arch}.attention.head_count_kv")
+    state_bytes, uneven = 0, model.listed(f"{arch}.attention.head_count_kv")
     if uneven and (len(uneven) != layers or min(uneven) < 0):
         raise GgufError(f"its header has {arch}.attention.head_count_kv of {len(uneven)} layers, "
                         f"and {layers} layers", where=str(model.paths[0]))  # fmt: skip
+    if state := _state_numbers(model, embedding):
+        # In some models every layer has a state and attention too.
+        state_bytes = 4 * state * (uneven.count(0) or layers)
+    elif 0 in uneven:
+        # What such a layer keeps instead is not known: as much as the others have.
+        uneven = ()
     experts, feed_forward = _forward_of(model, number)
     listed = model.pairs.get("tokenizer.ggml.tokens")
     rows = tensors[EMBEDDING].rows if EMBEDDING in tensors else 0
@@ -67,15 +73,30 @@ def shape_of(model: Model) -> ModelShape:
         is_gated=arch not in NOT_GATED,
         experts=experts,
         uneven_kv_heads=uneven,
+        state_bytes=state_bytes,
     )  # fmt: skip
+
+
+def _state_numbers(model: Model, embedding: int) -> int:
+    """What a recurrent layer keeps for a slot, as llama.cpp has it (Mamba, short convolutions)."""
+    convolution, inner, state, groups, short = (
+        max(0, model.number(f"{model.architecture}.{key}") or 0)
+        for key in ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.group_count",
+                    "shortconv.l_cache")
+    )  # fmt: skip
+    if short:
+        return embedding * (short - 1)
+    return max(0, convolution - 1) * (inner + 2 * groups * state) + state * inner
 
 
 def _forward_of(model: Model, number: Callable[[str, int | None], int]) -> tuple[int, int]:
     """Experts that are used for a token, and the width of all that is worked out for it."""
     plain = number("feed_forward_length", 4 * number("embedding_length", None))
-    if not model.number(f"{model.architecture}.expert_count"):
+    experts = model.number(f"{model.architecture}.expert_count") or 0
+    if experts <= 1:
         return 0, plain
-    used = number("expert_used_count", None)
+    # Where it does not say how many are used: as if all were.
+    used = min(number("expert_used_count", experts), experts)
     each = number("expert_feed_forward_length", plain)
     shared = model.number(f"{model.architecture}.expert_shared_feed_forward_length")
     if shared is None:

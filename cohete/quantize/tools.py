@@ -101,25 +101,39 @@ def quantize_with(
 
 def source_files(folder: Path) -> dict[str, list[int]]:
     """Size and time of each file that decides what a folder of safetensors is converted to."""
-    stats = {
-        each.name: each.stat()
-        for each in folder.iterdir()
+    return {
+        each.name: _size_and_time(each)
+        for each in sorted(folder.iterdir())
         if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in _CONVERTED) and each.is_file()
     }
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
 
 
 def is_converted(folder: Path, path: Path) -> bool:
     """Whether a file was converted from this very folder as it is. Blocking."""
     try:
-        return bool(json.loads(_sources_path(path).read_bytes()) == source_files(folder))
+        return _noted(path).get("sources") == source_files(folder) and was_converted(path)
     except (OSError, ValueError):
         return False
 
 
 def was_converted(path: Path) -> bool:
-    """Whether a file was converted here, from whatever."""
-    return _sources_path(path).exists()
+    """Whether a file was converted here, from whatever, and is as it was then."""
+    try:
+        return _noted(path).get("made") == _size_and_time(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _noted(path: Path) -> dict[str, object]:
+    found = json.loads(_sources_path(path).read_bytes())
+    if not isinstance(found, dict):
+        raise ValueError("no note of what it was converted from")
+    return found
+
+
+def _size_and_time(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _sources_path(path: Path) -> Path:
@@ -139,7 +153,8 @@ def convert(tool: str, folder: Path, path: Path, cancel: threading.Event | None 
         read_model(part)
         _sources_path(path).unlink(missing_ok=True)
         part.replace(path)
-        _sources_path(path).write_text(json.dumps(before), encoding="utf-8")
+        noted = {"sources": before, "made": _size_and_time(path)}
+        _sources_path(path).write_text(json.dumps(noted), encoding="utf-8")
     finally:
         part.unlink(missing_ok=True)
     return path

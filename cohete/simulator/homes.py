@@ -43,7 +43,7 @@ def stored(board: SimBoard, path: str) -> Path | None:
     if board.home is None:
         return None
     place = _place(board.home, path)
-    return place if place.is_file() else None
+    return place if place.is_file() and not place.is_symlink() else None
 
 
 def move(board: SimBoard, source: str, target: str) -> bool:

@@ -82,7 +82,6 @@ class SimHost:
             self._booting.cancel()
             await asyncio.gather(self._booting, return_exceptions=True)
         await self._stop_serving()
-        homes.forget(self.board)
 
     async def _stop_serving(self) -> None:
         acceptor, self._acceptor = self._acceptor, None
@@ -293,6 +292,12 @@ class _Sftp(asyncssh.SFTPServer):
         super().__init__(channel, chroot=home.encode())
         self._board = board
 
+    def symlink(self, oldpath: bytes, newpath: bytes) -> None:
+        # One that is moved afterwards would lead out of the folder.
+        raise asyncssh.SFTPPermissionDenied("no links here")
+
+    link = symlink
+
     def write(self, file_obj: object, offset: int, data: bytes) -> int:
         if self._board.has(Fault.DISK_FULL):
             raise asyncssh.SFTPFailure("No space left on device")
@@ -330,6 +335,8 @@ class SimFleet:
     async def stop(self) -> None:
         """Stop every board."""
         await asyncio.gather(*(host.stop() for host in self.hosts.values()))
+        for host in self.hosts.values():
+            homes.forget(host.board)
 
     def write_files(self, folder: Path, name: str = "simulated") -> Path:
         """cohete.yaml, known_hosts and the key to log in with; the path of the first."""

@@ -128,7 +128,7 @@ async def _list(words: list[str], context: Context, programs: Mapping[str, Progr
             continue
         if pipeline and run_next:
             if pipeline[0] == "exit":
-                raise _Exit(int(pipeline[1]) if pipeline[1:] else status)
+                raise _Exit(int(pipeline[1]) if "".join(pipeline[1:]).isdigit() else status)
             is_group = pipeline[0] == "{"
             run = _list(pipeline[1:-1], context, programs) if is_group else None
             status = await (run or _pipeline(pipeline, context, programs))
@@ -211,6 +211,9 @@ async def run_argv(argv: list[str], context: Context, programs: Mapping[str, Pro
         return await program(context, argv)
     except BrokenPipeError:
         return 141
+    except OSError as error:
+        context.complain(f"{argv[0]}: {error.filename or ''}: {error.strerror}")
+        return 1
 
 
 def _discard(data: bytes) -> None:

@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from cohete.quantize.fitting import Fit, Row
 
 FLUSH_S = 0.5
-NO_MODELS = (
-    "No GGUF file here. Go to another folder, or press / and type the path of one (F16 or BF16), "
-    "or the name of a model, as in llama-3.2-1b, to see what it would need."
-)
 
 
 class WizardScreen(FilteredScreen[None]):
@@ -65,7 +61,7 @@ class WizardScreen(FilteredScreen[None]):
         self._fit: Fit | None = None
         self._seconds: dict[str, float] = {}
         self._problem = ""
-        self._is_there = False
+        self._is_there = self._names_output = False
         self.folder = DEFAULT_FOLDER
         """Where on a board it goes."""
 
@@ -73,7 +69,7 @@ class WizardScreen(FilteredScreen[None]):
         yield LinesPanel(lambda cells: [self._title(cells)], classes="plain", id="title")
         yield RowList(id="rows")
         yield LinesPanel(self._about, id="about")
-        yield Prompt("path of a GGUF file, or the name of a model", id="filter", classes="filter")
+        yield Prompt(wizard.NAMES_MODEL, id="filter", classes="filter")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -107,10 +103,18 @@ class WizardScreen(FilteredScreen[None]):
     def words_changed(self) -> None:
         """Nothing is looked for while a path is typed."""
 
+    def action_filter(self) -> None:
+        # What is typed is for what it was opened for.
+        is_file = self.step is Step.MAKE and self.choice.path is not None
+        self._names_output = is_file or self._can_retry
+        prompt = self.query_one("#filter", Prompt)
+        prompt.placeholder = wizard.NAMES_OUTPUT if self._names_output else wizard.NAMES_MODEL
+        super().action_filter()
+
     @on(Prompt.Kept, "#filter")
     def _path_typed(self, event: Prompt.Kept) -> None:
         event.prompt.value = ""
-        if event.text and (self.step is Step.MAKE or self._can_retry):
+        if event.text and self._names_output:
             self._take_output(event.text)
         elif event.text:
             self._take_model(event.text)
@@ -155,7 +159,7 @@ class WizardScreen(FilteredScreen[None]):
         if self.step is Step.MODEL and self._models.here is not None:
             lines += [[(text, "dim")] for text in wrap(f"In {self._models.here}", cells, 2)]
         if self.step is Step.MODEL and not self._models.files:
-            lines += [[(text, "dim")] for text in wrap(NO_MODELS, cells, 4)]
+            lines += [[(text, "dim")] for text in wrap(wizard.NO_MODELS, cells, 4)]
         elif self.step is Step.LEVEL:
             lines += self._about_level(cells)
         elif self.step is Step.MAKE:
@@ -216,21 +220,21 @@ class WizardScreen(FilteredScreen[None]):
 
     @work(exclusive=True, group="name", exit_on_error=False)
     async def _take_output(self, text: str) -> None:
-        """A file, or a folder for one of the same name."""
-        if self.step is Step.RUN and self.job is not None:
+        step = self.step
+        if self._can_retry and self.job is not None:
             self.choice = replace(self.job.choice)
-        before = self.choice.output or Path(text)
+        choice = self.choice
+        name = choice.output.name if choice.output is not None else ""
         try:
-            path = await asyncio.to_thread(lambda: Path(text).expanduser().absolute())
-            output = path / before.name if await asyncio.to_thread(path.is_dir) else path
-            self._is_there = await asyncio.to_thread(output.exists)
-        except (OSError, ValueError, RuntimeError) as error:
+            output, is_there = await asyncio.to_thread(wizard.named_output, text, name)
+        except (CoheteError, OSError, ValueError, RuntimeError) as error:
             self._problem = str(error)
             self.flush()
             return
-        self._problem = ""
-        self.choice = replace(self.choice, output=output)
-        self._go(Step.MAKE)
+        if self.choice is choice and self.step is step:
+            self._problem, self._is_there = "", is_there
+            self.choice = replace(choice, output=output, is_named=True)
+            self._go(Step.MAKE)
 
     def _free(self, names: Sequence[str]) -> dict[str, float | None]:
         known = {device.id: device for device in self._devices}
@@ -306,7 +310,7 @@ class WizardScreen(FilteredScreen[None]):
                 self._problem = "It is quantized already: choose the F16 or BF16 model to make it."
                 self.flush()
                 return
-            self.choice.level = self._row.name
+            self.choice.level, self.choice.is_named = self._row.name, False
             self._name_output()
         elif self.step is Step.MAKE or self._can_retry:
             self._make()
@@ -357,10 +361,10 @@ class WizardScreen(FilteredScreen[None]):
         if self.step in (Step.LEVEL, Step.MAKE):
             self.choice.by_search = not self.choice.by_search
             self._seconds = {}
-            if self.step is Step.MAKE:
-                self._name_output()
-            else:
+            if self.step is Step.LEVEL:
                 self._fit_levels()
+            elif not self.choice.is_named:
+                self._name_output()
             self.flush()
 
     def action_cancel(self) -> None:

@@ -140,7 +140,8 @@ def test_what_cannot_be_made_says_so(
 
 def test_a_source_that_is_missing_is_told_before_others_are_made(tmp_path: Path) -> None:
     source = model(tmp_path / "files", "tied-f16")
-    listed = [{"name": "a", "source": str(source), "quantization": "q4_0"},
+    listed: list[dict[str, object]] = [
+              {"name": "a", "source": str(source), "quantization": "q4_0"},
               {"name": "b", "source": "files/none.gguf"}]  # fmt: skip
     fleet = {"devices": [{"id": "a", "connection": "ethernet", "ip": "127.0.0.1"}]}
     path = tmp_path / "cohete.yaml"
@@ -148,6 +149,12 @@ def test_a_source_that_is_missing_is_told_before_others_are_made(tmp_path: Path)
     code, _, err = run("deploy", "--config", str(path), "--yes")
     assert (code, "the source of b is no file here" in err) == (2, True)
     assert list(source.parent.iterdir()) == [source]
+    # What is for other boards is not looked for.
+    listed[0]["devices"], listed[1]["devices"] = ["a"], ["other"]
+    fleet["devices"].append({"id": "other", "connection": "ethernet", "ip": "127.0.0.2"})
+    path.write_text(yaml.safe_dump({"version": "1.0", "fleet": fleet, "models": listed}))
+    code, out, err = run("deploy", "--config", str(path), "--dry-run", "a")
+    assert (code, "would be made as a-q4_0.gguf" in out) == (0, True), err
 
 
 def test_what_is_quantized_already_is_not_copied_where_it_is_too_large(tmp_path: Path) -> None:

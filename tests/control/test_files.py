@@ -227,6 +227,30 @@ async def test_a_simulated_board_takes_files_too(tmp_path: Path, folder: str) ->
     assert not home.exists()
 
 
+async def test_a_simulated_board_says_what_it_cannot_do_and_leads_nowhere(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of this machine")
+    async with bench("orin-nano-8gb", tmp_path) as test:
+        local = tmp_path / "m"
+        local.write_bytes(b"x")
+        await test.link.run(("mkdir", "-p", "--", "d"), timeout_s=5)
+        await test.link.put(str(local), "d/plain", lambda *_: None)
+        for argv in (
+            ("mv", "-f", "--", "d/plain", "nowhere/x"), ("mkdir", "-p", "--", "d/plain/x"),
+            ("stat", "-c", "%s", "n" * 300), ("sh", "-c", "exit abc; echo no"),
+        ):  # fmt: skip
+            done = await test.link.run(argv, timeout_s=5)
+            assert done.exit_status != 0 or argv[0] == "sh", argv
+            assert b"no\n" not in done.stdout
+        home = test.board.home
+        assert home is not None
+        (home / "l").symlink_to(secret)
+        await test.link.run(("rm", "-f", "--", "l"), timeout_s=5)
+        done = await test.link.run(("sha256sum", "--", "l"), timeout_s=5)
+        assert done.exit_status == 1
+        assert secret.exists()
+
+
 async def test_a_board_that_takes_no_files_says_so(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(b"x" * 100)

@@ -196,7 +196,17 @@ def array_pair(*values: int) -> Pair:
           "expert_feed_forward_length": 256, "expert_shared_count": 2}, 21.06, 4.0),
         ({"feed_forward_length": [2048, 8192, 2048, 64]}, 54.06, 4.0),
         ({"feed_forward_length": 8192, "attention.head_count_kv": [8, 2, 1, 1]}, 54.06, 6.0),
-        ({"feed_forward_length": 8192, "attention.head_count_kv": [2, 2, 0, 0]}, 54.06, 2.0),
+        # Recurrent layers keep a state for each slot: (4 - 1) * (1024 + 2 * 1 * 128) + 128 * 1024
+        # numbers; of one whose state is not known it is as much as another layer has.
+        ({"feed_forward_length": 8192, "attention.head_count_kv": [2, 2, 0, 0],
+          "ssm.conv_kernel": 4, "ssm.inner_size": 1024, "ssm.state_size": 128,
+          "ssm.group_count": 1}, 54.06, 2 + 2 * 4 * 134_912 / 2**20),
+        ({"feed_forward_length": 8192, "attention.head_count_kv": [2, 2, 2, 0],
+          "shortconv.l_cache": 3}, 54.06, 3 + 4 * 2 * 512 / 2**20),
+        ({"feed_forward_length": 8192, "attention.head_count_kv": [2, 2, 0, 0]}, 54.06, 4.0),
+        # One expert is none; where nothing says how many are used it may be all.
+        ({"feed_forward_length": 8192, "expert_count": 1}, 54.06, 4.0),
+        ({"feed_forward_length": 1536, "expert_count": 2}, 24.06, 4.0),
     ],
 )  # fmt: skip
 def test_experts_and_layers_that_differ(

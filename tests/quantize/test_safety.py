@@ -265,6 +265,12 @@ def test_interrupted_at_its_end_it_is_made_and_says_so(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert "model-q4_0.gguf" in out
     verify(tmp_path / "model-q4_0.gguf")
+    # Pressed twice there, it is made all the same.
+    (tmp_path / "model-q4_0.gguf").unlink()
+    twice = "run.sync_folder = lambda _: (interrupt(), interrupt())"
+    code, out, err = patched(twice, *argv)
+    assert (code, err) == (0, "")
+    verify(tmp_path / "model-q4_0.gguf")
 
 
 def test_interrupted_while_it_is_measured_the_model_is_told_of(tmp_path: Path) -> None:

@@ -141,10 +141,18 @@ def test_safetensors_are_converted_again_when_they_changed(tmp_path: Path) -> No
     assert ran.read_text() == "xx"
     assert len(read_model(folder / "hf-q4_0.gguf").tensors) == len(read_model(whole).tensors)
     # One that somebody else put there is neither taken nor overwritten.
-    (folder / "hf-f16.gguf.sources.json").unlink()
+    made, note = folder / "hf-f16.gguf", folder / "hf-f16.gguf.sources.json"
+    kept = note.read_bytes()
+    write(MODELS["untied-bf16"], made)
+    for noted in (kept, b"[]", b"{", b""):
+        note.write_bytes(noted)
+        code, _, err = run(*argv)
+        assert (code, "not known to be of these safetensors" in err) == (2, True)
+    note.unlink()
     code, _, err = run(*argv)
     assert (code, "not known to be of these safetensors" in err) == (2, True)
-    assert (folder / "hf-f16.gguf").read_bytes() == whole.read_bytes()
+    assert len(read_model(made).tensors) > 0
+    assert made.read_bytes() != whole.read_bytes()
 
 
 def test_a_tool_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,18 +47,47 @@ async def test_what_failed_is_tried_again_and_put_elsewhere(tmp_path: Path) -> N
         foreign = tmp_path / "foreign.gguf"
         foreign.write_bytes(b"x")
         await named(pilot, str(foreign))
-        await at(screen, Step.MAKE, pilot)
-        assert str(foreign.name) in words_of(app)
-        await pilot.press("enter")
         await until(lambda: "was not made by" in words_of(app), 20)
+        assert screen.step is Step.RUN
         other = tmp_path / "other"
         other.mkdir()
         await named(pilot, str(other))
         await at(screen, Step.MAKE, pilot)
-        await pilot.press("enter")
+        # What a person named stays, whatever else is chosen then.
+        await pilot.press("x")
+        await settle(pilot)
+        assert "--quality" in words_of(app)
+        assert screen.choice.output == other / "tied-q4_0.gguf"
+        await pilot.press("x", "enter")
         await until(lambda: "blake3" in text_of(app), 20)
-        assert verify(other / "foreign.gguf").source == source.name
+        assert verify(other / "tied-q4_0.gguf").source == source.name
         assert foreign.read_bytes() == b"x"
+
+
+async def test_a_model_known_by_name_becomes_a_file_and_no_place(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    async with opened(tmp_path, typed="llama-3.2-1b") as (pilot, app, screen):
+        await to_the_last_question(pilot, screen)
+        assert "is a name, not a file" in words_of(app)
+        await pilot.press("enter")
+        assert app.quantizing is None
+        await named(pilot, str(source))
+        await at(screen, Step.BOARD, pilot)
+        assert screen.choice.path == source
+        assert screen.choice.output is None
+
+
+async def test_what_is_typed_is_for_what_was_asked(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    async with opened(tmp_path, typed=str(source)) as (pilot, app, screen):
+        await to_the_last_question(pilot, screen)
+        await pilot.press("slash")
+        await settle(pilot)
+        assert "where it will be: a file, or a folder" in text_of(app)
+        await pilot.press("escape", "escape", "slash")
+        await settle(pilot)
+        assert screen.step is Step.LEVEL
+        assert "path of a GGUF file, or the name of a model" in text_of(app)
 
 
 async def test_enter_makes_what_was_cancelled(
