@@ -233,6 +233,18 @@ def level_rows(
     return rows
 
 
+def level_lines(
+    found: Fit | None, row: Row | None, serving: Serving, available_mib: float | None, cells: int
+) -> list[Line]:
+    """What a level needs, and what would help where none fits."""
+    if found is None or row is None:
+        return [[("Looking at the model …", "dim")]]
+    lines = need_lines(row, serving, available_mib, cells)
+    if available_mib is not None and found.best is None:
+        lines += advice_lines(found, cells)
+    return lines
+
+
 def need_lines(row: Row, serving: Serving, available_mib: float | None, cells: int) -> list[Line]:
     """The parts of what a level needs, and the context that what can be had leaves room for."""
     need = row.need

@@ -161,20 +161,12 @@ class WizardScreen(FilteredScreen[None]):
         if self.step is Step.MODEL and not self._models.files:
             lines += [[(text, "dim")] for text in wrap(wizard.NO_MODELS, cells, 4)]
         elif self.step is Step.LEVEL:
-            lines += self._about_level(cells)
+            available = self.choice.available_mib
+            lines += wizard.level_lines(self._fit, self._row, self.serving, available, cells)
         elif self.step is Step.MAKE:
             lines += wizard.make_lines(self.choice, cells, is_there=self._is_there)
         elif self.step is Step.RUN and self.job is not None:
             lines += wizard.job_lines(self.job, cells)
-        return lines
-
-    def _about_level(self, cells: int) -> list[Line]:
-        row = self._row
-        if row is None or self._fit is None:
-            return [[("Looking at the model …", "dim")]]
-        lines = wizard.need_lines(row, self.serving, self.choice.available_mib, cells)
-        if self.choice.available_mib is not None and self._fit.best is None:
-            lines += wizard.advice_lines(self._fit, cells)
         return lines
 
     @property
