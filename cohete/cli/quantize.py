@@ -261,11 +261,11 @@ def carry_out(
 
     cancel = threading.Event()
 
-    begun: list[Quantizer] = []
+    made: Quantizer | None = None
 
     def end(number: int, _: object) -> None:
         # Whoever presses it twice does not want to wait.
-        is_ending = any(each.is_ending for each in begun)
+        is_ending = made is not None and made.is_ending
         if number == signal.SIGINT and cancel.is_set() and not is_ending:
             raise KeyboardInterrupt
         cancel.set()
@@ -283,11 +283,11 @@ def carry_out(
         def refine(plan: Plan) -> Plan:
             return tried_out(plan, path, workers or os.cpu_count() or 1, cancel, as_json=as_json)
 
-        begun.append(Run(
+        made = Run(
             plan, path, cancel=cancel, refine=refine if plan.by_search else None,
             progress=json_progress if as_json else bar_progress,
-        ))  # fmt: skip
-        return begun[0].run(pool)
+        )  # fmt: skip
+        return made.run(pool)
     except (Cancelled, KeyboardInterrupt):
         raise CoheteError("cancelled: nothing was kept", where=str(path)) from None
     finally:

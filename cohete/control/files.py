@@ -105,7 +105,9 @@ class PutFile:
         if there == self.size and noted[:1] == [self.sha256]:
             found = _DIGEST.match(decode(board.get("digest", b"")))
             if found is None:
-                noted_only = f"{after} as noted when it was copied: too large to be read now"
+                noted_only = f"{after} as noted when it was copied; not read again in time"
+                if board.get("digest", b"").strip():
+                    noted_only = f"{after} as noted when it was copied; it cannot be read again"
                 return Change(device, self.intent, noted_only, noted_only)
             if found[1] == self.sha256:
                 return Change(device, self.intent, after, after)

@@ -16,8 +16,6 @@ from cohete.simulator.board import SimBoard
 from cohete.simulator.files import read_file
 from cohete.simulator.shell import Context
 
-_PIECE = 1 << 20
-
 
 def home_of(board: SimBoard) -> Path:
     """The folder of a board, made when it is first needed."""
@@ -86,8 +84,5 @@ def _digest(board: SimBoard, path: str) -> str | None:
     if place is None:
         data = read_file(board, path)
         return None if data is None else hashlib.sha256(data).hexdigest()
-    found = hashlib.sha256()
     with place.open("rb") as file:
-        while piece := file.read(_PIECE):
-            found.update(piece)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

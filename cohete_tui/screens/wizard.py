@@ -106,7 +106,8 @@ class WizardScreen(FilteredScreen[None]):
     def action_filter(self) -> None:
         # What is typed is for what it was opened for.
         is_file = self.step is Step.MAKE and self.choice.path is not None
-        self._names_output = is_file or self._can_retry
+        # Whether a file is there is no business of a browser.
+        self._names_output = (is_file or self._can_retry) and not self._app.served
         prompt = self.query_one("#filter", Prompt)
         prompt.placeholder = wizard.NAMES_OUTPUT if self._names_output else wizard.NAMES_MODEL
         super().action_filter()

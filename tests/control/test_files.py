@@ -192,7 +192,10 @@ async def test_a_copy_that_was_damaged_there_is_made_again(server: Sshd, tmp_pat
         sections = dict(await read(test.server.spec(), test.runner, action))
         plan = action.plan("a", sections | {"digest": b""})
         assert plan.is_done
-        assert plan.before.endswith("as noted when it was copied: too large to be read now")
+        assert plan.before.endswith("as noted when it was copied; not read again in time")
+        refused = {"digest": b"sha256sum: m.gguf: Permission denied"}
+        plan = action.plan("a", sections | refused)
+        assert plan.before.endswith("as noted when it was copied; it cannot be read again")
 
 
 async def test_a_file_that_is_gone_here_is_said(server: Sshd, tmp_path: Path) -> None:

@@ -106,6 +106,17 @@ async def test_enter_makes_what_was_cancelled(
         await until(lambda: "blake3" in text_of(app), 20)
 
 
+async def test_a_browser_does_not_learn_which_files_are_there(tmp_path: Path) -> None:
+    source = model(tmp_path)
+    (tmp_path / "secret").write_bytes(b"x")
+    async with opened(tmp_path, typed=str(source), served=True) as (pilot, app, screen):
+        await to_the_last_question(pilot, screen)
+        await named(pilot, str(tmp_path / "secret"))
+        await until(lambda: "it is too short to be a GGUF file" in words_of(app))
+        assert "was not made by" not in words_of(app)
+        assert screen.choice.output == tmp_path / "tied-q4_0.gguf"
+
+
 async def test_the_quality_of_a_level_is_told_with_its_source_on_the_smallest_screen(
     tmp_path: Path,
 ) -> None:
